@@ -1,0 +1,47 @@
+# `make` lists the targets. Everything builds in the release profile, so that the C++ of torch-sys
+# (minutes of work) compiles once for building, linting, testing and benchmarks.
+
+SPEC ?= experiments/convergence.toml
+CARGO ?= cargo
+RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
+export CUDA
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools build run test bench clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## fetch libtorch into .libtorch (CUDA=1 or CUDA=0 forces the flavour)
+	@scripts/setup.sh
+
+build: setup ## build the runner
+	$(CARGO) build --release --locked
+
+run: build ## run one experiment: make run SPEC=experiments/convergence.toml
+	$(RUNNER) $(SPEC)
+
+test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, and a plan of every experiment
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --all-targets --locked -- -D warnings
+	$(CARGO) test --release --locked
+	$(CARGO) bench --locked -- --test
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
+	$(CARGO) build --release --locked
+	@set -e; for spec in experiments/*.toml; do \
+		echo "$(RUNNER) --dry-run $$spec"; $(RUNNER) --dry-run $$spec >/dev/null; \
+	done
+	@echo "make test: all checks passed"
+
+tools:
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+bench: setup ## measure
+	$(CARGO) bench --locked
+
+clean: ## remove what cargo built
+	$(CARGO) clean
+
+distclean: clean ## and libtorch
+	rm -rf .libtorch .libtorch.tmp

@@ -1,0 +1,114 @@
+"""Writes the problems that the peers and our own program are compared on.
+
+    make_problems.py OUT_DIR        reads data/mnist of the repository
+
+Each folder holds problem.json, data.safetensors (x, y) and model.safetensors (state_dict names).
+The batch is the one that PyTorch's shuffling DataLoader draws after the layers have been
+initialised under seed 0, as in BackPACK's example of Hutchinson trace estimation.
+"""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from exact_trace import exact_traces
+from torch_problem import build_loss, build_network
+
+MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist"
+LOSS = {"kind": "cross_entropy", "reduction": "mean"}
+MLP_EXAMPLE = [
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 20, "bias": False},
+    {"kind": "sigmoid"},
+    {"kind": "linear", "out": 10, "bias": False},
+]
+MLP_TANH = [
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 256},
+    {"kind": "tanh"},
+    {"kind": "linear", "out": 128},
+    {"kind": "tanh"},
+    {"kind": "linear", "out": 10},
+]
+CNN = [
+    {"kind": "conv2d", "out": 16, "kernel_size": 5, "padding": 2},
+    {"kind": "tanh"},
+    {"kind": "max_pool2d", "kernel_size": 2},
+    {"kind": "conv2d", "out": 32, "kernel_size": 5, "padding": 2},
+    {"kind": "tanh"},
+    {"kind": "max_pool2d", "kernel_size": 2},
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 10},
+]
+
+
+def read_idx(path: Path) -> Tensor:
+    """A gzipped IDX file of unsigned bytes."""
+    content = gzip.decompress(path.read_bytes())
+    rank = content[3]
+    shape = numpy.frombuffer(content, ">u4", rank, 4).astype(int)
+    return torch.from_numpy(numpy.frombuffer(content, numpy.uint8, -1, 4 + 4 * rank).reshape(shape).copy())
+
+
+def mnist(root: Path) -> tuple[Tensor, Tensor]:
+    """The training set as torchvision's ToTensor and Normalize((0.1307,), (0.3081,)) give it."""
+    images = read_idx(root / "train-images-idx3-ubyte.gz").unsqueeze(1)
+    labels = read_idx(root / "train-labels-idx1-ubyte.gz")
+    return images.float().div_(255).sub_(0.1307).div_(0.3081), labels.long()
+
+
+def first_shuffled_batch(size: int, batch: int) -> Tensor:
+    """Indices of a shuffling DataLoader's first batch, drawn from the global generator.
+
+    The loader draws its base seed first; then the sampler draws the seed of its permutation.
+    """
+    _base_seed, sampler_seed = (int(torch.empty((), dtype=torch.int64).random_()) for _ in range(2))
+    generator = torch.Generator().manual_seed(sampler_seed)
+    return torch.randperm(size, generator=generator)[:batch]
+
+
+def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Tensor, y: Tensor) -> None:
+    """Write one problem folder, with its exact trace per parameter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    traces = exact_traces(model, build_loss(**LOSS), x, y)
+    description = {
+        "name": folder.name,
+        "layers": layers,
+        "loss": LOSS,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "exact_trace": sum(traces.values()),
+        "exact_trace_per_parameter": traces,
+    }
+    (folder / "problem.json").write_text(json.dumps(description, indent=2) + "\n")
+    save_file({"x": x.contiguous(), "y": y.contiguous()}, folder / "data.safetensors")
+    save_file(model.state_dict(), folder / "model.safetensors")
+    print(f"{folder.name}: {description['parameters']} parameters, trace {description['exact_trace']:.6f}")
+
+
+def main(out: Path) -> None:
+    """Write mlp_example, mlp_tanh (same batch) and cnn."""
+    images, labels = mnist(MNIST)
+
+    torch.manual_seed(0)
+    model = build_network(MLP_EXAMPLE, images)
+    example = first_shuffled_batch(len(images), 256)
+    write_problem(out / "mlp_example", MLP_EXAMPLE, model, images[example], labels[example])
+
+    torch.manual_seed(0)
+    model = build_network(MLP_TANH, images)
+    write_problem(out / "mlp_tanh", MLP_TANH, model, images[example], labels[example])
+
+    torch.manual_seed(0)
+    model = build_network(CNN, images)
+    batch = first_shuffled_batch(len(images), 128)
+    write_problem(out / "cnn", CNN, model, images[batch], labels[batch])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

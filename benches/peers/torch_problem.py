@@ -1,0 +1,76 @@
+"""The problem as a torch.nn.Sequential, and random signs as torch draws them fastest."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from peer import THREADS, Problem
+
+torch.set_num_threads(THREADS)
+
+
+def build_network(layers: list[dict], x: Tensor) -> nn.Sequential:
+    """The network, initialised in order of its layers; input sizes follow from the batch `x`."""
+    built, hidden = [], x[:1]
+    with torch.no_grad():
+        for layer in layers:
+            built.append(build_layer(layer, hidden.shape[1]))
+            hidden = built[-1](hidden)
+    return nn.Sequential(*built)
+
+
+def build_layer(layer: dict, size_in: int) -> nn.Module:
+    """One layer by its kind; `size_in` is the number of input features or channels."""
+    options = {key: value for key, value in layer.items() if key not in ("kind", "out")}
+    match layer["kind"]:
+        case "flatten":
+            return nn.Flatten()
+        case "linear":
+            return nn.Linear(size_in, layer["out"], **options)
+        case "conv2d":
+            return nn.Conv2d(size_in, layer["out"], **options)
+        case "max_pool2d":
+            return nn.MaxPool2d(**options)
+        case "sigmoid":
+            return nn.Sigmoid()
+        case "tanh":
+            return nn.Tanh()
+        case "relu":
+            return nn.ReLU()
+        case kind:
+            raise ValueError(f"unknown layer kind: {kind}")
+
+
+def build_loss(kind: str, reduction: str) -> nn.Module:
+    """The loss by its kind."""
+    losses = {"cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss}
+    return losses[kind](reduction=reduction)
+
+
+def torch_problem(problem: Problem) -> tuple[nn.Sequential, nn.Module, Tensor, Tensor]:
+    """Network with its weights, loss, inputs and targets."""
+    x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
+    model = build_network(problem.layers, x)
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in problem.weights.items()})
+    return model, build_loss(problem.loss, problem.reduction), x, y
+
+
+def signs(shape: tuple[int, ...]) -> Tensor:
+    """Random signs from one call of torch's generator per entry: the library's own way, in place."""
+    uniform = torch.rand(shape).sub_(0.5)
+    return torch.copysign(torch.ones(()), uniform, out=uniform)
+
+
+SHIFTS = torch.arange(32, dtype=torch.int32)
+SIGN_BIT = torch.tensor(-(2**31), dtype=torch.int32)
+ONE_BITS = torch.tensor(1.0).view(torch.int32)
+
+
+def packed_signs(shape: tuple[int, ...]) -> Tensor:
+    """Random signs, 32 from one draw: each bit becomes the sign bit of a 1.0."""
+    count = math.prod(shape)
+    draws = torch.randint(-(2**31), 2**31, (-(-count // 32), 1), dtype=torch.int32)
+    bits = torch.bitwise_left_shift(draws, SHIFTS)
+    floats = bits.bitwise_and_(SIGN_BIT).bitwise_or_(ONE_BITS).view(torch.float32)
+    return floats.view(-1)[:count].view(shape)

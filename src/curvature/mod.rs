@@ -1,0 +1,96 @@
+//! Curvature of a [`Problem`]'s loss in its parameters: exact diagonal and matrix products.
+//!
+//! `H` is the Hessian of the batch loss with respect to all P parameters. A set of K vectors in
+//! parameter space is a slice with one tensor `[K, *shape]` per parameter, in the network's order;
+//! a product has the same form. Units are those of the loss per squared parameter.
+//!
+//! | what | cost beyond a forward and backward pass | file |
+//! |---|---|---|
+//! | [`exact`] | the columns of the loss's root and of every curved layer, backward | `exact.rs` |
+//! | [`Hmp`] | K tangents up and K adjoints down, at once; per block of its own for `Parameter` | `hmp.rs` |
+//! | [`Autodiff`] | K double-backward passes, one at a time: the reference | `autodiff.rs` |
+//!
+//! ```
+//! use curvature_runner::curvature::{Blocks, Hmp, Product, exact};
+//! use curvature_runner::problem::{Network, Problem, generator::TorchGenerator, initialise};
+//! use curvature_runner::problem::layer::{LayerSpec, Linear, Sigmoid};
+//! use curvature_runner::problem::loss::{LossSpec, Mse};
+//! use tch::{Device, Kind, Tensor};
+//!
+//! let layers = [
+//!     LayerSpec::Linear(Linear { out: 3, bias: true }),
+//!     LayerSpec::Sigmoid(Sigmoid {}),
+//!     LayerSpec::Linear(Linear { out: 2, bias: false }),
+//! ];
+//! let network = Network::new(&layers, &[4]).unwrap();
+//! let parameters = initialise(&network, &mut TorchGenerator::seeded(0));
+//! let problem = Problem {
+//!     parameters,
+//!     loss: LossSpec::Mse(Mse::default()),
+//!     inputs: Tensor::ones([5, 4], (Kind::Float, Device::Cpu)),
+//!     targets: Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)),
+//!     network: network.into(),
+//! };
+//!
+//! let linearization = problem.linearize();
+//! let diagonal = exact::diagonal(&linearization); // one tensor per parameter
+//! let trace: f64 = diagonal.iter().map(|d| d.sum(Kind::Double).double_value(&[])).sum();
+//!
+//! // The trace again, from the products with all unit vectors of the last parameter, and so on.
+//! let hmp = Hmp::new(&linearization, Blocks::Parameter);
+//! let units = |p: &Tensor| Tensor::eye(p.numel() as i64, (p.kind(), p.device()));
+//! let mut sum = 0.0;
+//! for (i, p) in problem.parameters.iter().enumerate() {
+//!     let v = units(p).reshape([&[-1], p.size().as_slice()].concat());
+//!     let hv = hmp.block(i, &v);
+//!     sum += (v * hv).sum(Kind::Double).double_value(&[]);
+//! }
+//! assert!((sum - trace).abs() < 1e-5 * trace.abs());
+//! ```
+//!
+//! [`Problem`]: crate::problem::Problem
+
+mod autodiff;
+pub mod exact;
+mod hmp;
+
+pub use autodiff::Autodiff;
+pub use hmp::Hmp;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+/// Which entries of the Hessian a product sees; both choices have the same trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocks {
+    /// The whole Hessian.
+    Full,
+    /// Its block diagonal, one block per parameter tensor.
+    Parameter,
+}
+
+/// A symmetric matrix over the parameters that multiplies several vectors at once.
+pub trait Product {
+    /// `H v_k` for K vectors: one `[K, *shape]` per parameter in, the same out.
+    fn multiply(&self, v: &[Tensor]) -> Vec<Tensor>;
+
+    /// `v_kᵀ (H v_k)` split by parameter: `[parameters, K]` in float64; its columns sum to `vᵀHv`.
+    ///
+    /// Rows of a weight are summed in the working precision, all else in float64.
+    fn quadratic(&self, v: &[Tensor]) -> Tensor {
+        let hv = self.multiply(v);
+        let dots: Vec<Tensor> = v.iter().zip(&hv).map(|(v, hv)| dot(v, hv)).collect();
+        Tensor::stack(&dots, 0)
+    }
+}
+
+/// `Σ v_k ∘ u_k` over all but the first axis: `[K, *shape] -> [K]` in float64.
+fn dot(v: &Tensor, u: &Tensor) -> Tensor {
+    let rows = (v * u).sum_dim_intlist(-1, false, None::<Kind>);
+    let rows = rows.to_kind(Kind::Double);
+    match rows.dim() {
+        1 => rows,
+        _ => rows.flatten(1, -1).sum_dim_intlist(1, false, None::<Kind>),
+    }
+}

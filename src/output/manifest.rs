@@ -1,0 +1,127 @@
+//! `manifest.toml`: what ran, on what, from what; itself a spec, so that it can be run again.
+
+use super::environment;
+use crate::plan::Plan;
+use crate::problem::data::{DataSpec, FileRecord};
+use crate::spec::{Source, Spec};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The resolved spec and, in a table of its own, where it came from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest {
+    #[serde(flatten)]
+    spec: Spec,
+    manifest: Provenance,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Provenance {
+    status: Status,
+    spec_sha256: String,
+    runner: String,
+    commit: String,
+    tch: String,
+    libtorch: String,
+    device: String,
+    processor: String,
+    cores: usize,
+    start: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    files: Vec<FileEntry>,
+}
+
+/// How far the run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way, or killed.
+    Running,
+    /// All jobs done, all values finite.
+    Complete,
+    /// All jobs done, some values NaN or infinite.
+    NonFinite,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct FileEntry {
+    path: String,
+    sha256: String,
+}
+
+impl Manifest {
+    /// The manifest of a run that starts now and writes to `folder`.
+    pub fn start(plan: &Plan, source: &Source, folder: &Path) -> Self {
+        let relative = |path: &Path| {
+            let (path, folder) = (std::path::absolute(path), std::path::absolute(folder));
+            let relative = path
+                .ok()
+                .zip(folder.ok())
+                .and_then(|(p, f)| pathdiff::diff_paths(p, f));
+            relative.unwrap_or_default()
+        };
+        let mut spec = plan.spec.clone();
+        let base = source.folder();
+        match &mut spec.data {
+            DataSpec::Mnist(data) => data.root = relative(&base.join(&data.root)),
+            DataSpec::Safetensors(data) => data.path = relative(&base.join(&data.path)),
+        }
+        if let Some(weights) = &mut spec.model.weights {
+            *weights = relative(&base.join(&weights));
+        }
+        spec.device = crate::run::device_name(plan.device);
+        let entry = |file: &FileRecord| FileEntry {
+            path: relative(&file.path).display().to_string(),
+            sha256: file.sha256.clone(),
+        };
+        Self {
+            manifest: Provenance {
+                status: Status::Running,
+                spec_sha256: crate::problem::data::hex(&Sha256::digest(&source.text)),
+                runner: env!("CARGO_PKG_VERSION").into(),
+                commit: env!("RUNNER_COMMIT").into(),
+                tch: "0.24.0".into(),
+                libtorch: environment::libtorch_version(),
+                device: environment::device_name(plan.device),
+                processor: environment::processor_name(),
+                cores: environment::cores(),
+                start: now(),
+                end: None,
+                seconds: None,
+                files: plan.setup.files.iter().map(entry).collect(),
+            },
+            spec,
+        }
+    }
+
+    /// Notes how the run ended, `seconds` after its start.
+    pub fn end(&mut self, status: Status, seconds: f64) {
+        self.manifest.status = status;
+        self.manifest.end = Some(now());
+        self.manifest.seconds = Some(seconds);
+    }
+
+    /// Writes `manifest.toml` in one step.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let text = toml::to_string(self).context("a manifest is TOML")?;
+        super::replace_file(&folder.join("manifest.toml"), text.as_bytes())
+    }
+}
+
+fn now() -> String {
+    OffsetDateTime::now_utc()
+        .replace_nanosecond(0)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,27 @@
+//! What an experiment leaves behind: CSV files, a manifest, figures.
+//!
+//! Summary and figures are pure functions of the CSV files.
+
+mod environment;
+mod manifest;
+mod records;
+pub mod report;
+mod session;
+mod summary;
+
+pub use manifest::{Manifest, Status};
+pub use records::{ParameterRecord, Record, RecordWriter, read_records};
+pub use session::{Outcome, Session};
+pub use summary::{SummaryRow, summarise};
+
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// Replaces a file in one step: a reader finds the old or the new one, whole.
+fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,151 @@
+//! What the command line prints of a plan and of its outcome.
+
+use super::records::Record;
+use super::session::Outcome;
+use super::summary::SummaryRow;
+use crate::plan::{Job, Plan, Start, Task};
+use crate::run::device_name;
+use crate::spec::{ExperimentKind, Source};
+use std::fmt::Write;
+
+/// What running `plan` would do.
+pub fn plan(source: &Source, plan: &Plan) -> String {
+    let mut text = String::new();
+    let setup = &plan.setup;
+    let _ = writeln!(
+        text,
+        "{}: {} experiment \"{}\"",
+        source.path.display(),
+        kind(plan),
+        plan.spec.name
+    );
+    let _ = writeln!(
+        text,
+        "  data: {} of {} samples of shape {:?}; device {}, {}",
+        setup.dataset.batch,
+        setup.dataset.len(),
+        setup.dataset.input(),
+        device_name(plan.device),
+        format!("{:?}", plan.spec.dtype).to_lowercase(),
+    );
+    let total: i64 = setup.network.parameters().iter().map(|p| p.numel()).sum();
+    let _ = writeln!(
+        text,
+        "  network: {total} parameters, output {:?}",
+        setup.network.output()
+    );
+    for parameter in setup.network.parameters() {
+        let _ = writeln!(text, "    {} {:?}", parameter.name, parameter.shape);
+    }
+    let _ = writeln!(text, "  jobs: {}", plan.jobs.len());
+    for job in &plan.jobs {
+        let _ = writeln!(text, "    {}", describe(job));
+    }
+    text
+}
+
+fn kind(plan: &Plan) -> &'static str {
+    match plan.spec.kind {
+        ExperimentKind::Convergence => "convergence",
+        ExperimentKind::Timing => "timing",
+    }
+}
+
+fn describe(job: &Job) -> String {
+    match &job.task {
+        Task::Exact => "exact".into(),
+        Task::Hutchinson(task) => {
+            let mut text =
+                format!("hutchinson, {:?}, {:?}", task.product, task.blocks).to_lowercase();
+            let (first, last) = (task.counts[0], task.counts[task.counts.len() - 1]);
+            let _ = match task.counts.len() {
+                1 => write!(text, ", V = {first}"),
+                n => write!(text, ", {n} values of V from {first} to {last}"),
+            };
+            if let Some(v_batch) = task.v_batch {
+                let _ = write!(text, ", V_batch = {v_batch}");
+            }
+            match job.start {
+                Some(Start::Seed(seed)) => text + &format!(", seed {seed}"),
+                _ => text + ", continuing",
+            }
+        }
+    }
+}
+
+/// The result in a table, and the files.
+pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:<32} {:>7} {:>7} {:>5} {:>12} {:>10} {:>10} {:>8}",
+        "estimator", "V", "V_batch", "runs", "trace", "std dev", "seconds", "speed"
+    );
+    for row in shown(plan, &outcome.summary) {
+        let _ = writeln!(
+            text,
+            "{:<32} {:>7} {:>7} {:>5} {:>12.6} {:>10} {:>10.6} {:>8}",
+            label(row),
+            cell(row.v),
+            cell(row.v_batch),
+            row.runs,
+            row.mean,
+            number(row.std_dev, 6),
+            row.seconds,
+            number(row.speed, 2),
+        );
+    }
+    let _ = writeln!(text, "\nwrote");
+    for file in &outcome.files {
+        let _ = writeln!(text, "  {}", file.display());
+    }
+    text
+}
+
+/// All rows of a timing experiment; of a convergence one those of the largest V.
+fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
+    let largest = rows.iter().filter_map(|row| row.v).max();
+    let all = plan.spec.kind == ExperimentKind::Timing;
+    rows.iter()
+        .filter(|row| all || row.v.is_none() || row.v == largest)
+        .collect()
+}
+
+fn label(row: &SummaryRow) -> String {
+    [
+        Some(&row.estimator),
+        row.product.as_ref(),
+        row.blocks.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(String::as_str)
+    .collect::<Vec<_>>()
+    .join(" ")
+}
+
+fn cell(value: Option<u64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or(String::new(), |value| format!("{value:.digits$}"))
+}
+
+/// A row whose estimate is NaN or infinite, with what made it.
+pub fn non_finite(record: &Record) -> String {
+    let mut text = format!("the estimate is {}: {}", record.estimate, record.estimator);
+    for setting in [&record.product, &record.blocks].into_iter().flatten() {
+        let _ = write!(text, " {setting}");
+    }
+    for (name, value) in [
+        ("V", record.v),
+        ("V_batch", record.v_batch),
+        ("seed", record.seed),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} {value}");
+        }
+    }
+    text + "; look for NaN in data or weights, or overflow in float32 (try dtype = \"float64\")"
+}

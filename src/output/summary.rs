@@ -1,0 +1,136 @@
+//! `summary.csv`: what the records say, over seeds and repeats.
+
+use super::records::Record;
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// One estimator setting and V, over all seeds and repeats.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SummaryRow {
+    /// As in [`Record`], like all up to `V_batch`.
+    pub experiment: String,
+    /// See [`Record`].
+    pub estimator: String,
+    /// See [`Record`].
+    pub matrix: String,
+    /// See [`Record`].
+    pub blocks: Option<String>,
+    /// See [`Record`].
+    pub product: Option<String>,
+    /// See [`Record`].
+    pub probe: Option<String>,
+    /// See [`Record`].
+    pub stream: Option<String>,
+    /// See [`Record`].
+    #[serde(rename = "V")]
+    pub v: Option<u64>,
+    /// See [`Record`].
+    #[serde(rename = "V_batch")]
+    pub v_batch: Option<u64>,
+    /// Estimates that this row is made of.
+    pub runs: usize,
+    /// How many of them are NaN or infinite; they make the mean so too.
+    pub non_finite: usize,
+    /// Mean over runs.
+    pub mean: f64,
+    /// Standard deviation over runs.
+    pub std_dev: Option<f64>,
+    /// Root mean square of (estimate − exact).
+    pub rmse: Option<f64>,
+    /// The exact trace.
+    pub exact: Option<f64>,
+    /// Matrix-vector products of one run.
+    pub products: u64,
+    /// Median seconds of one run.
+    pub seconds: f64,
+    /// Products until the standard error is 1 % of the mean, as the standard errors here predict.
+    pub products_to_1_percent: Option<f64>,
+    /// Seconds until then.
+    pub seconds_to_1_percent: Option<f64>,
+    /// How many times as fast as the slowest row of the same V.
+    pub speed: Option<f64>,
+}
+
+/// Summarises `records`, in the order in which settings first appear.
+pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
+    let mut groups: Vec<Vec<&Record>> = Vec::new();
+    let mut places = HashMap::new();
+    for record in records {
+        let place = *places.entry(key(record)).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[place].push(record);
+    }
+    let mut rows: Vec<SummaryRow> = groups.iter().map(|group| row(group)).collect();
+    let mut slowest: HashMap<Option<u64>, f64> = HashMap::new();
+    for row in &rows {
+        let seconds = slowest.entry(row.v).or_insert(0.0);
+        *seconds = seconds.max(row.seconds);
+    }
+    for row in &mut rows {
+        row.speed = (row.v.is_some() && row.seconds > 0.0).then(|| slowest[&row.v] / row.seconds);
+    }
+    rows
+}
+
+fn key(record: &Record) -> impl Eq + std::hash::Hash + use<> {
+    let r = record.clone();
+    (
+        r.estimator,
+        r.matrix,
+        r.blocks,
+        r.product,
+        r.probe,
+        r.stream,
+        r.v,
+        r.v_batch,
+    )
+}
+
+fn row(group: &[&Record]) -> SummaryRow {
+    let first = group[0].clone();
+    let runs = group.len();
+    let estimates: Vec<f64> = group.iter().map(|r| r.estimate).collect();
+    let mean = estimates.iter().sum::<f64>() / runs as f64;
+    let mean_square =
+        |about: f64| estimates.iter().map(|x| (x - about).powi(2)).sum::<f64>() / runs as f64;
+    let seconds = median(group.iter().map(|r| r.seconds).collect());
+    // A standard error falls with the root of the products spent.
+    let errors: Option<Vec<f64>> = group.iter().map(|r| r.std_error).collect();
+    let factor = errors.map(|errors| {
+        let square = errors.iter().map(|e| e * e).sum::<f64>() / runs as f64;
+        square / (0.01 * mean).powi(2)
+    });
+    SummaryRow {
+        experiment: first.experiment,
+        estimator: first.estimator,
+        matrix: first.matrix,
+        blocks: first.blocks,
+        product: first.product,
+        probe: first.probe,
+        stream: first.stream,
+        v: first.v,
+        v_batch: first.v_batch,
+        runs,
+        non_finite: estimates.iter().filter(|x| !x.is_finite()).count(),
+        mean,
+        std_dev: (runs > 1).then(|| (mean_square(mean) * runs as f64 / (runs as f64 - 1.0)).sqrt()),
+        rmse: first.exact.map(|exact| mean_square(exact).sqrt()),
+        exact: first.exact,
+        products: first.products,
+        seconds,
+        products_to_1_percent: factor.map(|factor| factor * first.products as f64),
+        seconds_to_1_percent: factor.map(|factor| factor * seconds),
+        speed: None,
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        1 => values[middle],
+        _ => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}

@@ -1,0 +1,393 @@
+//! From a spec to checked jobs: what can be wrong with a user's input is found here.
+
+use crate::curvature::Blocks;
+use crate::error::UserError;
+use crate::estimator::{Probe, StreamKind};
+use crate::problem::data::{Dataset, FileRecord, RawTensor};
+use crate::problem::generator::TorchGenerator;
+use crate::problem::loss::LossSpec;
+use crate::problem::{Network, Problem, initialise, weights};
+use crate::spec::{
+    Dtype, EstimatorSpec, ExperimentKind, HutchinsonSpec, ProductKind, Seeds, Source, Spec,
+    SpecError, Timing,
+};
+use std::sync::Arc;
+use tch::{Device, Kind};
+
+/// A checked experiment: everything that running it needs.
+#[derive(Debug)]
+pub struct Plan {
+    /// The spec as written.
+    pub spec: Spec,
+    /// Where the problem lives.
+    pub device: Device,
+    /// Its floating-point type.
+    pub dtype: Kind,
+    /// Network, loss and data, read and checked.
+    pub setup: Setup,
+    /// What is to be computed, in order.
+    pub jobs: Vec<Job>,
+}
+
+/// Network, loss and data in memory, not yet on a device.
+#[derive(Debug)]
+pub struct Setup {
+    /// The layers with their shapes.
+    pub network: Arc<Network>,
+    /// The loss.
+    pub loss: LossSpec,
+    /// The data set and how a batch is taken from it.
+    pub dataset: Dataset,
+    /// The files that were read.
+    pub files: Vec<FileRecord>,
+    weights: Option<Vec<RawTensor>>,
+    seed: u64,
+}
+
+/// One estimate, or one for each of several numbers of probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What is estimated with.
+    pub task: Task,
+    /// Where the probes' random numbers begin; `None` without probes.
+    pub start: Option<Start>,
+    /// How many jobs before this one have the same key.
+    pub repeat: u64,
+}
+
+/// Where a stream of probes begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Seeded afresh.
+    Seed(u64),
+    /// Where the draws before have left the generator.
+    Continue,
+}
+
+/// An estimator with its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The sum of the exact diagonal.
+    Exact,
+    /// Hutchinson's estimator.
+    Hutchinson(HutchinsonTask),
+}
+
+/// Hutchinson's estimator over one product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HutchinsonTask {
+    /// Which entries the product sees.
+    pub blocks: Blocks,
+    /// How it is computed.
+    pub product: ProductKind,
+    /// Distribution of the probes.
+    pub probe: Probe,
+    /// Their random numbers.
+    pub stream: StreamKind,
+    /// Numbers of probes, rising.
+    pub counts: Vec<u64>,
+    /// Probes at once; `None` for a product that takes one at a time.
+    pub v_batch: Option<u64>,
+}
+
+/// What the command line says over the spec.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--device`
+    pub device: Option<String>,
+}
+
+impl Plan {
+    /// Checks `spec` and everything that it names.
+    ///
+    /// # Errors
+    /// The first mistake, with its place in `source`.
+    pub fn new(spec: Spec, overrides: &Overrides, source: &Source) -> Result<Self, SpecError> {
+        Self::check(spec, overrides, source).map_err(|error| source.error(error))
+    }
+
+    fn check(spec: Spec, overrides: &Overrides, source: &Source) -> Result<Self, UserError> {
+        check_name(&spec.name)?;
+        check_timing(&spec.timing)?;
+        let jobs = jobs(&spec)?;
+        let device = match &overrides.device {
+            Some(device) => parse_device(device).map_err(|e| e.within("--device"))?,
+            None => parse_device(&spec.device).map_err(|e| e.within("device"))?,
+        };
+        Ok(Self {
+            device,
+            dtype: match spec.dtype {
+                Dtype::Float32 => Kind::Float,
+                Dtype::Float64 => Kind::Double,
+            },
+            setup: Setup::new(&spec, source)?,
+            jobs,
+            spec,
+        })
+    }
+}
+
+impl Setup {
+    fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
+        let base = source.folder();
+        let dataset = spec.data.load(base).map_err(|e| e.within("data"))?;
+        let network = Network::new(&spec.model.layers, &dataset.input()).map_err(|misfit| {
+            UserError::new(
+                format!("model.layers[{}]", misfit.index),
+                misfit.to_string(),
+                misfit.remedy,
+            )
+        })?;
+        if network.parameters().is_empty() {
+            return Err(UserError::new(
+                "model.layers",
+                "the network has no parameters, so there is no Hessian",
+                "add a layer with parameters, for example { kind = \"linear\", out = 10 }",
+            ));
+        }
+        let wanted = spec.loss.targets(network.output()).map_err(|expected| {
+            UserError::new(
+                "loss",
+                format!(
+                    "{} expects {expected}; the network puts out shape {:?}",
+                    spec.loss.kind(),
+                    network.output()
+                ),
+                "end the network with a layer that puts that out",
+            )
+        })?;
+        dataset
+            .check_targets(&wanted)
+            .map_err(|e| e.within("loss"))?;
+        let mut files = dataset.files.clone();
+        let weights = match &spec.model.weights {
+            None => None,
+            Some(path) => {
+                let (tensors, file) =
+                    weights::load(&base.join(path), &network).map_err(|e| e.within("model"))?;
+                files.push(file);
+                Some(tensors)
+            }
+        };
+        Ok(Self {
+            network: network.into(),
+            loss: spec.loss.clone(),
+            dataset,
+            files,
+            weights,
+            seed: spec.model.seed,
+        })
+    }
+
+    /// The problem on `device`, and PyTorch's global generator as drawing it has left it.
+    pub fn build(&self, device: Device, kind: Kind) -> (Problem, TorchGenerator) {
+        let mut generator = TorchGenerator::seeded(self.seed);
+        let initial = initialise(&self.network, &mut generator);
+        let parameters = match &self.weights {
+            Some(weights) => weights.iter().map(RawTensor::tensor).collect(),
+            None => initial,
+        };
+        let (inputs, targets) = self.dataset.draw(&mut generator);
+        let place = |t: &tch::Tensor| t.to_device(device).to_kind(kind);
+        let targets = match targets.is_floating_point() {
+            true => place(&targets),
+            false => targets.to_device(device).to_kind(Kind::Int64),
+        };
+        let problem = Problem {
+            network: self.network.clone(),
+            loss: self.loss.clone(),
+            parameters: parameters.iter().map(place).collect(),
+            inputs: place(&inputs),
+            targets,
+        };
+        (problem, generator)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), UserError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(UserError::new(
+            "name",
+            format!("found \"{name}\", expected a name for a folder"),
+            "use letters, digits, '-', '_' and '.', not starting with '.'",
+        ));
+    }
+    Ok(())
+}
+
+fn check_timing(timing: &Timing) -> Result<(), UserError> {
+    match timing.repeats {
+        0 => Err(UserError::new(
+            "timing.repeats",
+            "found 0, expected at least 1",
+            "write repeats = 5",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn parse_device(text: &str) -> Result<Device, UserError> {
+    let available = tch::Cuda::device_count().max(0) as usize;
+    let index = match text {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if available == 0 => return Ok(Device::Cpu),
+        "auto" | "cuda" => Some(0),
+        other => other.strip_prefix("cuda:").and_then(|i| i.parse().ok()),
+    };
+    match index {
+        None => Err(UserError::new(
+            "",
+            format!("found \"{text}\", expected a device"),
+            "write \"auto\", \"cpu\", \"cuda\" or \"cuda:0\"",
+        )),
+        Some(index) if index < available => Ok(Device::Cuda(index)),
+        Some(_) => Err(UserError::new(
+            "",
+            format!("\"{text}\" is not there: libtorch finds {available} CUDA devices"),
+            "use \"cpu\", or start against a libtorch with CUDA on a machine with an NVIDIA driver",
+        )),
+    }
+}
+
+fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
+    if spec.estimator.is_empty() {
+        return Err(UserError::new(
+            "estimator",
+            "found no estimator, expected at least one",
+            "add [[estimator]] with kind = \"exact\"",
+        ));
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for (index, estimator) in spec.estimator.iter().enumerate() {
+        let section = format!("estimator[{index}]");
+        for mut job in jobs_of(spec, estimator, &section)? {
+            job.repeat = jobs.iter().filter(|before| before.same_key(&job)).count() as u64;
+            if job.repeat > 0 && job.start != Some(Start::Continue) {
+                return Err(UserError::new(
+                    section,
+                    "an estimator before has the same settings and seed; the result would be the same",
+                    "remove one of them, or give it other seeds",
+                ));
+            }
+            jobs.push(job);
+        }
+    }
+    Ok(jobs)
+}
+
+impl Job {
+    /// Whether both make an estimate of the same key.
+    fn same_key(&self, other: &Self) -> bool {
+        let same_task = match (&self.task, &other.task) {
+            (Task::Exact, Task::Exact) => true,
+            (Task::Hutchinson(a), Task::Hutchinson(b)) => {
+                let shares = a.counts.iter().any(|v| b.counts.contains(v));
+                let settings =
+                    |t: &HutchinsonTask| (t.blocks, t.product, t.probe, t.stream, t.v_batch);
+                shares && settings(a) == settings(b)
+            }
+            _ => false,
+        };
+        same_task && self.start == other.start
+    }
+}
+
+fn jobs_of(spec: &Spec, estimator: &EstimatorSpec, section: &str) -> Result<Vec<Job>, UserError> {
+    match estimator {
+        EstimatorSpec::Exact(_) => Ok(vec![Job {
+            task: Task::Exact,
+            start: None,
+            repeat: 0,
+        }]),
+        EstimatorSpec::Hutchinson(hutchinson) => hutchinson_jobs(spec, hutchinson, section),
+    }
+}
+
+/// A setting of the estimator, or of `[sampling]` where it has none, with the key it stands at.
+fn setting<'a, T>(
+    own: &'a Option<T>,
+    shared: &'a Option<T>,
+    section: &str,
+    name: &str,
+    example: &str,
+) -> Result<(&'a T, String), UserError> {
+    match (own, shared) {
+        (Some(own), _) => Ok((own, format!("{section}.{name}"))),
+        (None, Some(shared)) => Ok((shared, format!("sampling.{name}"))),
+        (None, None) => Err(UserError::new(
+            section,
+            format!("{name} is set neither here nor in [sampling]"),
+            format!("add {name} = {example} to one of them"),
+        )),
+    }
+}
+
+fn hutchinson_jobs(
+    spec: &Spec,
+    estimator: &HutchinsonSpec,
+    section: &str,
+) -> Result<Vec<Job>, UserError> {
+    let shared = &spec.sampling;
+    let (v, key) = setting(&estimator.v, &shared.v, section, "V", "[1000]")?;
+    let counts = v.expand().map_err(|e| e.within(&key))?;
+    let batches: Vec<Option<u64>> = match estimator.product {
+        ProductKind::Autodiff => vec![None],
+        ProductKind::Hmp => {
+            let (batch, key) = setting(
+                &estimator.v_batch,
+                &shared.v_batch,
+                section,
+                "V_batch",
+                "[20]",
+            )?;
+            let batches = batch.expand().map_err(|e| e.within(&key))?;
+            batches.into_iter().map(Some).collect()
+        }
+    };
+    let (seeds, key) = setting(&estimator.seeds, &shared.seeds, section, "seeds", "[0]")?;
+    let starts = starts(seeds).map_err(|e| e.within(&key))?;
+    // One estimate per V is timed alone; a convergence run shares its probes among all V.
+    let count_lists: Vec<Vec<u64>> = match spec.kind {
+        ExperimentKind::Convergence => vec![counts],
+        ExperimentKind::Timing => counts.into_iter().map(|v| vec![v]).collect(),
+    };
+    let mut jobs = Vec::new();
+    for &v_batch in &batches {
+        for counts in &count_lists {
+            for &start in &starts {
+                jobs.push(Job {
+                    task: Task::Hutchinson(HutchinsonTask {
+                        blocks: estimator.blocks,
+                        product: estimator.product,
+                        probe: estimator.probe.unwrap_or(shared.probe),
+                        stream: shared.stream,
+                        counts: counts.clone(),
+                        v_batch,
+                    }),
+                    start: Some(start),
+                    repeat: 0,
+                });
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+fn starts(seeds: &Seeds) -> Result<Vec<Start>, UserError> {
+    let seeds: Vec<u64> = match seeds {
+        Seeds::Continue => return Ok(vec![Start::Continue]),
+        Seeds::List(list) => list.clone(),
+        Seeds::Range(range) => (0..range.count)
+            .filter_map(|i| range.from.checked_add(i))
+            .collect(),
+    };
+    if seeds.is_empty() {
+        return Err(UserError::new(
+            "",
+            "found no seeds, expected at least one",
+            "write for example seeds = { from = 0, count = 15 }",
+        ));
+    }
+    Ok(seeds.into_iter().map(Start::Seed).collect())
+}

@@ -1,0 +1,162 @@
+//! Data sets read from files, and the batch that an experiment looks at.
+//!
+//! To add a source, write its file and name it in [`DataSpec`].
+
+mod mnist;
+mod order;
+mod raw;
+mod safetensors;
+
+pub use self::safetensors::Safetensors;
+pub use mnist::Mnist;
+pub use order::Order;
+pub use raw::{FileRecord, RawTensor, hex, read_file};
+
+use super::generator::TorchGenerator;
+use super::loss::TargetKind;
+use crate::error::UserError;
+use crate::tagged::tagged;
+use std::path::Path;
+use tch::{Kind, Tensor};
+
+tagged! {
+    /// `[data]` of a spec; paths are relative to the spec file.
+    pub enum DataSpec: Source, by "source" {
+        /// MNIST's training set in IDX form.
+        Mnist(Mnist) = "mnist",
+        /// A safetensors file with "x" and "y".
+        Safetensors(Safetensors) = "safetensors",
+    }
+}
+
+/// Where data come from.
+pub trait Source {
+    /// Reads the files, relative to `base`, and checks all that needs no network.
+    ///
+    /// # Errors
+    /// A missing, truncated or inconsistent file, or a batch that it cannot fill.
+    fn load(&self, base: &Path) -> Result<Dataset, UserError>;
+}
+
+/// A data set in memory, with a row per sample, and how a batch is taken from it.
+#[derive(Debug)]
+pub struct Dataset {
+    /// `[len, *in]`.
+    pub inputs: RawTensor,
+    /// `[len]` class indices or `[len, *out]` values.
+    pub targets: RawTensor,
+    /// What pixels become: `(x / 255 − mean) / deviation`; absent: taken as they are.
+    pub normalisation: Option<Normalisation>,
+    /// Samples in the batch.
+    pub batch: usize,
+    /// Which samples come first.
+    pub order: Order,
+    /// The files that were read.
+    pub files: Vec<FileRecord>,
+}
+
+/// Scaling of 8-bit pixels, in float32 as torchvision's ToTensor and Normalize.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Mean of the scaled pixels.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+}
+
+impl Dataset {
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.inputs.rows()
+    }
+
+    /// Whether there are none (never, once loaded).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of a sample, without the batch axis.
+    pub fn input(&self) -> Vec<i64> {
+        self.inputs.row_shape()
+    }
+
+    /// Checks the targets against what the loss takes.
+    ///
+    /// # Errors
+    /// Values where classes are wanted or the reverse, a wrong shape, or a class out of range.
+    pub fn check_targets(&self, wanted: &TargetKind) -> Result<(), UserError> {
+        let shape = self.targets.row_shape();
+        match wanted {
+            TargetKind::Classes { classes } => {
+                if !self.targets.is_integer() || !shape.is_empty() {
+                    return Err(UserError::new(
+                        "",
+                        format!(
+                            "the loss expects one integer class per sample; the targets are {} with shape {shape:?} per sample",
+                            self.targets.dtype_name()
+                        ),
+                        "use integer targets of shape [N], or kind = \"mse\" for values",
+                    ));
+                }
+                self.check_classes(*classes)
+            }
+            TargetKind::Values { shape: wanted } => {
+                if self.targets.is_integer() || shape != *wanted {
+                    return Err(UserError::new(
+                        "",
+                        format!(
+                            "the loss expects floating-point targets of shape {wanted:?} per sample, as the outputs; the targets are {} with shape {shape:?} per sample",
+                            self.targets.dtype_name()
+                        ),
+                        "give the targets the shape of the network's outputs, or use kind = \"cross_entropy\" for classes",
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn check_classes(&self, classes: i64) -> Result<(), UserError> {
+        let labels = self.targets.to_integers();
+        match labels.iter().position(|&y| y < 0 || y >= classes) {
+            None => Ok(()),
+            Some(sample) => Err(UserError::new(
+                "",
+                format!(
+                    "sample {sample} has label {}; the network has {classes} outputs, so labels must lie in 0..={}",
+                    labels[sample],
+                    classes - 1
+                ),
+                "let the last layer put out one score per class, or mend the labels",
+            )),
+        }
+    }
+}
+
+/// The batch size that was asked for, or all of the `len` samples.
+fn checked_batch(batch: Option<i64>, len: usize) -> Result<usize, UserError> {
+    match batch {
+        None => Ok(len),
+        Some(batch) if batch >= 1 && batch as u64 <= len as u64 => Ok(batch as usize),
+        Some(batch) => Err(UserError::new(
+            "batch",
+            format!("batch = {batch}, expected 1 to {len}, the number of samples in the data"),
+            "choose a batch size in that range, or leave it out to take all samples",
+        )),
+    }
+}
+
+impl Dataset {
+    /// The batch on the CPU: inputs in float32 or as stored, and targets.
+    pub fn draw(&self, generator: &mut TorchGenerator) -> (Tensor, Tensor) {
+        let rows = self.order.rows(self.len(), self.batch, generator);
+        let inputs = self.inputs.take(&rows);
+        let inputs = match self.normalisation {
+            None => inputs,
+            Some(Normalisation { mean, deviation }) => {
+                ((inputs.to_kind(Kind::Float) / 255.0) - mean) / deviation
+            }
+        };
+        (inputs, self.targets.take(&rows))
+    }
+}

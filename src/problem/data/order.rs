@@ -1,0 +1,34 @@
+//! Which samples make up the batch.
+
+use crate::problem::generator::TorchGenerator;
+use serde::{Deserialize, Serialize};
+
+/// The order in which samples are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// As PyTorch's shuffling DataLoader draws its first batch, after the layers are initialised.
+    Torch,
+    /// As they stand in the file.
+    #[default]
+    Given,
+}
+
+impl Order {
+    /// The first `batch` of `len` samples in this order; draws from the global stream as PyTorch.
+    ///
+    /// The loader takes its base seed, then the sampler the seed of its own generator, whose
+    /// `randperm(len)` is the order.
+    pub fn rows(self, len: usize, batch: usize, generator: &mut TorchGenerator) -> Vec<i64> {
+        match self {
+            Self::Given => (0..batch as i64).collect(),
+            Self::Torch => {
+                let _base_seed = generator.int63();
+                let seed = generator.int63();
+                let mut order = TorchGenerator::seeded(seed as u64).permutation(len);
+                order.truncate(batch);
+                order
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Bytes of a file with a dtype and a shape, before they become a tensor on a device.
+
+use crate::error::UserError;
+use safetensors::Dtype;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
+
+/// A file that was read, for the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRecord {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads a whole file and notes its hash; `key` is the spec key that named it.
+///
+/// # Errors
+/// A file that is missing or cannot be read.
+pub fn read_file(path: &Path, key: &str) -> Result<(Vec<u8>, FileRecord), UserError> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        UserError::new(
+            key,
+            format!("cannot read {}: {error}", path.display()),
+            "check the path; it is relative to the spec file",
+        )
+    })?;
+    let record = FileRecord {
+        path: path.to_path_buf(),
+        sha256: hex(&Sha256::digest(&bytes)),
+    };
+    Ok((bytes, record))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A dense array as it lies in a file: little-endian, row-major, first axis = samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawTensor {
+    kind: Kind,
+    shape: Vec<i64>,
+    bytes: Vec<u8>,
+}
+
+impl RawTensor {
+    /// 8-bit values of the given shape.
+    pub fn from_u8(shape: Vec<i64>, bytes: Vec<u8>) -> Self {
+        Self {
+            kind: Kind::Uint8,
+            shape,
+            bytes,
+        }
+    }
+
+    /// A tensor of a safetensors file; `None` for a dtype that libtorch's CPU kernels lack.
+    pub fn from_view(view: &safetensors::tensor::TensorView<'_>) -> Option<Self> {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::I64 => Kind::Int64,
+            Dtype::I32 => Kind::Int,
+            Dtype::I16 => Kind::Int16,
+            Dtype::I8 => Kind::Int8,
+            Dtype::U8 => Kind::Uint8,
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            shape: view.shape().iter().map(|&n| n as i64).collect(),
+            bytes: view.data().to_vec(),
+        })
+    }
+
+    /// The whole shape.
+    pub fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// The size of the first axis.
+    pub fn rows(&self) -> usize {
+        self.shape.first().map_or(0, |&n| n as usize)
+    }
+
+    /// The shape without the first axis.
+    pub fn row_shape(&self) -> Vec<i64> {
+        self.shape.iter().skip(1).copied().collect()
+    }
+
+    /// Whether the dtype is an integer one.
+    pub fn is_integer(&self) -> bool {
+        !matches!(
+            self.kind,
+            Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16
+        )
+    }
+
+    /// The dtype in words.
+    pub fn dtype_name(&self) -> String {
+        format!("{:?}", self.kind).to_lowercase()
+    }
+
+    /// All of it, on the CPU.
+    pub fn tensor(&self) -> Tensor {
+        Tensor::from_data_size(&self.bytes, &self.shape, self.kind)
+    }
+
+    /// The given rows, in that order, on the CPU.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    pub fn take(&self, rows: &[i64]) -> Tensor {
+        let length = self.bytes.len() / self.rows();
+        let mut bytes = Vec::with_capacity(length * rows.len());
+        for &row in rows {
+            bytes.extend_from_slice(&self.bytes[row as usize * length..][..length]);
+        }
+        let shape = [&[rows.len() as i64], &self.shape[1..]].concat();
+        Tensor::from_data_size(&bytes, &shape, self.kind)
+    }
+
+    /// The entries as integers.
+    ///
+    /// # Panics
+    /// If the dtype is not an integer one.
+    pub fn to_integers(&self) -> Vec<i64> {
+        assert!(self.is_integer());
+        let flat = self.tensor().to_kind(Kind::Int64).flatten(0, -1);
+        Vec::try_from(flat).expect("a flat int64 tensor is a vector")
+    }
+}

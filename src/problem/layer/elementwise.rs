@@ -1,0 +1,99 @@
+//! The template of activations `z = σ(x)`: a new one states `σ`, `σ'` and `σ''` and nothing else.
+
+use super::{Layer, Local, Residual};
+use std::fmt::Debug;
+use tch::Tensor;
+
+/// An activation, applied entry by entry.
+pub trait Activation: Debug + Send + Sync + Clone + 'static {
+    /// `σ(x)`, through libtorch's own function of that name.
+    fn value(&self, x: &Tensor) -> Tensor;
+
+    /// `σ'(x)`, given `x` and `z = σ(x)`.
+    fn first(&self, x: &Tensor, z: &Tensor) -> Tensor;
+
+    /// `σ''(x)`; `None` where it is zero almost everywhere.
+    fn second(&self, x: &Tensor, z: &Tensor) -> Option<Tensor>;
+}
+
+/// An activation as a layer.
+#[derive(Clone, Debug)]
+pub struct Elementwise<A>(pub A);
+
+impl<A: Activation> Layer for Elementwise<A> {
+    fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
+        self.0.value(x)
+    }
+
+    fn at(&self, x: &Tensor, _w: &[Tensor], z: &Tensor) -> Box<dyn Local> {
+        Box::new(LocalElementwise {
+            first: self.0.first(x, z),
+            second: self.0.second(x, z),
+        })
+    }
+}
+
+struct LocalElementwise {
+    first: Tensor,
+    second: Option<Tensor>,
+}
+
+impl Local for LocalElementwise {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        dx * &self.first
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        gz * &self.first
+    }
+
+    fn residual(&self, g: &Tensor) -> Residual {
+        match &self.second {
+            Some(second) => Residual::Diagonal(second * g),
+            None => Residual::Zero,
+        }
+    }
+
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        Some(d * &self.first * &self.first)
+    }
+}
+
+/// Declares an activation without keys of its own: its doc, its name and its three functions.
+macro_rules! activation {
+    ($(#[$doc:meta])* $name:ident, $value:expr, $first:expr, $second:expr $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {}
+
+        impl $crate::problem::layer::elementwise::Activation for $name {
+            fn value(&self, x: &tch::Tensor) -> tch::Tensor {
+                let value: fn(&tch::Tensor) -> tch::Tensor = $value;
+                value(x)
+            }
+            fn first(&self, x: &tch::Tensor, z: &tch::Tensor) -> tch::Tensor {
+                let first: fn(&tch::Tensor, &tch::Tensor) -> tch::Tensor = $first;
+                first(x, z)
+            }
+            fn second(&self, x: &tch::Tensor, z: &tch::Tensor) -> Option<tch::Tensor> {
+                let second: fn(&tch::Tensor, &tch::Tensor) -> Option<tch::Tensor> = $second;
+                second(x, z)
+            }
+        }
+
+        impl $crate::problem::layer::Config for $name {
+            fn build(
+                &self,
+                input: &[i64],
+            ) -> Result<
+                (Box<dyn $crate::problem::layer::Layer>, Vec<i64>),
+                $crate::problem::layer::Misfit,
+            > {
+                let layer = $crate::problem::layer::elementwise::Elementwise(self.clone());
+                Ok((Box::new(layer), input.to_vec()))
+            }
+        }
+    };
+}
+pub(crate) use activation;

@@ -1,0 +1,170 @@
+//! The linear layer.
+
+use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+/// `z = x Wᵀ + b` on the last axis of `x: [N, *, in]` (torch.nn.Linear; in-features are inferred).
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Out-features.
+    pub out: i64,
+    /// Whether `b` is there.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config for Linear {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+        if self.out < 1 {
+            return Err(Misfit {
+                expected: format!("`out` of at least 1, found {}", self.out),
+                remedy: "write the number of out-features, for example out = 10".into(),
+            });
+        }
+        let [inputs] = *input else {
+            return Err(Misfit {
+                expected: "a flat input [features]".into(),
+                remedy: "put { kind = \"flatten\" } before this layer".into(),
+            });
+        };
+        let layer = Affine {
+            inputs,
+            outputs: self.out,
+            bias: self.bias,
+        };
+        Ok((Box::new(layer), vec![self.out]))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Affine {
+    inputs: i64,
+    outputs: i64,
+    bias: bool,
+}
+
+impl Layer for Affine {
+    /// Both are drawn from U(−1/√in, 1/√in): `kaiming_uniform_(a=√5)` gives the weight that bound.
+    fn parameters(&self) -> Vec<ParameterShape> {
+        let mut parameters = vec![ParameterShape {
+            name: "weight",
+            shape: vec![self.outputs, self.inputs],
+            init: Init::kaiming_uniform(self.inputs),
+        }];
+        if self.bias {
+            parameters.push(ParameterShape {
+                name: "bias",
+                shape: vec![self.outputs],
+                init: Init::Uniform {
+                    bound: 1.0 / (self.inputs as f64).sqrt(),
+                },
+            });
+        }
+        parameters
+    }
+
+    fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
+        x.linear(&w[WEIGHT], w.get(BIAS))
+    }
+
+    fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
+        Box::new(LocalAffine {
+            x: x.shallow_clone(),
+            weight: w[WEIGHT].shallow_clone(),
+        })
+    }
+}
+
+impl Init {
+    /// `torch.nn.init.kaiming_uniform_(w, a=√5)`, in the same floating-point steps.
+    pub(super) fn kaiming_uniform(fan_in: i64) -> Self {
+        let gain = (2.0 / (1.0 + 5f64.sqrt().powi(2))).sqrt();
+        let deviation = gain / (fan_in as f64).sqrt();
+        Self::Uniform {
+            bound: 3f64.sqrt() * deviation,
+        }
+    }
+}
+
+const WEIGHT: usize = 0;
+const BIAS: usize = 1;
+
+/// `x: [N, in]`, `weight: [out, in]`.
+struct LocalAffine {
+    x: Tensor,
+    weight: Tensor,
+}
+
+impl Local for LocalAffine {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        dx.matmul(&self.weight.tr())
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        gz.matmul(&self.weight)
+    }
+
+    fn parameters(&self) -> Option<&dyn LocalParameters> {
+        Some(self)
+    }
+}
+
+impl LocalParameters for LocalAffine {
+    /// `x dWᵀ` as one matrix product over all probes, or `db` for every sample.
+    fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        if i == BIAS {
+            return dw.unsqueeze(1).expand([-1, self.x.size()[0], -1], false);
+        }
+        let (k, out) = (dw.size()[0], dw.size()[1]);
+        dw.reshape([k * out, -1])
+            .matmul(&self.x.tr())
+            .view([k, out, -1])
+            .transpose(1, 2)
+    }
+
+    /// `gzᵀ x` as one matrix product over all probes, or `Σ_n gz`.
+    fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
+        if i == BIAS {
+            return gz.sum_dim_intlist(1, false, None::<Kind>);
+        }
+        let (k, n, out) = (gz.size()[0], gz.size()[1], gz.size()[2]);
+        gz.transpose(1, 2)
+            .reshape([k * out, n])
+            .matmul(&self.x)
+            .view([k, out, -1])
+    }
+
+    /// `g dW`.
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| g.matmul(dw))
+    }
+
+    /// `gᵀ dx`.
+    fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| g.tr().matmul(dx))
+    }
+
+    /// `z` has no positions that share the weight, so only the diagonal of `H_n` is seen.
+    fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
+        let squares = s * s;
+        let signed = match sign {
+            Some(sign) => squares * sign.unsqueeze(-1),
+            None => squares,
+        };
+        self.diagonal_of_diagonal(i, &signed.sum_dim_intlist(0, false, None::<Kind>))
+    }
+
+    /// `[a, j] = Σ_n d_na x_nj²`, and `[a] = Σ_n d_na` for the bias.
+    fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        match i {
+            BIAS => d.sum_dim_intlist(0, false, None::<Kind>),
+            _ => d.tr().matmul(&(&self.x * &self.x)),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Mean squared error.
+
+use super::{LocalLoss, Loss, Reduction, TargetKind};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// `ℓ = Σ_{n,c} (f_nc − y_nc)²`, or its mean over all N·C entries (torch.nn.MSELoss).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mse {
+    /// Mean or sum.
+    #[serde(default)]
+    pub reduction: Reduction,
+}
+
+impl Loss for Mse {
+    fn targets(&self, output: &[i64]) -> Result<TargetKind, String> {
+        Ok(TargetKind::Values {
+            shape: output.to_vec(),
+        })
+    }
+
+    fn value(&self, f: &Tensor, y: &Tensor) -> Tensor {
+        f.mse_loss(y, self.reduction.torch())
+    }
+
+    /// With weight `c`: gradient `2c (f − y)`, Hessian `2c I`.
+    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn LocalLoss> {
+        Box::new(LocalMse {
+            error: f - y,
+            twice_weight: 2.0 * self.reduction.weight(f.numel() as i64),
+        })
+    }
+}
+
+/// `error: [N, *out]`.
+struct LocalMse {
+    error: Tensor,
+    twice_weight: f64,
+}
+
+impl LocalLoss for LocalMse {
+    fn gradient(&self) -> Tensor {
+        &self.error * self.twice_weight
+    }
+
+    fn hessian(&self, df: &Tensor) -> Tensor {
+        df * self.twice_weight
+    }
+
+    /// Column c is `√(2 weight) e_c`, the same for every sample.
+    fn root(&self) -> Tensor {
+        let size = self.error.size();
+        let outputs: i64 = size[1..].iter().product();
+        let unit = Tensor::eye(outputs, (self.error.kind(), self.error.device()));
+        (unit * self.twice_weight.sqrt())
+            .reshape([&[outputs, 1], &size[1..]].concat())
+            .expand([&[outputs, size[0]], &size[1..]].concat(), false)
+    }
+}

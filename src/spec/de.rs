@@ -1,0 +1,329 @@
+//! Deserialises a spec from its TOML document and keeps, for every error, the place it is about.
+//!
+//! The `toml` crate loses the place of an error inside an internally tagged enum. Here a table
+//! stands for an enum by one of its keys: the enum's serde name says which ("kind" or "source"),
+//! so `{ kind = "linear", out = 20 }` needs no buffering and every error keeps its span.
+
+use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
+use std::fmt::{self, Display};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// An error at a place of the document.
+#[derive(Debug)]
+pub(super) struct Error {
+    pub message: String,
+    pub help: Option<String>,
+    pub span: Option<Range<usize>>,
+}
+
+impl Error {
+    fn new(message: String, help: Option<String>) -> Self {
+        Self {
+            message,
+            help,
+            span: None,
+        }
+    }
+
+    /// Adds the place, unless a more precise one is known.
+    fn at(mut self, span: Range<usize>) -> Self {
+        self.span.get_or_insert(span);
+        self
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl de::Error for Error {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::new(message.to_string(), None)
+    }
+
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let expected = in_words(&expected.to_string());
+        Self::new(
+            format!("found {found}, expected {expected}"),
+            Some(format!("write {expected}")),
+        )
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
+        Self::new(
+            format!("unknown value \"{found}\""),
+            Some(suggest(found, known)),
+        )
+    }
+
+    fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
+        Self::new(
+            format!("unknown key `{found}`"),
+            Some(suggest(found, known)),
+        )
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(
+            format!("missing key `{field}`"),
+            Some(format!("add `{field} = ...` here")),
+        )
+    }
+}
+
+/// Rust's names for types, as a user of TOML knows them.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "i64" | "i32" => "an integer".into(),
+        "u64" | "u32" | "usize" => "an integer of 0 or more".into(),
+        "f64" | "f32" => "a number".into(),
+        "path string" => "a path in quotes".into(),
+        "a sequence" => "a list [...]".into(),
+        other if other.starts_with("struct ") => "a table of keys and values".into(),
+        other => other.to_string(),
+    }
+}
+
+/// The nearest known name, then all of them.
+fn suggest(found: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return "nothing can be set here; remove it".into();
+    }
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(found, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
+    let all = known.join(", ");
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`? known here: {all}"),
+        None => format!("known here: {all}"),
+    }
+}
+
+/// A value of the document, or a table seen without its tag.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a, 'i> {
+    value: &'a Spanned<DeValue<'i>>,
+    without: Option<&'static str>,
+}
+
+impl<'a, 'i> Node<'a, 'i> {
+    pub(super) fn new(value: &'a Spanned<DeValue<'i>>) -> Self {
+        Self {
+            value,
+            without: None,
+        }
+    }
+}
+
+impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let result = match self.value.get_ref() {
+            DeValue::String(s) => visitor.visit_str(s),
+            DeValue::Integer(i) => {
+                match i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()) {
+                    Ok(i) if i >= 0 => visitor.visit_u64(i as u64),
+                    Ok(i) => visitor.visit_i64(i),
+                    Err(_) => Err(de::Error::custom(format!(
+                        "{} does not fit into 64 bits",
+                        i.as_str()
+                    ))),
+                }
+            }
+            DeValue::Float(x) => match x.as_str().replace('_', "").parse() {
+                Ok(x) => visitor.visit_f64(x),
+                Err(_) => Err(de::Error::custom(format!("{} is not a number", x.as_str()))),
+            },
+            DeValue::Boolean(b) => visitor.visit_bool(*b),
+            DeValue::Datetime(date) => visitor.visit_str(&date.to_string()),
+            DeValue::Array(items) => visitor.visit_seq(Items(items.iter())),
+            DeValue::Table(table) => visitor.visit_map(Entries::new(table, self.without)),
+        };
+        result.map_err(|error| error.at(self.value.span()))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        tag: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let name = match self.value.get_ref() {
+            DeValue::Table(table) => match table.get(tag) {
+                Some(name) => name,
+                None => {
+                    let missing = Error::new(
+                        format!("missing key `{tag}`"),
+                        Some(format!(
+                            "add `{tag} = \"...\"`, one of: {}",
+                            variants.join(", ")
+                        )),
+                    );
+                    return Err(missing.at(self.value.span()));
+                }
+            },
+            _ => self.value,
+        };
+        let DeValue::String(variant) = name.get_ref() else {
+            let found = name.get_ref().type_str();
+            let wrong = Error::new(
+                format!("found {found}, expected a name in quotes"),
+                Some(format!("known here: {}", variants.join(", "))),
+            );
+            return Err(wrong.at(name.span()));
+        };
+        let content = Node {
+            value: self.value,
+            without: Some(tag),
+        };
+        let access = Choice {
+            name: variant,
+            span: name.span(),
+            content,
+        };
+        visitor
+            .visit_enum(access)
+            .map_err(|error| error.at(self.value.span()))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+struct Items<'a, 'i>(std::slice::Iter<'a, Spanned<DeValue<'i>>>);
+
+impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
+        match self.0.next() {
+            Some(item) => seed.deserialize(Node::new(item)).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The entries of a table in the order in which they are written.
+struct Entries<'a, 'i> {
+    rest: std::vec::IntoIter<Entry<'a, 'i>>,
+    value: Option<&'a Spanned<DeValue<'i>>>,
+}
+
+type Entry<'a, 'i> = (
+    &'a Spanned<std::borrow::Cow<'i, str>>,
+    &'a Spanned<DeValue<'i>>,
+);
+
+impl<'a, 'i> Entries<'a, 'i> {
+    fn new(table: &'a DeTable<'i>, without: Option<&str>) -> Self {
+        let mut entries: Vec<Entry<'a, 'i>> = table
+            .iter()
+            .filter(|(key, _)| Some(key.get_ref().as_ref()) != without)
+            .collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        Self {
+            rest: entries.into_iter(),
+            value: None,
+        }
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let Some((key, value)) = self.rest.next() else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        let name: &str = key.get_ref();
+        seed.deserialize(name.into_deserializer())
+            .map(Some)
+            .map_err(|error: Error| error.at(key.span()))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let value = self.value.take().expect("a key comes before its value");
+        seed.deserialize(Node::new(value))
+            .map_err(|error| error.at(value.span()))
+    }
+}
+
+/// The variant that a name or a tagged table stands for.
+struct Choice<'a, 'i> {
+    name: &'a str,
+    span: Range<usize>,
+    content: Node<'a, 'i>,
+}
+
+impl<'de, 'a, 'i> de::EnumAccess<'de> for Choice<'a, 'i> {
+    type Error = Error;
+    type Variant = Node<'a, 'i>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self::Variant), Error> {
+        let variant = seed
+            .deserialize(self.name.into_deserializer())
+            .map_err(|error: Error| error.at(self.span))?;
+        Ok((variant, self.content))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for Node<'_, '_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
+        de::Deserializer::deserialize_any(self, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        de::Deserializer::deserialize_any(self, visitor)
+    }
+}

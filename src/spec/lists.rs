@@ -1,0 +1,193 @@
+//! Lists and ranges of numbers.
+
+use crate::error::UserError;
+use serde::{Deserialize, Serialize};
+
+/// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Counts {
+    /// As they stand.
+    List(Vec<i64>),
+    /// From one number to another.
+    Range(CountRange),
+}
+
+/// `steps` integers from `from` to `to`, both included.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountRange {
+    /// The first.
+    pub from: i64,
+    /// The last.
+    pub to: i64,
+    /// How many.
+    pub steps: i64,
+    /// How they are spaced.
+    #[serde(default)]
+    pub scale: Scale,
+}
+
+/// How a range is spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Equal steps.
+    #[default]
+    Linear,
+    /// As `torch.logspace(log10(from), log10(to), steps).int()`.
+    Log,
+}
+
+/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Seeds {
+    /// As they stand.
+    List(Vec<u64>),
+    /// So many, one after another.
+    Range(SeedRange),
+    /// No seed: the draws go on where the model's initialisation, the data's order and the
+    /// estimators before have left the stream, as in a script with one global generator.
+    #[serde(serialize_with = "as_continue")]
+    Continue,
+}
+
+/// `count` seeds from `from` on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedRange {
+    /// The first.
+    pub from: u64,
+    /// How many.
+    pub count: u64,
+}
+
+fn as_continue<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("continue")
+}
+
+impl Counts {
+    /// The numbers in rising order, each once.
+    ///
+    /// # Errors
+    /// An empty list, a number below 1, or a range that does not rise.
+    pub fn expand(&self) -> Result<Vec<u64>, UserError> {
+        let mut counts = match self {
+            Self::List(list) => list.clone(),
+            Self::Range(range) => range.expand()?,
+        };
+        if counts.is_empty() {
+            return Err(UserError::new(
+                "",
+                "found an empty list, expected at least one number",
+                "write for example [10, 100, 1000]",
+            ));
+        }
+        if let Some(low) = counts.iter().find(|&&count| count < 1) {
+            return Err(UserError::new(
+                "",
+                format!("found {low}, expected integers of at least 1"),
+                "leave it out or write a positive number",
+            ));
+        }
+        counts.sort_unstable();
+        counts.dedup();
+        Ok(counts.into_iter().map(|count| count as u64).collect())
+    }
+}
+
+impl CountRange {
+    /// Most steps that make sense; more are taken for a slip of the pen.
+    const MOST_STEPS: i64 = 100_000;
+
+    fn expand(&self) -> Result<Vec<i64>, UserError> {
+        let fits = 1 <= self.from && self.from <= self.to;
+        if !fits || !(1..=Self::MOST_STEPS).contains(&self.steps) {
+            return Err(UserError::new(
+                "",
+                format!(
+                    "found from = {}, to = {}, steps = {}; expected 1 <= from <= to and steps from 1 to {}",
+                    self.from,
+                    self.to,
+                    self.steps,
+                    Self::MOST_STEPS
+                ),
+                "write for example { from = 10, to = 1000, steps = 30, scale = \"log\" }",
+            ));
+        }
+        let last = (self.steps - 1).max(1) as f64;
+        let (from, to) = (self.from as f64, self.to as f64);
+        let between = |i: i64| {
+            let part = i as f64 / last;
+            let value = match self.scale {
+                Scale::Linear => from + part * (to - from),
+                Scale::Log => from * (to / from).powf(part),
+            };
+            // Rounded down like `.int()`, but 10.0 that came out as 9.999999999 stays 10.
+            (value * (1.0 + 1e-12)) as i64
+        };
+        Ok((0..self.steps).map(between).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountsVisitor)
+    }
+}
+
+struct CountsVisitor;
+
+impl<'de> serde::de::Visitor<'de> for CountsVisitor {
+    type Value = Counts;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "a list [10, 100] or a range { from = 10, to = 1000, steps = 30, scale = \"log\" }",
+        )
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Counts, A::Error> {
+        let items = serde::de::value::SeqAccessDeserializer::new(items);
+        Vec::deserialize(items).map(Counts::List)
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Counts, A::Error> {
+        let map = serde::de::value::MapAccessDeserializer::new(map);
+        CountRange::deserialize(map).map(Counts::Range)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seeds {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SeedsVisitor)
+    }
+}
+
+struct SeedsVisitor;
+
+impl<'de> serde::de::Visitor<'de> for SeedsVisitor {
+    type Value = Seeds;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list [0, 1], a range { from = 0, count = 15 }, or \"continue\"")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Seeds, A::Error> {
+        let items = serde::de::value::SeqAccessDeserializer::new(items);
+        Vec::deserialize(items).map(Seeds::List)
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Seeds, A::Error> {
+        let map = serde::de::value::MapAccessDeserializer::new(map);
+        SeedRange::deserialize(map).map(Seeds::Range)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seeds, E> {
+        match text {
+            "continue" => Ok(Seeds::Continue),
+            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a user may write: the TOML spec (format 1), as types.
+//!
+//! Everything here is shape only; whether it makes sense is for the [plan](crate::plan) to say.
+
+mod de;
+mod lists;
+mod source;
+
+pub use lists::{Counts, Scale, Seeds};
+pub use source::{Source, SpecError};
+
+use crate::curvature::Blocks;
+use crate::estimator::{Probe, StreamKind};
+use crate::problem::data::DataSpec;
+use crate::problem::layer::LayerSpec;
+use crate::problem::loss::LossSpec;
+use crate::tagged::tagged;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Results go to `results/<name>/` under the current directory.
+    pub name: String,
+    /// What is asked.
+    pub kind: ExperimentKind,
+    /// "auto", "cpu", "cuda" or "cuda:N".
+    #[serde(default = "auto")]
+    pub device: String,
+    /// The floating-point type.
+    #[serde(default)]
+    pub dtype: Dtype,
+    /// Where the batch comes from.
+    pub data: DataSpec,
+    /// The network.
+    pub model: ModelSpec,
+    /// The loss.
+    pub loss: LossSpec,
+    /// What estimators share.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// How often a timed job runs.
+    #[serde(default)]
+    pub timing: Timing,
+    /// What is compared.
+    pub estimator: Vec<EstimatorSpec>,
+    /// Where a spec came from, in the manifest of an earlier run; not read.
+    #[serde(default, skip_serializing)]
+    pub manifest: Ignored,
+}
+
+/// A table whose content does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "serde::de::IgnoredAny")]
+pub struct Ignored;
+
+impl From<serde::de::IgnoredAny> for Ignored {
+    fn from(_: serde::de::IgnoredAny) -> Self {
+        Self
+    }
+}
+
+fn auto() -> String {
+    "auto".into()
+}
+
+impl Spec {
+    /// Reads a spec from its text.
+    ///
+    /// # Errors
+    /// The first mistake in syntax, keys or types, with its place.
+    pub fn parse(source: &Source) -> Result<Self, SpecError> {
+        source.deserialize()
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExperimentKind {
+    /// The estimate against V, for many seeds.
+    Convergence,
+    /// The cost of every estimate: serial, repeated.
+    Timing,
+}
+
+/// The floating-point type of parameters, data and products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 64 bits.
+    Float64,
+}
+
+/// `[model]`: the layers, and the parameters they have.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// `torch.manual_seed(seed)` before the layers are initialised.
+    #[serde(default)]
+    pub seed: u64,
+    /// A safetensors file with the state_dict; absent: as initialised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// From the input up.
+    pub layers: Vec<LayerSpec>,
+}
+
+/// `[sampling]`: what holds for every estimator that does not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Numbers of probes.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Numbers of probes multiplied at once.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Counts>,
+    /// Seeds of the probe streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// Distribution of the probes.
+    #[serde(default)]
+    pub probe: Probe,
+    /// Their random numbers.
+    #[serde(default)]
+    pub stream: StreamKind,
+}
+
+/// `[timing]`: repetitions of a timing experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Runs before the first that counts.
+    #[serde(default = "one")]
+    pub warmup: u64,
+    /// Runs that count.
+    #[serde(default = "five")]
+    pub repeats: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn five() -> u64 {
+    5
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            warmup: one(),
+            repeats: five(),
+        }
+    }
+}
+
+tagged! {
+    /// An `[[estimator]]`.
+    pub enum EstimatorSpec: std::fmt::Debug, by "kind" {
+        /// The exact trace.
+        Exact(ExactSpec) = "exact",
+        /// Hutchinson's estimator.
+        Hutchinson(HutchinsonSpec) = "hutchinson",
+    }
+}
+
+/// The sum of the exact Hessian diagonal; no probes.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExactSpec {}
+
+/// Hutchinson's estimator over a product.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HutchinsonSpec {
+    /// Which entries the product sees.
+    pub blocks: Blocks,
+    /// How it is computed.
+    pub product: ProductKind,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Counts>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+}
+
+/// How a product with the Hessian is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductKind {
+    /// One double-backward product at a time.
+    Autodiff,
+    /// V_batch products at once by layer rules.
+    Hmp,
+}

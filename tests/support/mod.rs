@@ -1,0 +1,157 @@
+//! Small problems in float64 and their dense Hessians from autograd, the oracle of the rules.
+#![allow(dead_code)] // each test file uses a part
+
+use curvature_runner::problem::generator::TorchGenerator;
+use curvature_runner::problem::layer::{Flatten, LayerSpec, Linear, Relu, Sigmoid, Tanh};
+use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
+use curvature_runner::problem::{Network, Problem, initialise};
+use tch::{Device, Kind, Tensor};
+
+pub fn linear(out: i64, bias: bool) -> LayerSpec {
+    LayerSpec::Linear(Linear { out, bias })
+}
+
+pub fn flatten() -> LayerSpec {
+    LayerSpec::Flatten(Flatten {})
+}
+
+pub fn relu() -> LayerSpec {
+    LayerSpec::Relu(Relu {})
+}
+
+pub fn sigmoid() -> LayerSpec {
+    LayerSpec::Sigmoid(Sigmoid {})
+}
+
+pub fn tanh() -> LayerSpec {
+    LayerSpec::Tanh(Tanh {})
+}
+
+pub fn cross_entropy(reduction: Reduction) -> LossSpec {
+    LossSpec::CrossEntropy(CrossEntropy { reduction })
+}
+
+pub fn mse(reduction: Reduction) -> LossSpec {
+    LossSpec::Mse(Mse { reduction })
+}
+
+/// A random problem in float64: parameters and data uniform on [-1, 1], so that curvature of both
+/// signs is there.
+pub fn problem(
+    layers: &[LayerSpec],
+    input: &[i64],
+    batch: i64,
+    loss: LossSpec,
+    seed: u64,
+) -> Problem {
+    let network = Network::new(layers, input).expect("shapes that fit");
+    let mut generator = TorchGenerator::seeded(seed);
+    let mut uniform = |shape: &[i64]| {
+        let numel: i64 = shape.iter().product();
+        let values = generator.uniform(numel as usize, -1.0, 1.0);
+        Tensor::from_slice(&values)
+            .reshape(shape)
+            .to_kind(Kind::Double)
+    };
+    let parameters = network
+        .parameters()
+        .iter()
+        .map(|p| uniform(&p.shape))
+        .collect();
+    let inputs = uniform(&[&[batch], input].concat());
+    let targets = match loss.targets(network.output()).expect("outputs that fit") {
+        TargetKind::Classes { classes } => {
+            Tensor::arange(batch, (Kind::Int64, Device::Cpu)).remainder(classes)
+        }
+        TargetKind::Values { shape } => uniform(&[&[batch], shape.as_slice()].concat()),
+    };
+    Problem {
+        network: network.into(),
+        loss,
+        parameters,
+        inputs,
+        targets,
+    }
+}
+
+/// The example's network on random data, as torch.nn initialises it.
+pub fn example_network(dtype: Kind) -> Problem {
+    let layers = [flatten(), linear(20, false), sigmoid(), linear(10, false)];
+    let mut problem = problem(&layers, &[1, 28, 28], 16, cross_entropy(Reduction::Mean), 3);
+    problem.parameters = initialise(&problem.network, &mut TorchGenerator::seeded(0))
+        .iter()
+        .map(|p| p.to_kind(dtype))
+        .collect();
+    problem.inputs = problem.inputs.to_kind(dtype);
+    problem
+}
+
+/// The Hessian in all parameters, `[P, P]`, by differentiating every entry of the gradient.
+pub fn dense_hessian(problem: &Problem) -> Tensor {
+    let leaves: Vec<Tensor> = problem
+        .parameters
+        .iter()
+        .map(|p| p.detach().set_requires_grad(true))
+        .collect();
+    let loss = problem.loss_at(&leaves);
+    let gradient = Tensor::run_backward(&[loss], &leaves, true, true);
+    let gradient = flat(&gradient, 0);
+    let row = |i: i64| {
+        let entry = gradient.get(i);
+        let row: Vec<Tensor> = match entry.requires_grad() {
+            true => Tensor::run_backward(&[entry], &leaves, true, false),
+            false => leaves.iter().map(Tensor::zeros_like).collect(),
+        };
+        let defined: Vec<Tensor> = row
+            .into_iter()
+            .zip(&leaves)
+            .map(|(h, p)| if h.defined() { h } else { p.zeros_like() })
+            .collect();
+        flat(&defined, 0)
+    };
+    let rows: Vec<Tensor> = (0..gradient.size()[0]).map(row).collect();
+    Tensor::stack(&rows, 0).detach()
+}
+
+/// `H` with all entries between different parameter tensors set to zero.
+pub fn block_diagonal(problem: &Problem, hessian: &Tensor) -> Tensor {
+    let blocks = hessian.zeros_like();
+    let mut start = 0;
+    for p in &problem.parameters {
+        let size = p.numel() as i64;
+        let block = |t: &Tensor| t.narrow(0, start, size).narrow(1, start, size);
+        block(&blocks).copy_(&block(hessian));
+        start += size;
+    }
+    blocks
+}
+
+/// One tensor per parameter as a single one, flattened from axis `from` on.
+pub fn flat(tensors: &[Tensor], from: i64) -> Tensor {
+    let parts: Vec<Tensor> = tensors
+        .iter()
+        .map(|t| t.reshape([&t.size()[..from as usize], &[-1]].concat()))
+        .collect();
+    Tensor::cat(&parts, -1)
+}
+
+/// K vectors in parameter space, uniform on [-1, 1]: one `[K, *shape]` per parameter.
+pub fn vectors(problem: &Problem, count: i64, seed: u64) -> Vec<Tensor> {
+    let mut generator = TorchGenerator::seeded(seed);
+    let mut draw = |p: &Tensor| {
+        let shape = [&[count], p.size().as_slice()].concat();
+        let numel: i64 = shape.iter().product();
+        let values = generator.uniform(numel as usize, -1.0, 1.0);
+        Tensor::from_slice(&values)
+            .reshape(&shape)
+            .to_kind(p.kind())
+    };
+    problem.parameters.iter().map(&mut draw).collect()
+}
+
+/// The largest difference, relative to the largest entry of `expected` (or 1).
+pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let scale = expected.abs().max().double_value(&[]).max(1.0);
+    (found - expected).abs().max().double_value(&[]) / scale
+}
