@@ -9,6 +9,7 @@
 pub mod curvature;
 pub mod error;
 pub mod estimator;
+pub mod lists;
 pub mod output;
 pub mod plan;
 pub mod problem;

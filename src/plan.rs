@@ -1,16 +1,13 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
-use crate::curvature::Blocks;
 use crate::error::UserError;
-use crate::estimator::{Probe, StreamKind};
+use crate::estimator::{Expanded, Task};
+use crate::lists::Seed;
 use crate::problem::data::{Dataset, FileRecord, RawTensor};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::{Network, Problem, initialise, weights};
-use crate::spec::{
-    Dtype, EstimatorSpec, ExperimentKind, HutchinsonSpec, ProductKind, Seeds, Source, Spec,
-    SpecError, Timing,
-};
+use crate::spec::{Dtype, ExperimentKind, Source, Spec, SpecError, Timing};
 use std::sync::Arc;
 use tch::{Device, Kind};
 
@@ -44,50 +41,17 @@ pub struct Setup {
     seed: u64,
 }
 
-/// One estimate, or one for each of several numbers of probes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One task from one seed: an estimate, or one for each of several numbers of probes.
+#[derive(Clone, Debug)]
 pub struct Job {
-    /// What is estimated with.
-    pub task: Task,
-    /// Where the probes' random numbers begin; `None` without probes.
-    pub start: Option<Start>,
+    /// The estimator with its settings.
+    pub task: Arc<dyn Task>,
+    /// Numbers of probes, rising; empty without probes.
+    pub counts: Vec<u64>,
+    /// Where the probes begin; `None` without probes.
+    pub seed: Option<Seed>,
     /// How many jobs before this one have the same key.
     pub repeat: u64,
-}
-
-/// Where a stream of probes begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Seeded afresh.
-    Seed(u64),
-    /// Where the draws before have left the generator.
-    Continue,
-}
-
-/// An estimator with its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// The sum of the exact diagonal.
-    Exact,
-    /// Hutchinson's estimator.
-    Hutchinson(HutchinsonTask),
-}
-
-/// Hutchinson's estimator over one product.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HutchinsonTask {
-    /// Which entries the product sees.
-    pub blocks: Blocks,
-    /// How it is computed.
-    pub product: ProductKind,
-    /// Distribution of the probes.
-    pub probe: Probe,
-    /// Their random numbers.
-    pub stream: StreamKind,
-    /// Numbers of probes, rising.
-    pub counts: Vec<u64>,
-    /// Probes at once; `None` for a product that takes one at a time.
-    pub v_batch: Option<u64>,
 }
 
 /// What the command line says over the spec.
@@ -261,9 +225,15 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
     let mut jobs: Vec<Job> = Vec::new();
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let section = format!("estimator[{index}]");
-        for mut job in jobs_of(spec, estimator, &section)? {
+        let expanded = estimator.expand(&spec.sampling).map_err(|error| {
+            match error.key.starts_with("sampling") {
+                true => error,
+                false => error.within(&section),
+            }
+        })?;
+        for mut job in jobs_of(&expanded, spec.kind) {
             job.repeat = jobs.iter().filter(|before| before.same_key(&job)).count() as u64;
-            if job.repeat > 0 && job.start != Some(Start::Continue) {
+            if job.repeat > 0 && job.seed != Some(Seed::Continue) {
                 return Err(UserError::new(
                     section,
                     "an estimator before has the same settings and seed; the result would be the same",
@@ -276,118 +246,36 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
     Ok(jobs)
 }
 
-impl Job {
-    /// Whether both make an estimate of the same key.
-    fn same_key(&self, other: &Self) -> bool {
-        let same_task = match (&self.task, &other.task) {
-            (Task::Exact, Task::Exact) => true,
-            (Task::Hutchinson(a), Task::Hutchinson(b)) => {
-                let shares = a.counts.iter().any(|v| b.counts.contains(v));
-                let settings =
-                    |t: &HutchinsonTask| (t.blocks, t.product, t.probe, t.stream, t.v_batch);
-                shares && settings(a) == settings(b)
-            }
-            _ => false,
-        };
-        same_task && self.start == other.start
-    }
-}
-
-fn jobs_of(spec: &Spec, estimator: &EstimatorSpec, section: &str) -> Result<Vec<Job>, UserError> {
-    match estimator {
-        EstimatorSpec::Exact(_) => Ok(vec![Job {
-            task: Task::Exact,
-            start: None,
-            repeat: 0,
-        }]),
-        EstimatorSpec::Hutchinson(hutchinson) => hutchinson_jobs(spec, hutchinson, section),
-    }
-}
-
-/// A setting of the estimator, or of `[sampling]` where it has none, with the key it stands at.
-fn setting<'a, T>(
-    own: &'a Option<T>,
-    shared: &'a Option<T>,
-    section: &str,
-    name: &str,
-    example: &str,
-) -> Result<(&'a T, String), UserError> {
-    match (own, shared) {
-        (Some(own), _) => Ok((own, format!("{section}.{name}"))),
-        (None, Some(shared)) => Ok((shared, format!("sampling.{name}"))),
-        (None, None) => Err(UserError::new(
-            section,
-            format!("{name} is set neither here nor in [sampling]"),
-            format!("add {name} = {example} to one of them"),
-        )),
-    }
-}
-
-fn hutchinson_jobs(
-    spec: &Spec,
-    estimator: &HutchinsonSpec,
-    section: &str,
-) -> Result<Vec<Job>, UserError> {
-    let shared = &spec.sampling;
-    let (v, key) = setting(&estimator.v, &shared.v, section, "V", "[1000]")?;
-    let counts = v.expand().map_err(|e| e.within(&key))?;
-    let batches: Vec<Option<u64>> = match estimator.product {
-        ProductKind::Autodiff => vec![None],
-        ProductKind::Hmp => {
-            let (batch, key) = setting(
-                &estimator.v_batch,
-                &shared.v_batch,
-                section,
-                "V_batch",
-                "[20]",
-            )?;
-            let batches = batch.expand().map_err(|e| e.within(&key))?;
-            batches.into_iter().map(Some).collect()
-        }
-    };
-    let (seeds, key) = setting(&estimator.seeds, &shared.seeds, section, "seeds", "[0]")?;
-    let starts = starts(seeds).map_err(|e| e.within(&key))?;
+/// Every task, for all counts, from every seed.
+fn jobs_of(expanded: &Expanded, kind: ExperimentKind) -> Vec<Job> {
     // One estimate per V is timed alone; a convergence run shares its probes among all V.
-    let count_lists: Vec<Vec<u64>> = match spec.kind {
-        ExperimentKind::Convergence => vec![counts],
-        ExperimentKind::Timing => counts.into_iter().map(|v| vec![v]).collect(),
+    let lists: Vec<Vec<u64>> = match kind {
+        ExperimentKind::Timing if !expanded.counts.is_empty() => {
+            expanded.counts.iter().map(|&count| vec![count]).collect()
+        }
+        _ => vec![expanded.counts.clone()],
     };
     let mut jobs = Vec::new();
-    for &v_batch in &batches {
-        for counts in &count_lists {
-            for &start in &starts {
+    for task in &expanded.tasks {
+        for counts in &lists {
+            for &seed in &expanded.seeds {
                 jobs.push(Job {
-                    task: Task::Hutchinson(HutchinsonTask {
-                        blocks: estimator.blocks,
-                        product: estimator.product,
-                        probe: estimator.probe.unwrap_or(shared.probe),
-                        stream: shared.stream,
-                        counts: counts.clone(),
-                        v_batch,
-                    }),
-                    start: Some(start),
+                    task: task.clone(),
+                    counts: counts.clone(),
+                    seed,
                     repeat: 0,
                 });
             }
         }
     }
-    Ok(jobs)
+    jobs
 }
 
-fn starts(seeds: &Seeds) -> Result<Vec<Start>, UserError> {
-    let seeds: Vec<u64> = match seeds {
-        Seeds::Continue => return Ok(vec![Start::Continue]),
-        Seeds::List(list) => list.clone(),
-        Seeds::Range(range) => (0..range.count)
-            .filter_map(|i| range.from.checked_add(i))
-            .collect(),
-    };
-    if seeds.is_empty() {
-        return Err(UserError::new(
-            "",
-            "found no seeds, expected at least one",
-            "write for example seeds = { from = 0, count = 15 }",
-        ));
+impl Job {
+    /// Whether both make an estimate of the same key.
+    fn same_key(&self, other: &Self) -> bool {
+        let both_empty = self.counts.is_empty() && other.counts.is_empty();
+        let shares = both_empty || self.counts.iter().any(|v| other.counts.contains(v));
+        shares && self.seed == other.seed && self.task.columns() == other.task.columns()
     }
-    Ok(seeds.into_iter().map(Start::Seed).collect())
 }

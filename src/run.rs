@@ -1,17 +1,16 @@
 //! From a plan to records: jobs are run, each finished one is handed on at once.
 
-use crate::curvature::{Autodiff, Hmp, exact};
-use crate::estimator::{Estimate, Hutchinson, Moments, TorchStream};
+use crate::estimator::{Estimate, Start, StreamKind, TorchStream, exact_trace, written};
+use crate::lists::Seed;
 use crate::output::{ParameterRecord, Record};
-use crate::plan::{HutchinsonTask, Job, Plan, Start, Task};
+use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
-use crate::spec::{ExperimentKind, ProductKind};
+use crate::spec::ExperimentKind;
 use anyhow::Result;
 use rayon::prelude::*;
 use std::sync::mpsc;
-use std::time::Instant;
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Tensor};
 
 /// The rows of one finished job, `index` counting the plan's jobs.
 #[derive(Clone, Debug)]
@@ -31,30 +30,30 @@ pub struct Finished {
 ///
 /// # Errors
 /// Those of `finished`; the jobs under way are completed first.
-pub fn run(plan: &Plan, finished: impl FnMut(Finished) -> Result<()>) -> Result<()> {
+pub fn run(plan: &Plan, mut finished: impl FnMut(Finished) -> Result<()>) -> Result<()> {
     let (problem, generator) = plan.setup.build(plan.device, plan.dtype);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let exact = exact_trace(plan, &problem);
-    let continues = plan
-        .jobs
-        .iter()
-        .any(|job| job.start == Some(Start::Continue));
+    let wants_exact = plan.jobs.iter().any(|job| job.seed.is_none());
+    let context = Context {
+        plan,
+        exact: wants_exact.then(|| exact_trace(&problem)),
+        threads: cores,
+    };
+    let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     let timed = plan.spec.kind == ExperimentKind::Timing;
-    if timed || continues || plan.device != Device::Cpu || plan.jobs.len() < 3 {
-        let context = Context {
-            plan,
-            exact,
-            threads: cores,
-        };
-        serial(&context, &problem, generator, finished)
-    } else {
-        let context = Context {
-            plan,
-            exact,
-            threads: 1,
-        };
-        parallel(&context, &problem, cores, finished)
+    let jobs = plan.jobs.iter().enumerate();
+    if timed || continues || plan.device != Device::Cpu || plan.jobs.len() <= cores {
+        return serial(&context, &problem, generator, jobs, finished);
     }
+    let (seeded, single): (Vec<_>, Vec<_>) = jobs.partition(|(_, job)| job.seed.is_some());
+    serial(
+        &context,
+        &problem,
+        generator,
+        single.into_iter(),
+        &mut finished,
+    )?;
+    parallel(context, &problem, seeded, finished)
 }
 
 struct Context<'a> {
@@ -90,27 +89,32 @@ impl Context<'_> {
         rows
     }
 
+    /// Where a job's random numbers begin, `generator` being PyTorch's global one before it.
+    fn start(&self, job: &Job, generator: &TorchGenerator) -> Start {
+        match (self.plan.spec.sampling.stream, job.seed) {
+            (StreamKind::Philox, Some(Seed::Value(seed))) => Start::Philox(seed),
+            (StreamKind::Torch, Some(Seed::Value(seed))) => {
+                Start::Torch(TorchGenerator::seeded(seed))
+            }
+            (_, Some(Seed::Continue) | None) => Start::Torch(generator.clone()),
+        }
+    }
+
     fn record(&self, job: &Job, repeat: u64, estimate: &Estimate) -> Record {
-        let task = match &job.task {
-            Task::Exact => None,
-            Task::Hutchinson(task) => Some(task),
-        };
+        let columns = job.task.columns();
         Record {
             experiment: self.plan.spec.name.clone(),
-            estimator: match job.task {
-                Task::Exact => "exact".into(),
-                Task::Hutchinson(_) => "hutchinson".into(),
-            },
+            estimator: columns.estimator,
             matrix: "hessian".into(),
-            blocks: task.map(|task| written(task.blocks)),
-            product: task.map(|task| written(task.product)),
-            probe: task.map(|task| written(task.probe)),
-            stream: task.map(|task| written(task.stream)),
+            blocks: columns.blocks,
+            product: columns.product,
+            probe: columns.probe,
+            stream: columns.stream,
             v: estimate.v,
-            v_batch: task.and_then(|task| task.v_batch),
-            seed: match job.start {
-                Some(Start::Seed(seed)) => Some(seed),
-                Some(Start::Continue) | None => None,
+            v_batch: columns.v_batch,
+            seed: match job.seed {
+                Some(Seed::Value(seed)) => Some(seed),
+                Some(Seed::Continue) | None => None,
             },
             repeat,
             estimate: estimate.trace.mean,
@@ -125,14 +129,6 @@ impl Context<'_> {
     }
 }
 
-/// A setting as a spec writes it.
-fn written(setting: impl serde::Serialize) -> String {
-    match toml::Value::try_from(setting) {
-        Ok(toml::Value::String(name)) => name,
-        other => unreachable!("a setting is written as a name, not {other:?}"),
-    }
-}
-
 /// A device as a spec writes it.
 pub fn device_name(device: Device) -> String {
     match device {
@@ -141,15 +137,11 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
-fn exact_trace(plan: &Plan, problem: &Problem) -> Option<f64> {
-    let wanted = plan.jobs.iter().any(|job| job.task == Task::Exact);
-    wanted.then(|| exact_estimate(problem).trace.mean)
-}
-
-fn serial(
+fn serial<'a>(
     context: &Context<'_>,
     problem: &Problem,
     mut generator: TorchGenerator,
+    jobs: impl Iterator<Item = (usize, &'a Job)>,
     mut finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
     let timing = context.plan.spec.timing;
@@ -157,19 +149,16 @@ fn serial(
         ExperimentKind::Timing => (timing.warmup, timing.repeats),
         ExperimentKind::Convergence => (0, 1),
     };
-    for (index, job) in context.plan.jobs.iter().enumerate() {
-        let start = match job.start {
-            Some(Start::Seed(seed)) => TorchGenerator::seeded(seed),
-            Some(Start::Continue) | None => generator.clone(),
-        };
+    for (index, job) in jobs {
+        let start = context.start(job, &generator);
         for _ in 0..warmup {
-            estimates(problem, &job.task, start.clone());
+            estimates(problem, job, &start);
         }
         let repeated: Vec<_> = (0..repeats)
-            .map(|_| estimates(problem, &job.task, start.clone()))
+            .map(|_| estimates(problem, job, &start))
             .collect();
-        if let Task::Hutchinson(task) = &job.task {
-            generator = after(problem, task, start);
+        if let (Start::Torch(start), Some(&last)) = (start, job.counts.last()) {
+            generator = after(problem, start, last);
         }
         finished(context.finished(index, job, &repeated))?;
     }
@@ -177,11 +166,16 @@ fn serial(
 }
 
 fn parallel(
-    context: &Context<'_>,
+    context: Context<'_>,
     problem: &Problem,
-    cores: usize,
+    jobs: Vec<(usize, &Job)>,
     mut finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
+    let cores = context.threads;
+    let context = Context {
+        threads: 1,
+        ..context
+    };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(cores)
         .start_handler(|_| tch::set_num_threads(1))
@@ -190,24 +184,15 @@ fn parallel(
     let problem = problem.clone();
     let outcome = std::thread::scope(|scope| {
         scope.spawn(move || {
-            pool.install(|| {
-                context
-                    .plan
-                    .jobs
-                    .par_iter()
-                    .enumerate()
-                    .with_max_len(1)
-                    .for_each_with((problem, sender), |(problem, sender), (index, job)| {
-                        let start = match job.start {
-                            Some(Start::Seed(seed)) => seed,
-                            _ => 0,
-                        };
-                        let start = TorchGenerator::seeded(start);
-                        let estimates = estimates(problem, &job.task, start);
-                        // The receiver is gone only after an error that ends the run.
-                        let _ = sender.send(context.finished(index, job, &[estimates]));
-                    });
-            });
+            let jobs = jobs.into_par_iter().with_max_len(1);
+            let work = |(problem, sender): &mut (Problem, mpsc::Sender<Finished>),
+                        (index, job): (usize, &Job)| {
+                let start = context.start(job, &TorchGenerator::seeded(0));
+                let estimates = estimates(problem, job, &start);
+                sender.send(context.finished(index, job, &[estimates]))
+            };
+            // The receiver is gone after an error, which it returns; then no new job is begun.
+            let _ = pool.install(|| jobs.try_for_each_with((problem, sender), work));
         });
         receiver.into_iter().try_for_each(&mut finished)
     });
@@ -216,56 +201,17 @@ fn parallel(
     outcome
 }
 
-/// Every estimate of a task, each as if it alone had been asked for.
-fn estimates(problem: &Problem, task: &Task, start: TorchGenerator) -> Vec<Estimate> {
-    match task {
-        Task::Exact => vec![exact_estimate(problem)],
-        Task::Hutchinson(task) => hutchinson(problem, task, start),
-    }
-}
-
-fn exact_estimate(problem: &Problem) -> Estimate {
+/// Every estimate of a job, each as if it alone had been asked for.
+fn estimates(problem: &Problem, job: &Job, start: &Start) -> Vec<Estimate> {
     synchronize(problem.device());
-    let start = Instant::now();
-    let diagonal = exact::diagonal(&problem.linearize());
-    let traces = exact::traces(&diagonal);
-    let seconds = start.elapsed().as_secs_f64();
-    Estimate {
-        v: None,
-        trace: Moments::exact(traces.iter().sum()),
-        parameters: traces.into_iter().map(Moments::exact).collect(),
-        products: 0,
-        seconds,
-    }
+    job.task.run(problem, start, &job.counts)
 }
 
-fn hutchinson(problem: &Problem, task: &HutchinsonTask, start: TorchGenerator) -> Vec<Estimate> {
-    synchronize(problem.device());
-    let clock = Instant::now();
-    let mut stream = stream(problem, start);
-    match task.product {
-        ProductKind::Autodiff => {
-            let product = Autodiff::new(problem, task.blocks);
-            Hutchinson::new(&product, 1).estimates(clock, &mut stream, &task.counts)
-        }
-        ProductKind::Hmp => {
-            let at = problem.linearize();
-            let product = Hmp::new(&at, task.blocks);
-            let v_batch = task.v_batch.expect("the plan gives hmp a V_batch");
-            Hutchinson::new(&product, v_batch).estimates(clock, &mut stream, &task.counts)
-        }
-    }
-}
-
-fn stream(problem: &Problem, generator: TorchGenerator) -> TorchStream {
-    let shapes = problem.parameters.iter().map(|p| p.size()).collect();
-    TorchStream::new(generator, shapes, problem.kind(), problem.device())
-}
-
-/// The generator after the last of a task's estimates, as the next one finds it.
-fn after(problem: &Problem, task: &HutchinsonTask, start: TorchGenerator) -> TorchGenerator {
-    let mut stream = stream(problem, start);
-    stream.skip(*task.counts.last().expect("a plan has counts"));
+/// PyTorch's generator after `probes` probes from `generator`.
+fn after(problem: &Problem, generator: TorchGenerator, probes: u64) -> TorchGenerator {
+    let shapes = problem.parameters.iter().map(Tensor::size).collect();
+    let mut stream = TorchStream::new(generator, shapes, problem.kind(), problem.device());
+    stream.skip(probes);
     stream.into_generator()
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use curvature_runner::curvature::{Autodiff, Blocks, Hmp, Product, exact};
+use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic, exact};
 use curvature_runner::problem::Problem;
 use curvature_runner::problem::layer::LayerSpec;
 use curvature_runner::problem::loss::{LossSpec, Reduction};
@@ -141,6 +141,27 @@ fn products_equal_the_dense_hessian() {
                 &Autodiff::new(&problem, blocks),
                 &matrix,
             );
+        }
+    }
+}
+
+#[test]
+fn forward_equals_the_quadratic_form() {
+    for (case, problem) in cases() {
+        let at = problem.linearize();
+        let v = vectors(&problem, 3, 11);
+        for blocks in [Blocks::Full, Blocks::Parameter] {
+            let matrix = expected(&problem, blocks);
+            let rows = Forward::new(&at, blocks).quadratic(&v);
+            let found = rows.sum_dim_intlist(0, false, tch::Kind::Double);
+            let flat = flat(&v, 1);
+            let wanted = (flat.matmul(&matrix) * flat).sum_dim_intlist(1, false, tch::Kind::Double);
+            let error = relative_error(&found, &wanted);
+            assert!(error < TOLERANCE, "{case}, {blocks:?}: off by {error:e}");
+            if blocks == Blocks::Parameter {
+                let error = relative_error(&rows, &Hmp::new(&at, blocks).quadratic(&v));
+                assert!(error < TOLERANCE, "{case}, by parameter: off by {error:e}");
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`exact`] | the columns of the loss's root and of every curved layer, backward | `exact.rs` |
 //! | [`Hmp`] | K tangents up and K adjoints down, at once; per block of its own for `Parameter` | `hmp.rs` |
+//! | [`Forward`] | K tangents up, for `vᵀHv` alone | `forward.rs` |
 //! | [`Autodiff`] | K double-backward passes, one at a time: the reference | `autodiff.rs` |
 //!
 //! ```
@@ -52,9 +53,11 @@
 
 mod autodiff;
 pub mod exact;
+mod forward;
 mod hmp;
 
 pub use autodiff::Autodiff;
+pub use forward::Forward;
 pub use hmp::Hmp;
 
 use serde::{Deserialize, Serialize};
@@ -74,10 +77,17 @@ pub enum Blocks {
 pub trait Product {
     /// `H v_k` for K vectors: one `[K, *shape]` per parameter in, the same out.
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor>;
+}
 
-    /// `v_kᵀ (H v_k)` split by parameter: `[parameters, K]` in float64; its columns sum to `vᵀHv`.
-    ///
-    /// Rows of a weight are summed in the working precision, all else in float64.
+/// The quadratic form of a symmetric matrix over the parameters.
+pub trait Quadratic {
+    /// `v_kᵀ H v_k` for K vectors in float64: `[parameters, K]`, the terms `v_lᵀ (H v)_l` of every
+    /// parameter, whose sum is `vᵀHv`; or `[1, K]`, where the form cannot be split.
+    fn quadratic(&self, v: &[Tensor]) -> Tensor;
+}
+
+/// Rows of a weight are summed in the working precision, all else in float64.
+impl<P: Product + ?Sized> Quadratic for P {
     fn quadratic(&self, v: &[Tensor]) -> Tensor {
         let hv = self.multiply(v);
         let dots: Vec<Tensor> = v.iter().zip(&hv).map(|(v, hv)| dot(v, hv)).collect();

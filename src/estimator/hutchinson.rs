@@ -1,98 +1,181 @@
 //! Hutchinson's trace estimator.
 
-use super::{Estimate, Moments, TorchStream};
-use crate::curvature::Product;
+use super::samples::{chunks, prefixes};
+use super::sampling::{counts, seeds};
+use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
+use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written};
+use crate::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic};
+use crate::error::UserError;
+use crate::lists::{Counts, Seed, Seeds};
+use crate::problem::Problem;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Tensor;
 
-/// `tr A ≈ (1/V) Σ_k v_kᵀ A v_k` with independent probes, `E[v vᵀ] = I`.
+/// `kind = "hutchinson"`: `tr A ≈ (1/V) Σ_k v_kᵀ A v_k` with independent probes, `E[v vᵀ] = I`.
 ///
 /// Unbiased for every square A, indefinite ones too; V products. Girard (Numer. Math. 56, 1989),
 /// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
 /// that of the mean of V independent quadratic forms.
-pub struct Hutchinson<'a> {
-    product: &'a dyn Product,
-    /// Probes multiplied at once; memory grows with it and not with V.
-    v_batch: u64,
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hutchinson {
+    /// Which entries the product sees.
+    pub blocks: Blocks,
+    /// How it is computed.
+    #[serde(default)]
+    pub product: ProductKind,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Counts>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 }
 
-impl<'a> Hutchinson<'a> {
-    /// Estimates with `v_batch` probes at once.
-    pub fn new(product: &'a dyn Product, v_batch: u64) -> Self {
-        Self { product, v_batch }
-    }
+/// How quadratic forms `vᵀHv` are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductKind {
+    /// One double-backward product at a time.
+    Autodiff,
+    /// V_batch products at once by layer rules.
+    Hmp,
+    /// V_batch quadratic forms at once from one tangent pass, without a product.
+    #[default]
+    Forward,
+}
 
-    /// One estimate for each of `counts` (rising), as if each were run alone from this stream on.
-    ///
-    /// Full chunks are shared: only a last, partial chunk is new work for a smaller V. Leaves the
-    /// stream somewhere within the probes of the largest V. `clock` is when the set-up began, which
-    /// counts for every estimate.
-    pub fn estimates(
-        &self,
-        clock: Instant,
-        stream: &mut TorchStream,
-        counts: &[u64],
-    ) -> Vec<Estimate> {
-        let mut samples = Samples::default();
-        let mut shared_seconds = clock.elapsed().as_secs_f64();
-        counts
-            .iter()
-            .map(|&v| {
-                while samples.len() + self.v_batch <= v {
-                    shared_seconds += self.draw(stream, self.v_batch, &mut samples);
-                }
-                let rest = v - samples.len();
-                if rest == 0 {
-                    return samples.estimate(shared_seconds);
-                }
-                let mut extended = samples.clone();
-                let seconds = self.draw(&mut stream.clone(), rest, &mut extended);
-                extended.estimate(shared_seconds + seconds)
+impl EstimatorConfig for Hutchinson {
+    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
+        let task = |v_batch| -> Arc<dyn Task> {
+            Arc::new(HutchinsonTask {
+                blocks: self.blocks,
+                product: self.product,
+                probe: self.probe.unwrap_or(shared.probe),
+                stream: shared.stream,
+                v_batch,
             })
-            .collect()
-    }
-
-    /// Appends the quadratic forms of the next `count` probes; returns the seconds it took.
-    fn draw(&self, stream: &mut TorchStream, count: u64, samples: &mut Samples) -> f64 {
-        let start = Instant::now();
-        let v = stream.next(count);
-        samples.append(&self.product.quadratic(&v));
-        start.elapsed().as_secs_f64()
+        };
+        let tasks = match self.product {
+            ProductKind::Autodiff => vec![task(None)],
+            ProductKind::Hmp | ProductKind::Forward => {
+                let batches = counts(&self.v_batch, &shared.v_batch, "V_batch", "[20]")?;
+                batches.into_iter().map(|batch| task(Some(batch))).collect()
+            }
+        };
+        let seeds = seeds(&self.seeds, &shared.seeds)?;
+        check_stream(shared.stream, self.probe.unwrap_or(shared.probe), &seeds)?;
+        Ok(Expanded {
+            tasks,
+            counts: counts(&self.v, &shared.v, "V", "[1000]")?,
+            seeds: seeds.into_iter().map(Some).collect(),
+        })
     }
 }
 
-/// Quadratic forms, per parameter one for every probe.
-#[derive(Clone, Default)]
-struct Samples {
-    values: Vec<Vec<f64>>,
+/// Refuses what a stream does not define.
+fn check_stream(stream: StreamKind, probe: Probe, seeds: &[Seed]) -> Result<(), UserError> {
+    match stream {
+        StreamKind::Torch if probe != Probe::Rademacher => Err(UserError::new(
+            "sampling.stream",
+            format!(
+                "stream \"torch\" draws signs only, found probe \"{}\"",
+                written(probe)
+            ),
+            "use stream = \"philox\" for this probe",
+        )),
+        StreamKind::Philox if seeds.contains(&Seed::Continue) => Err(UserError::new(
+            "sampling.stream",
+            "seeds = \"continue\" goes on in PyTorch's global stream, found stream \"philox\"",
+            "use stream = \"torch\", or give seeds",
+        )),
+        _ => Ok(()),
+    }
 }
 
-impl Samples {
-    fn len(&self) -> u64 {
-        self.values.first().map_or(0, |row| row.len() as u64)
-    }
+/// Hutchinson's estimator over one product.
+#[derive(Clone, Debug)]
+struct HutchinsonTask {
+    blocks: Blocks,
+    product: ProductKind,
+    probe: Probe,
+    stream: StreamKind,
+    /// Probes at once; `None` for a product that takes one at a time.
+    v_batch: Option<u64>,
+}
 
-    /// Appends `[parameters, K]`; copying it to the CPU waits for the device.
-    fn append(&mut self, quadratic: &Tensor) {
-        let rows: Vec<Vec<f64>> = quadratic.try_into().expect("a float64 matrix");
-        self.values.resize_with(rows.len(), Vec::new);
-        for (values, row) in self.values.iter_mut().zip(rows) {
-            values.extend(row);
+impl Task for HutchinsonTask {
+    fn columns(&self) -> Columns {
+        Columns {
+            estimator: "hutchinson".into(),
+            blocks: Some(written(self.blocks)),
+            product: Some(written(self.product)),
+            probe: Some(written(self.probe)),
+            stream: Some(written(self.stream)),
+            v_batch: self.v_batch,
         }
     }
 
-    fn estimate(&self, seconds: f64) -> Estimate {
-        let total = |k: usize| self.values.iter().map(|row| row[k]).sum();
-        Estimate {
-            v: Some(self.len()),
-            trace: Moments::of((0..self.len() as usize).map(total)),
-            parameters: self
-                .values
-                .iter()
-                .map(|row| Moments::of(row.iter().copied()))
-                .collect(),
-            products: self.len(),
-            seconds,
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate> {
+        let clock = Instant::now();
+        match self.product {
+            ProductKind::Autodiff => {
+                let form = Autodiff::new(problem, self.blocks);
+                self.sample(clock, problem, &form, start, counts)
+            }
+            ProductKind::Hmp => {
+                let at = problem.linearize();
+                self.sample(clock, problem, &Hmp::new(&at, self.blocks), start, counts)
+            }
+            ProductKind::Forward => {
+                let at = problem.linearize();
+                self.sample(
+                    clock,
+                    problem,
+                    &Forward::new(&at, self.blocks),
+                    start,
+                    counts,
+                )
+            }
+        }
+    }
+}
+
+impl HutchinsonTask {
+    fn sample(
+        &self,
+        clock: Instant,
+        problem: &Problem,
+        form: &dyn Quadratic,
+        start: &Start,
+        counts: &[u64],
+    ) -> Vec<Estimate> {
+        let v_batch = self.v_batch.unwrap_or(1);
+        let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(Tensor::size).collect();
+        let (kind, device) = (problem.kind(), problem.device());
+        match start {
+            Start::Torch(generator) => {
+                let stream = TorchStream::new(generator.clone(), shapes, kind, device);
+                chunks(clock, counts, v_batch, stream, |v| form.quadratic(v))
+            }
+            Start::Philox(seed) => {
+                let stream = PhiloxStream::new(*seed, kind, device);
+                prefixes(clock, counts, v_batch, |first, count| {
+                    let probe = |(index, shape): (usize, &Vec<i64>)| {
+                        stream.draw(self.probe, Space::Parameter(index), first, count, shape)
+                    };
+                    let v: Vec<Tensor> = shapes.iter().enumerate().map(probe).collect();
+                    form.quadratic(&v)
+                })
+            }
         }
     }
 }

@@ -1,11 +1,102 @@
 //! Estimators: from products to a trace with its standard error.
+//!
+//! To add one, write its file (what a spec says of it, and how it runs) and name it in
+//! [`EstimatorSpec`].
 
+mod exact;
 mod hutchinson;
 mod probe;
+mod samples;
+mod sampling;
 mod statistics;
 pub mod stream;
 
-pub use hutchinson::Hutchinson;
+pub use exact::{Exact, exact_trace};
+pub use hutchinson::{Hutchinson, ProductKind};
 pub use probe::Probe;
+pub use sampling::{Sampling, Start};
 pub use statistics::{Estimate, Moments};
-pub use stream::{StreamKind, TorchStream};
+pub use stream::{PhiloxStream, StreamKind, TorchStream};
+
+use crate::error::UserError;
+use crate::lists::Seed;
+use crate::problem::Problem;
+use crate::tagged::tagged;
+use serde::Serialize;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+tagged! {
+    /// An `[[estimator]]` of a spec.
+    pub enum EstimatorSpec: EstimatorConfig, by "kind" {
+        /// The sum of the exact diagonal.
+        Exact(Exact) = "exact",
+        /// Hutchinson's estimator over a product.
+        Hutchinson(Hutchinson) = "hutchinson",
+    }
+}
+
+/// What a spec says of an estimator.
+pub trait EstimatorConfig {
+    /// The estimates that it asks for, `shared` holding what it does not say itself.
+    ///
+    /// # Errors
+    /// A setting that is missing or makes no sense; its key starts with `sampling` if it stands
+    /// there, else it is relative to the estimator.
+    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError>;
+}
+
+/// An estimator's jobs: every task, for all counts, from every start.
+#[derive(Debug)]
+pub struct Expanded {
+    /// One task per combination of settings that a spec lists.
+    pub tasks: Vec<Arc<dyn Task>>,
+    /// Numbers of probes, rising; empty for an estimator without probes.
+    pub counts: Vec<u64>,
+    /// Seeds of the probes; one `None` for an estimator without probes.
+    pub seeds: Vec<Option<Seed>>,
+}
+
+/// An estimator with all its settings.
+pub trait Task: Debug + Send + Sync {
+    /// What tells its rows from those of others.
+    fn columns(&self) -> Columns;
+
+    /// One estimate per count (rising), each as if it alone had been asked for.
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate>;
+}
+
+/// The key columns of a task's rows, as a spec writes them; absent ones mean nothing to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Columns {
+    /// The estimator's kind.
+    pub estimator: String,
+    /// Which entries of the matrix are seen.
+    pub blocks: Option<String>,
+    /// How products are computed.
+    pub product: Option<String>,
+    /// Distribution of the probes.
+    pub probe: Option<String>,
+    /// Their random numbers.
+    pub stream: Option<String>,
+    /// Probes at once.
+    pub v_batch: Option<u64>,
+}
+
+impl Columns {
+    /// Those of an estimator without settings.
+    pub fn of(estimator: &str) -> Self {
+        Self {
+            estimator: estimator.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A setting as a spec writes it: the name of a unit variant.
+pub fn written(setting: impl Serialize) -> String {
+    match toml::Value::try_from(setting) {
+        Ok(toml::Value::String(name)) => name,
+        other => unreachable!("a setting is written as a name, not {other:?}"),
+    }
+}

@@ -3,6 +3,7 @@
 //! Summary and figures are pure functions of the CSV files.
 
 mod environment;
+pub mod figures;
 mod manifest;
 mod records;
 pub mod report;

@@ -3,7 +3,8 @@
 use super::records::Record;
 use super::session::Outcome;
 use super::summary::SummaryRow;
-use crate::plan::{Job, Plan, Start, Task};
+use crate::lists::Seed;
+use crate::plan::{Job, Plan};
 use crate::run::device_name;
 use crate::spec::{ExperimentKind, Source};
 use std::fmt::Write;
@@ -52,24 +53,33 @@ fn kind(plan: &Plan) -> &'static str {
 }
 
 fn describe(job: &Job) -> String {
-    match &job.task {
-        Task::Exact => "exact".into(),
-        Task::Hutchinson(task) => {
-            let mut text =
-                format!("hutchinson, {:?}, {:?}", task.product, task.blocks).to_lowercase();
-            let (first, last) = (task.counts[0], task.counts[task.counts.len() - 1]);
-            let _ = match task.counts.len() {
-                1 => write!(text, ", V = {first}"),
-                n => write!(text, ", {n} values of V from {first} to {last}"),
-            };
-            if let Some(v_batch) = task.v_batch {
-                let _ = write!(text, ", V_batch = {v_batch}");
-            }
-            match job.start {
-                Some(Start::Seed(seed)) => text + &format!(", seed {seed}"),
-                _ => text + ", continuing",
-            }
-        }
+    let columns = job.task.columns();
+    let mut text = columns.estimator;
+    let settings = [
+        columns.product,
+        columns.blocks,
+        columns.probe,
+        columns.stream,
+    ];
+    for setting in settings.into_iter().flatten() {
+        let _ = write!(text, ", {setting}");
+    }
+    let _ = match job.counts[..] {
+        [] => Ok(()),
+        [v] => write!(text, ", V = {v}"),
+        [first, .., last] => write!(
+            text,
+            ", {} values of V from {first} to {last}",
+            job.counts.len()
+        ),
+    };
+    if let Some(v_batch) = columns.v_batch {
+        let _ = write!(text, ", V_batch = {v_batch}");
+    }
+    match job.seed {
+        None => text,
+        Some(Seed::Value(seed)) => text + &format!(", seed {seed}"),
+        Some(Seed::Continue) => text + ", continuing",
     }
 }
 

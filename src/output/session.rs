@@ -1,5 +1,6 @@
 //! The results folder of one run, from its first row to its figures.
 
+use super::figures;
 use super::manifest::{Manifest, Status};
 use super::records::{ParameterRecord, Record, RecordWriter, replace};
 use super::summary::{SummaryRow, summarise};
@@ -82,7 +83,7 @@ impl Session {
         let mut files: Vec<PathBuf> = ["records.csv", "parameters.csv", "summary.csv"]
             .map(file)
             .into();
-        files.extend(figures(&self.folder, self.kind, &records)?);
+        files.extend(draw(&self.folder, self.kind, &records)?);
         let non_finite: Vec<Record> = records
             .into_iter()
             .filter(|record| !record.estimate.is_finite())
@@ -103,7 +104,12 @@ impl Session {
     }
 }
 
-fn figures(folder: &Path, kind: ExperimentKind, records: &[Record]) -> Result<Vec<PathBuf>> {
-    let _ = (folder, kind, records);
-    Ok(Vec::new())
+fn draw(folder: &Path, kind: ExperimentKind, records: &[Record]) -> Result<Vec<PathBuf>> {
+    let drawable = |record: &Record| record.v.is_some() && record.estimate.is_finite();
+    let (stem, svg) = match kind {
+        ExperimentKind::Convergence if !records.iter().any(drawable) => return Ok(Vec::new()),
+        ExperimentKind::Convergence => ("convergence", figures::convergence(records)?),
+        ExperimentKind::Timing => ("timing", figures::timing(records)?),
+    };
+    Ok(figures::write(folder, stem, &svg)?.into())
 }

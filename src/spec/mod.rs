@@ -3,18 +3,14 @@
 //! Everything here is shape only; whether it makes sense is for the [plan](crate::plan) to say.
 
 mod de;
-mod lists;
 mod source;
 
-pub use lists::{Counts, Scale, Seeds};
 pub use source::{Source, SpecError};
 
-use crate::curvature::Blocks;
-use crate::estimator::{Probe, StreamKind};
+use crate::estimator::{EstimatorSpec, Sampling};
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::problem::loss::LossSpec;
-use crate::tagged::tagged;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -111,27 +107,6 @@ pub struct ModelSpec {
     pub layers: Vec<LayerSpec>,
 }
 
-/// `[sampling]`: what holds for every estimator that does not say otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sampling {
-    /// Numbers of probes.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Numbers of probes multiplied at once.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
-    /// Seeds of the probe streams.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Distribution of the probes.
-    #[serde(default)]
-    pub probe: Probe,
-    /// Their random numbers.
-    #[serde(default)]
-    pub stream: StreamKind,
-}
-
 /// `[timing]`: repetitions of a timing experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -159,51 +134,4 @@ impl Default for Timing {
             repeats: five(),
         }
     }
-}
-
-tagged! {
-    /// An `[[estimator]]`.
-    pub enum EstimatorSpec: std::fmt::Debug, by "kind" {
-        /// The exact trace.
-        Exact(ExactSpec) = "exact",
-        /// Hutchinson's estimator.
-        Hutchinson(HutchinsonSpec) = "hutchinson",
-    }
-}
-
-/// The sum of the exact Hessian diagonal; no probes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExactSpec {}
-
-/// Hutchinson's estimator over a product.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct HutchinsonSpec {
-    /// Which entries the product sees.
-    pub blocks: Blocks,
-    /// How it is computed.
-    pub product: ProductKind,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
-}
-
-/// How a product with the Hessian is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductKind {
-    /// One double-backward product at a time.
-    Autodiff,
-    /// V_batch products at once by layer rules.
-    Hmp,
 }

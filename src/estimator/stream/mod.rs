@@ -1,7 +1,9 @@
 //! Streams of random probes.
 
+mod philox;
 mod torch;
 
+pub use philox::{PhiloxStream, Space, philox};
 pub use torch::TorchStream;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamKind {
-    /// libtorch's CPU generator, drawn chunk by chunk as BackPACK's example draws.
+    /// Counter-based: the k-th probe of a seed is the same vector whatever else is asked.
     #[default]
+    Philox,
+    /// libtorch's CPU generator, drawn chunk by chunk as BackPACK's example draws.
     Torch,
 }

@@ -1,10 +1,12 @@
 //! Estimates against the number of probes.
 
 use super::super::Record;
-use super::axis::{Axis, significant};
+use super::axis::Axis;
 use super::canvas::Point;
+use super::curve::{Curve, probes, set_aside};
+use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
-use super::settings::{Compare, Setting, matrix_name, settings};
+use super::settings::{Compare, matrix_name, settings};
 use super::style::{self, EXACT, Stroke, Style};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -32,32 +34,25 @@ pub fn convergence(records: &[Record]) -> Result<String> {
     let mut curves: Vec<Curve> = settings.each.iter().map(Curve::new).collect();
     set_aside(&mut curves);
     let exact = exact(records);
-    let mut legend: Vec<Entry> = (0..)
-        .zip(&curves)
-        .map(|(i, curve)| curve.entry(i))
-        .collect();
+    let entry = |(i, curve): (usize, &Curve)| Entry {
+        label: curve.label.into(),
+        style: style::style(i),
+        band: curve.seeds.len() > 1 && curve.means.len() > 1,
+    };
+    let mut legend: Vec<Entry> = curves.iter().enumerate().map(entry).collect();
     legend.extend(exact.iter().map(|value| Entry {
         label: format!("exact trace {}", significant(*value, 8)),
         style: EXACT,
         band: false,
     }));
 
-    let ends = curves
-        .iter()
-        .flat_map(|c| &c.means)
-        .flat_map(|m| [m.mean - m.sd, m.mean + m.sd]);
-    let values = finite()
-        .map(|r| r.estimate)
-        .chain(ends)
-        .chain(exact.iter().copied());
+    let means = curves.iter().flat_map(|curve| &curve.means);
+    let ends = means.flat_map(|m| [m.mean - m.sd, m.mean + m.sd]);
+    let values = finite().map(|r| r.estimate).chain(ends);
+    let y = Axis::linear(values.chain(exact.iter().copied()));
     let x = (Axis::log(finite().map(probes)), "probes V");
     let y_label = format!("{} (loss / parameter²)", quantity(records));
-    let mut plot = Plot::new(
-        &settings.common,
-        &legend,
-        x,
-        (Axis::linear(values), &y_label),
-    );
+    let mut plot = Plot::new(&settings.common, &legend, x, (y, &y_label));
     draw(&mut plot, &curves, &exact);
 
     let mut notes = vec![reading(&curves)];
@@ -184,81 +179,6 @@ fn quantity(records: &[Record]) -> String {
     }
 }
 
-fn probes(record: &Record) -> f64 {
-    record.v.unwrap_or(0) as f64
-}
-
-/// One setting's estimates.
-struct Curve<'a> {
-    label: &'a str,
-    /// By seed and repeat: V and estimate, V rising.
-    seeds: BTreeMap<(Option<u64>, u64), Vec<(f64, f64)>>,
-    means: Vec<Mean>,
-    /// Points to the right of its V, so that curves of one point stand side by side.
-    aside: f64,
-}
-
-/// Puts those at one V alone side by side.
-fn set_aside(curves: &mut [Curve]) {
-    let points: Vec<&mut Curve> = curves.iter_mut().filter(|c| c.means.len() == 1).collect();
-    let middle = (points.len() as f64 - 1.0) / 2.0;
-    for (i, curve) in (0..).zip(points) {
-        curve.aside = 16.0 * (f64::from(i) - middle);
-    }
-}
-
-/// Over seeds, at one V.
-struct Mean {
-    v: f64,
-    mean: f64,
-    /// Standard deviation; zero for one seed.
-    sd: f64,
-}
-
-impl<'a> Curve<'a> {
-    fn new(setting: &'a Setting) -> Self {
-        let mut seeds: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
-        let mut by_v: BTreeMap<Option<u64>, Vec<f64>> = BTreeMap::new();
-        for row in &setting.rows {
-            seeds
-                .entry((row.seed, row.repeat))
-                .or_default()
-                .push((probes(row), row.estimate));
-            by_v.entry(row.v).or_default().push(row.estimate);
-        }
-        for seed in seeds.values_mut() {
-            seed.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
-        let mean = |(v, estimates): (Option<u64>, Vec<f64>)| {
-            let n = estimates.len() as f64;
-            let mean = estimates.iter().sum::<f64>() / n;
-            let squares: f64 = estimates.iter().map(|e| (e - mean).powi(2)).sum();
-            let sd = (squares / (n - 1.0).max(1.0)).sqrt();
-            Mean {
-                v: v.unwrap_or(0) as f64,
-                mean,
-                sd,
-            }
-        };
-        let means = by_v.into_iter().map(mean).collect();
-        Self {
-            label: &setting.label,
-            seeds,
-            means,
-            aside: 0.0,
-        }
-    }
-
-    fn entry(&self, index: usize) -> Entry {
-        let band = self.seeds.len() > 1;
-        Entry {
-            label: self.label.into(),
-            style: style::style(index),
-            band,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::raster::parse;
@@ -295,15 +215,6 @@ mod tests {
             3,
             "one thin line per seed"
         );
-    }
-
-    #[test]
-    fn the_mean_and_its_band_are_where_they_should_be() {
-        let rows = [(0, 1.0), (1, 2.0), (2, 6.0)].map(|(seed, estimate)| row(10, seed, estimate));
-        let settings = settings(&rows, Compare::Estimates);
-        let mean = &Curve::new(&settings.each[0]).means[0];
-        assert_eq!((mean.v, mean.mean), (10.0, 3.0));
-        assert!((mean.sd - 7f64.sqrt()).abs() < 1e-12);
     }
 
     #[test]

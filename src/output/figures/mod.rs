@@ -4,12 +4,15 @@
 //! seven inches wide and measured in points, so that a 9 in the code is 9 pt on paper.
 //!
 //! A new figure is one file here: what it shows, from the shared parts. `settings` sorts rows into what is
-//! one line or bar and names it, `axis` scales and ticks, `plot` lays out header, legend and axes,
-//! `style` keeps lines apart in colour and without, `canvas` writes SVG.
+//! one line or bar and names it, `curve` averages over seeds, `axis` scales and ticks, `numbers` writes
+//! numbers, `plot` lays out header, legend, axes and notes, `style` keeps lines apart in colour and without,
+//! `canvas` writes SVG, `raster` measures text and draws PNG.
 
 mod axis;
 mod canvas;
 mod convergence;
+mod curve;
+mod numbers;
 mod plot;
 mod raster;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 /// Pixels per CSS pixel, of which an inch has 96.
 const SCALE: f32 = 2.0;
 
-/// DejaVu Sans 2.37; font/LICENSE lies beside it.
+/// DejaVu Sans 2.35 as matplotlib ships it; its licence lies beside it.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     fonts.load_font_data(include_bytes!("font/DejaVuSans.ttf").to_vec());

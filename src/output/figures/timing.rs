@@ -1,8 +1,9 @@
 //! Seconds per estimate, a bar per setting.
 
 use super::super::Record;
-use super::axis::{Axis, significant};
+use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
+use super::numbers::significant;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
 use super::settings::{Compare, Setting, settings};
@@ -49,26 +50,23 @@ pub fn timing(records: &[Record]) -> Result<String> {
     let right = WIDTH - MARGIN - widest(&mut bars.iter().map(|bar| unit.write(bar.median))) - 6.0;
     let axis = axis(&bars, &unit).between(left, right);
 
-    let mut rows = Vec::new();
     let mut y = top + PITCH / 2.0;
+    let mut products = 0;
+    let mut places = Vec::new();
     for (i, bar) in bars.iter().enumerate() {
         if i > 0 && bar.product != bars[i - 1].product {
             y += GAP;
+            products += 1;
         }
-        rows.push(y);
+        places.push((y, fill(products)));
         y += PITCH;
     }
     let bottom = y - PITCH / 2.0 + 2.0;
     let x_label = x_label(&bars, &unit, axis.log);
     let foot = x_axis(&mut canvas, &axis, (top, bottom), &x_label);
-    let mut product = 0;
-    for (i, (bar, y)) in bars.iter().zip(rows).enumerate() {
-        if i > 0 && bar.product != bars[i - 1].product {
-            product += 1;
-        }
+    for (bar, (y, (colour, hatch))) in bars.iter().zip(places) {
         let [low, median, high] =
             [bar.low, bar.median, bar.high].map(|v| axis.at(v * unit.per_second));
-        let (colour, hatch) = fill(product);
         canvas.text((left - 6.0, y), Anchor::End, SMALL, INK, &label(bar));
         canvas.bar((left, y - BAR / 2.0), (median - left, BAR), colour, hatch);
         if bar.high > bar.low {
@@ -83,13 +81,8 @@ pub fn timing(records: &[Record]) -> Result<String> {
         );
     }
     canvas.line(&[(left, top), (left, bottom)], Stroke::solid(INK, 0.8));
-    let notes = match lost {
-        0 => vec![],
-        1 => vec!["1 estimate without a measured time not drawn.".into()],
-        lost => vec![format!(
-            "{lost} estimates without a measured time not drawn."
-        )],
-    };
+    let note = format!("Estimates without a measured time, not drawn: {lost}.");
+    let notes = if lost > 0 { vec![note] } else { vec![] };
     Ok(finish(canvas, foot, &notes))
 }
 
@@ -299,7 +292,7 @@ mod tests {
         assert!(
             timing(&rows)
                 .unwrap()
-                .contains(">2 estimates without a measured time not drawn.<")
+                .contains(">Estimates without a measured time, not drawn: 2.<")
         );
     }
 }

@@ -167,4 +167,26 @@ impl LocalParameters for LocalAffine {
             _ => d.tr().matmul(&(&self.x * &self.x)),
         }
     }
+
+    /// `‖x_n‖²`, and 1 for the bias.
+    fn gain(&self, i: usize) -> Option<Tensor> {
+        Some(match i {
+            BIAS => Tensor::ones([self.x.size()[0]], (self.x.kind(), self.x.device())),
+            _ => (&self.x * &self.x).sum_dim_intlist(1, false, None::<Kind>),
+        })
+    }
+
+    /// `Σ_n γ_n ‖s_kn‖²`.
+    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
+        let squares = (s * s).sum_dim_intlist(-1, false, None::<Kind>);
+        let gain = self.gain(i).expect("no positions share the weight");
+        (squares.to_kind(Kind::Double) * gain).sum_dim_intlist(1, false, None::<Kind>)
+    }
+
+    fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        match i {
+            BIAS => dw.shallow_clone(),
+            _ => dw.matmul(&self.x.unsqueeze(-1)).squeeze_dim(-1),
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub use tanh::Tanh;
 
 use crate::tagged::tagged;
 use std::fmt::Debug;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// What a layer's parameter is called, its shape, and how torch.nn draws its first value.
 #[derive(Clone, Debug)]
@@ -122,6 +122,17 @@ pub trait LocalParameters {
 
     /// The same for diagonal `H_n = diag(d_n)`, `d: [N, *out]`: `[*shape]`.
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor;
+
+    /// `γ: [N]` with `tr((∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)) = γ_n tr H_n` for every `H_n`, which holds
+    /// where each output entry has parameters of its own; `None` where positions share them.
+    fn gain(&self, i: usize) -> Option<Tensor>;
+
+    /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
+    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;
+
+    /// `(∂z_n/∂w_i) dw_n` with a vector of its own for every sample, for a parameter without
+    /// [`gain`](Self::gain): `[K, N, *shape] -> [K, N, *out]`.
+    fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor;
 }
 
 /// The curvature that a layer adds at its input, besides what passes through it.
@@ -141,6 +152,21 @@ impl Residual {
             Self::Diagonal(r) => Some(r * dx),
         }
     }
+
+    /// `⟨r ∘ dx, dx⟩` of every sample: `[K, N, *in] -> [K, N]` in float64; `None` if zero.
+    pub fn quadratic(&self, dx: &Tensor) -> Option<Tensor> {
+        match self {
+            Self::Zero => None,
+            Self::Diagonal(r) => Some(features(&(r * dx * dx))),
+        }
+    }
+}
+
+/// Sums `[K, N, *]` over a sample's entries in the working precision: `[K, N]` in float64.
+pub(super) fn features(x: &Tensor) -> Tensor {
+    x.flatten(2, -1)
+        .sum_dim_intlist(-1, false, None::<Kind>)
+        .to_kind(Kind::Double)
 }
 
 tagged! {

@@ -1,6 +1,7 @@
 //! Cross-entropy of a softmax.
 
 use super::{LocalLoss, Loss, Reduction, TargetKind};
+use crate::problem::layer::features;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -52,6 +53,13 @@ impl LocalLoss for LocalCrossEntropy {
         let pdf = &self.p * df;
         let mean = pdf.sum_dim_intlist(-1, true, None::<Kind>);
         (pdf - &self.p * mean) * self.weight
+    }
+
+    /// `c (Σ p df² − (Σ p df)²)`.
+    fn quadratic(&self, df: &Tensor) -> Tensor {
+        let pdf = &self.p * df;
+        let mean = features(&pdf);
+        (features(&(pdf * df)) - &mean * &mean) * self.weight
     }
 
     /// Column c is `√(weight p_c) (e_c − p)`.

@@ -10,6 +10,7 @@ mod mse;
 pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 
+use super::layer::features;
 use crate::tagged::tagged;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -80,6 +81,11 @@ pub trait LocalLoss {
 
     /// `H_n df_n` for every sample: `[K, N, *out] -> [K, N, *out]`.
     fn hessian(&self, df: &Tensor) -> Tensor;
+
+    /// `df_nᵀ H_n df_n` for every sample: `[K, N, *out] -> [K, N]` in float64.
+    fn quadratic(&self, df: &Tensor) -> Tensor {
+        features(&(df * self.hessian(df)))
+    }
 
     /// Columns `s` with `Σ_q s_qn s_qnᵀ = H_n`: `[Q, N, *out]`.
     fn root(&self) -> Tensor;

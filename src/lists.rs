@@ -131,6 +131,58 @@ impl CountRange {
     }
 }
 
+/// One seed of a probe stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seed {
+    /// A stream of its own.
+    Value(u64),
+    /// See [`Seeds::Continue`].
+    Continue,
+}
+
+impl Seeds {
+    /// The seeds one by one.
+    ///
+    /// # Errors
+    /// No seeds at all, or numbers beyond 64 bits.
+    pub fn expand(&self) -> Result<Vec<Seed>, UserError> {
+        let seeds: Vec<u64> = match self {
+            Self::Continue => return Ok(vec![Seed::Continue]),
+            Self::List(list) => list.clone(),
+            Self::Range(range) => range.expand()?,
+        };
+        if seeds.is_empty() {
+            return Err(UserError::new(
+                "",
+                "found no seeds, expected at least one",
+                "write for example seeds = { from = 0, count = 15 }",
+            ));
+        }
+        Ok(seeds.into_iter().map(Seed::Value).collect())
+    }
+}
+
+impl SeedRange {
+    /// Most seeds that make sense; more are taken for a slip of the pen.
+    const MOST: u64 = 1_000_000;
+
+    fn expand(&self) -> Result<Vec<u64>, UserError> {
+        match self.from.checked_add(self.count) {
+            Some(end) if self.count <= Self::MOST => Ok((self.from..end).collect()),
+            _ => Err(UserError::new(
+                "",
+                format!(
+                    "found from = {}, count = {}; expected at most {} seeds",
+                    self.from,
+                    self.count,
+                    Self::MOST
+                ),
+                "write for example { from = 0, count = 15 }",
+            )),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Counts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CountsVisitor)

@@ -1,0 +1,50 @@
+//! The exact trace, as the sum of the exact Hessian diagonal; no probes.
+
+use super::{Columns, Estimate, EstimatorConfig, Expanded, Moments, Sampling, Start, Task};
+use crate::curvature::exact;
+use crate::error::UserError;
+use crate::problem::Problem;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exact {}
+
+impl EstimatorConfig for Exact {
+    fn expand(&self, _shared: &Sampling) -> Result<Expanded, UserError> {
+        Ok(Expanded {
+            tasks: vec![Arc::new(Self {})],
+            counts: Vec::new(),
+            seeds: vec![None],
+        })
+    }
+}
+
+impl Task for Exact {
+    fn columns(&self) -> Columns {
+        Columns::of("exact")
+    }
+
+    fn run(&self, problem: &Problem, _start: &Start, _counts: &[u64]) -> Vec<Estimate> {
+        let clock = Instant::now();
+        let diagonal = exact::diagonal(&problem.linearize());
+        let traces = exact::traces(&diagonal);
+        vec![Estimate {
+            v: None,
+            trace: Moments::exact(traces.iter().sum()),
+            parameters: traces.into_iter().map(Moments::exact).collect(),
+            products: 0,
+            seconds: clock.elapsed().as_secs_f64(),
+        }]
+    }
+}
+
+/// The exact trace alone.
+pub fn exact_trace(problem: &Problem) -> f64 {
+    exact::traces(&exact::diagonal(&problem.linearize()))
+        .iter()
+        .sum()
+}

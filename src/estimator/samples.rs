@@ -1,0 +1,103 @@
+//! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
+
+use super::{Estimate, Moments, TorchStream};
+use std::time::Instant;
+use tch::Tensor;
+
+/// Sampled terms in rows that add up to the whole: one per parameter, or a single one.
+#[derive(Clone, Default)]
+struct Samples {
+    rows: Vec<Vec<f64>>,
+}
+
+impl Samples {
+    fn len(&self) -> u64 {
+        self.rows.first().map_or(0, |row| row.len() as u64)
+    }
+
+    /// Appends `[rows, K]` in float64; copying it to the CPU waits for the device.
+    fn append(&mut self, terms: &Tensor) {
+        let rows: Vec<Vec<f64>> = terms.try_into().expect("a float64 matrix");
+        self.rows.resize_with(rows.len(), Vec::new);
+        for (all, row) in self.rows.iter_mut().zip(rows) {
+            all.extend(row);
+        }
+    }
+
+    /// The estimate from the first `count` samples.
+    fn estimate(&self, count: u64, seconds: f64) -> Estimate {
+        let total = |k: usize| self.rows.iter().map(|row| row[k]).sum();
+        let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
+        Estimate {
+            v: Some(count),
+            trace: Moments::of((0..count as usize).map(total)),
+            parameters: self.rows.iter().map(row).collect(),
+            products: count,
+            seconds,
+        }
+    }
+}
+
+/// Estimates from the first `count` samples for each of `counts` (rising), all of them from one
+/// sequence: `draw(first, count)` gives samples `first..first + count` as `[rows, count]`.
+///
+/// `clock` is when the set-up began, which counts for every estimate; of a chunk that a count
+/// splits, its share of the time counts.
+pub(super) fn prefixes(
+    clock: Instant,
+    counts: &[u64],
+    v_batch: u64,
+    mut draw: impl FnMut(u64, u64) -> Tensor,
+) -> Vec<Estimate> {
+    let largest = counts.last().copied().unwrap_or(0);
+    let mut samples = Samples::default();
+    let (mut before, mut after) = (0.0, clock.elapsed().as_secs_f64());
+    let mut chunk = 0;
+    counts
+        .iter()
+        .map(|&count| {
+            while samples.len() < count {
+                chunk = v_batch.min(largest - samples.len());
+                samples.append(&draw(samples.len(), chunk));
+                (before, after) = (after, clock.elapsed().as_secs_f64());
+            }
+            let unused = (samples.len() - count) as f64 / chunk as f64;
+            samples.estimate(count, after - unused * (after - before))
+        })
+        .collect()
+}
+
+/// Estimates for each of `counts` (rising), each as if its probes alone had been drawn from
+/// `stream`, whose probes depend on the chunk that they are drawn in.
+///
+/// Full chunks are shared: only a last, partial chunk is new work for a smaller count.
+pub(super) fn chunks(
+    clock: Instant,
+    counts: &[u64],
+    v_batch: u64,
+    mut stream: TorchStream,
+    quadratic: impl Fn(&[Tensor]) -> Tensor,
+) -> Vec<Estimate> {
+    let timed = |stream: &mut TorchStream, count: u64, samples: &mut Samples| {
+        let start = Instant::now();
+        samples.append(&quadratic(&stream.next(count)));
+        start.elapsed().as_secs_f64()
+    };
+    let mut samples = Samples::default();
+    let mut shared = clock.elapsed().as_secs_f64();
+    counts
+        .iter()
+        .map(|&count| {
+            while samples.len() + v_batch <= count {
+                shared += timed(&mut stream, v_batch, &mut samples);
+            }
+            let rest = count - samples.len();
+            if rest == 0 {
+                return samples.estimate(count, shared);
+            }
+            let mut extended = samples.clone();
+            let seconds = timed(&mut stream.clone(), rest, &mut extended);
+            extended.estimate(count, shared + seconds)
+        })
+        .collect()
+}

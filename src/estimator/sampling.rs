@@ -1,0 +1,77 @@
+//! `[sampling]`: what estimators share unless they say otherwise, and where their probes begin.
+
+use super::{Probe, StreamKind};
+use crate::error::UserError;
+use crate::lists::{Counts, Seed, Seeds};
+use crate::problem::generator::TorchGenerator;
+use serde::{Deserialize, Serialize};
+
+/// `[sampling]` of a spec; an estimator may carry its own `V`, `V_batch`, `seeds` or `probe`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Numbers of probes.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Numbers of probes multiplied at once.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Counts>,
+    /// Seeds of the probe streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// Distribution of the probes.
+    #[serde(default)]
+    pub probe: Probe,
+    /// Their random numbers.
+    #[serde(default)]
+    pub stream: StreamKind,
+}
+
+/// Where the random numbers of a run begin.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// The first probe of this seed.
+    Philox(u64),
+    /// The next draw of this generator.
+    Torch(TorchGenerator),
+}
+
+/// Expands a list that stands with an estimator (`own`), or else in `[sampling]`.
+///
+/// # Errors
+/// A list that is in neither place, or holds what it must not.
+pub(super) fn counts(
+    own: &Option<Counts>,
+    shared: &Option<Counts>,
+    name: &str,
+    example: &str,
+) -> Result<Vec<u64>, UserError> {
+    let (list, key) = pick(own, shared, name, example)?;
+    list.expand().map_err(|error| error.within(&key))
+}
+
+/// The seeds that stand with an estimator, or else in `[sampling]`.
+///
+/// # Errors
+/// No seeds in either place, or an empty list.
+pub(super) fn seeds(own: &Option<Seeds>, shared: &Option<Seeds>) -> Result<Vec<Seed>, UserError> {
+    let (seeds, key) = pick(own, shared, "seeds", "[0]")?;
+    seeds.expand().map_err(|error| error.within(&key))
+}
+
+fn pick<'a, T>(
+    own: &'a Option<T>,
+    shared: &'a Option<T>,
+    name: &str,
+    example: &str,
+) -> Result<(&'a T, String), UserError> {
+    match (own, shared) {
+        (Some(own), _) => Ok((own, name.to_string())),
+        (None, Some(shared)) => Ok((shared, format!("sampling.{name}"))),
+        (None, None) => Err(UserError::new(
+            "",
+            format!("{name} is set neither here nor in [sampling]"),
+            format!("add {name} = {example} to one of them"),
+        )),
+    }
+}

@@ -1,0 +1,233 @@
+//! Counter-based probes: any entry of any probe can be computed by itself.
+
+use crate::estimator::Probe;
+use rayon::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+/// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11, doi:10.1145/2063384.2063405).
+///
+/// Maps a 128-bit counter and a 64-bit key to 128 random bits.
+pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
+    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+    let (mut c, mut k) = (counter, key);
+    for _ in 0..10 {
+        let a = MULTIPLIERS[0] * u64::from(c[0]);
+        let b = MULTIPLIERS[1] * u64::from(c[2]);
+        c = [
+            (b >> 32) as u32 ^ c[1] ^ k[0],
+            b as u32,
+            (a >> 32) as u32 ^ c[3] ^ k[1],
+            a as u32,
+        ];
+        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+    }
+    c
+}
+
+/// What a vector lives in; part of the counter, so that no two spaces share random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// The parameter of this index.
+    Parameter(usize),
+    /// The output of the layer of this index, for every sample.
+    Activation(usize),
+    /// The residual curvature of the layer of this index, for every sample.
+    Residual(usize),
+    /// The columns of the loss's root, for every sample.
+    Loss,
+}
+
+impl Space {
+    /// The last word of the counter: the kind of space in the top byte, its index below.
+    fn word(self) -> u32 {
+        let (kind, index) = match self {
+            Self::Parameter(index) => (0, index),
+            Self::Activation(index) => (1, index),
+            Self::Residual(index) => (2, index),
+            Self::Loss => (3, 0),
+        };
+        (kind << 24) | u32::try_from(index).expect("fewer than 2^24 layers")
+    }
+}
+
+/// Independent random vectors, addressed by seed, space and probe index.
+///
+/// Entry j of probe k comes from the counter (j's block, k, space) under the key `seed`: it does
+/// not depend on how many probes are drawn at once, on threads or on the device.
+#[derive(Clone, Copy, Debug)]
+pub struct PhiloxStream {
+    key: [u32; 2],
+    kind: Kind,
+    device: Device,
+}
+
+impl PhiloxStream {
+    /// Vectors of this kind, computed on the CPU and moved to `device`.
+    pub fn new(seed: u64, kind: Kind, device: Device) -> Self {
+        Self {
+            key: [seed as u32, (seed >> 32) as u32],
+            kind,
+            device,
+        }
+    }
+
+    /// Probes `first..first + count`: `[count, *shape]`.
+    pub fn draw(
+        &self,
+        probe: Probe,
+        space: Space,
+        first: u64,
+        count: u64,
+        shape: &[i64],
+    ) -> Tensor {
+        let shape = [&[count as i64], shape].concat();
+        let numel: i64 = shape[1..].iter().product();
+        let vectors = Tensor::empty(&shape, (self.kind, Device::Cpu));
+        let source = Source {
+            key: self.key,
+            space: space.word(),
+        };
+        match self.kind {
+            Kind::Float => fill::<f32>(&vectors, numel, &|k, out| {
+                source.fill(probe, first + k, out)
+            }),
+            Kind::Double => fill::<f64>(&vectors, numel, &|k, out| {
+                source.fill(probe, first + k, out)
+            }),
+            kind => unreachable!("probes are float32 or float64, not {kind:?}"),
+        }
+        vectors.to_device(self.device)
+    }
+}
+
+/// Fills the rows of a new CPU tensor in place, side by side unless this job has one thread.
+#[allow(unsafe_code)]
+fn fill<T: Send>(rows: &Tensor, numel: i64, row: &(dyn Fn(u64, &mut [T]) + Sync)) {
+    assert!(rows.is_contiguous() && rows.device() == Device::Cpu && numel > 0);
+    // SAFETY: the tensor is contiguous, on the CPU, of kind T, and not yet shared.
+    let data = unsafe { std::slice::from_raw_parts_mut(rows.data_ptr().cast(), rows.numel()) };
+    let rows = data.len() / numel as usize;
+    if tch::get_num_threads() == 1 || rows == 1 {
+        let chunks = data.chunks_mut(numel as usize).enumerate();
+        chunks.for_each(|(k, out)| row(k as u64, out));
+    } else {
+        let chunks = data.par_chunks_mut(numel as usize).enumerate();
+        chunks.for_each(|(k, out)| row(k as u64, out));
+    }
+}
+
+/// The random bits of one space under one key.
+struct Source {
+    key: [u32; 2],
+    space: u32,
+}
+
+impl Source {
+    fn block(&self, probe: u64, block: u32) -> [u32; 4] {
+        philox(
+            [block, probe as u32, (probe >> 32) as u32, self.space],
+            self.key,
+        )
+    }
+
+    fn fill<T: Entry>(&self, kind: Probe, probe: u64, out: &mut [T]) {
+        match kind {
+            Probe::Rademacher => self.signs(probe, out),
+            Probe::Gaussian => self.normals(probe, out),
+            Probe::Sphere => {
+                self.normals(probe, out);
+                let square: f64 = out.iter().map(|&x| x.into().powi(2)).sum();
+                let scale = (out.len() as f64 / square).sqrt();
+                out.iter_mut()
+                    .for_each(|x| *x = T::from_f64((*x).into() * scale));
+            }
+        }
+    }
+
+    /// One bit a sign, 128 a block, lowest bit first: +1 where it is 0.
+    fn signs<T: Entry>(&self, probe: u64, out: &mut [T]) {
+        for (block, out) in out.chunks_mut(128).enumerate() {
+            let bits = self.block(probe, block as u32);
+            for (word, out) in bits.iter().zip(out.chunks_mut(32)) {
+                for (byte, out) in word.to_le_bytes().iter().zip(out.chunks_mut(8)) {
+                    out.copy_from_slice(&T::SIGNS[*byte as usize][..out.len()]);
+                }
+            }
+        }
+    }
+
+    /// Box and Muller (Ann. Math. Stat. 29:2, 1958): a block of four words gives four normals.
+    fn normals<T: Entry>(&self, probe: u64, out: &mut [T]) {
+        // The midpoints of 2^32 equal intervals: never 0, never 1.
+        let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
+        for (block, out) in out.chunks_mut(4).enumerate() {
+            let words = self.block(probe, block as u32);
+            for (pair, out) in words.chunks_exact(2).zip(out.chunks_mut(2)) {
+                let radius = (-2.0 * unit(pair[0]).ln()).sqrt();
+                let (sin, cos) = (std::f64::consts::TAU * unit(pair[1])).sin_cos();
+                for (x, value) in out.iter_mut().zip([radius * cos, radius * sin]) {
+                    *x = T::from_f64(value);
+                }
+            }
+        }
+    }
+}
+
+/// A floating-point type that probes are made of.
+trait Entry: Copy + Send + Into<f64> + 'static {
+    /// The eight signs of every byte, lowest bit first.
+    const SIGNS: [[Self; 8]; 256];
+
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! entry {
+    ($float:ty) => {
+        impl Entry for $float {
+            const SIGNS: [[Self; 8]; 256] = {
+                let mut table = [[1.0; 8]; 256];
+                let mut i = 0;
+                while i < 256 * 8 {
+                    if (i / 8) >> (i % 8) & 1 == 1 {
+                        table[i / 8][i % 8] = -1.0;
+                    }
+                    i += 1;
+                }
+                table
+            };
+
+            fn from_f64(value: f64) -> Self {
+                value as $float
+            }
+        }
+    };
+}
+
+entry!(f32);
+entry!(f64);
+
+#[cfg(test)]
+mod tests {
+    use super::philox;
+
+    /// The known answers that the authors publish with Random123.
+    #[test]
+    fn known_answers() {
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox(
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0]
+            ),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! BackPACK's example "Hutchinson Trace Estimation", number for number, on real MNIST.
+
+use curvature_runner::output::Record;
+use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::run::run;
+use curvature_runner::spec::{Source, Spec};
+use std::path::Path;
+
+fn records_of(spec: &str) -> Vec<Record> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("experiments")
+        .join(spec);
+    let source = Source::read(&path).unwrap();
+    let overrides = Overrides {
+        device: Some("cpu".into()),
+    };
+    let plan = Plan::new(Spec::parse(&source).unwrap(), &overrides, &source).unwrap();
+    let mut jobs = Vec::new();
+    run(&plan, |finished| {
+        jobs.push(finished);
+        Ok(())
+    })
+    .unwrap();
+    jobs.sort_by_key(|job| job.index);
+    jobs.into_iter().flat_map(|job| job.records).collect()
+}
+
+/// What BackPACK 1.7.1 prints, in the order of the script.
+const PRINTED: [(&str, Option<u64>, &str); 9] = [
+    ("exact", None, "12.455"),
+    ("hmp parameter", Some(10), "12.308"),
+    ("autodiff full", None, "12.142"),
+    ("autodiff parameter", None, "12.581"),
+    ("autodiff full", None, "12.373"),
+    ("autodiff parameter", None, "12.095"),
+    ("hmp parameter", Some(5), "12.465"),
+    ("hmp parameter", Some(10), "12.298"),
+    ("hmp parameter", Some(20), "12.345"),
+];
+
+#[test]
+fn the_nine_printed_numbers() {
+    let records = records_of("backpack_example.toml");
+    let unseeded: Vec<&Record> = records.iter().filter(|r| r.seed.is_none()).collect();
+    assert_eq!(unseeded.len(), PRINTED.len());
+    for (record, (name, v_batch, printed)) in unseeded.iter().zip(PRINTED) {
+        let found = match (&record.product, &record.blocks) {
+            (Some(product), Some(blocks)) => format!("{product} {blocks}"),
+            _ => record.estimator.clone(),
+        };
+        assert_eq!((found.as_str(), record.v_batch), (name, v_batch));
+        assert_eq!(
+            format!("{:.3}", record.estimate),
+            printed,
+            "{name} {v_batch:?}"
+        );
+    }
+    let six_digits = [12.455009, 12.308348, 12.141584, 12.580908];
+    for (record, expected) in unseeded.iter().zip(six_digits) {
+        assert!(
+            (record.estimate - expected).abs() < 2e-5,
+            "{} {expected}",
+            record.estimate
+        );
+    }
+}
+
+/// `tests/data/backpack_curves.csv`: seeds 0 to 4 as computed by BackPACK 1.7.1 on PyTorch 2.11.
+#[test]
+fn the_convergence_curves() {
+    let records = records_of("convergence.toml");
+    let mut reader = csv::Reader::from_path(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/backpack_curves.csv"),
+    )
+    .unwrap();
+    let mut rows = 0;
+    for row in reader.deserialize() {
+        let (seed, v, v_batch, expected): (u64, u64, u64, f64) = row.unwrap();
+        let found = records
+            .iter()
+            .find(|r| (r.seed, r.v, r.v_batch) == (Some(seed), Some(v), Some(v_batch)))
+            .unwrap_or_else(|| panic!("no row for seed {seed}, V = {v}"));
+        let error = (found.estimate / expected - 1.0).abs();
+        assert!(
+            error < 1e-4,
+            "seed {seed}, V = {v}: {} against {expected}",
+            found.estimate
+        );
+        rows += 1;
+    }
+    assert_eq!(rows, 5 * 30);
+    assert_eq!(records.iter().filter(|r| r.seed.is_some()).count(), 15 * 30);
+    let exact = records[0].estimate;
+    assert!(records.iter().all(|r| r.exact == Some(exact)));
+}
+
+/// The other ten seeds: each is computed once more by itself, by the reference product.
+#[test]
+fn the_other_seeds_agree_with_autodiff() {
+    use curvature_runner::curvature::{Autodiff, Blocks, Quadratic};
+    use curvature_runner::estimator::TorchStream;
+    use curvature_runner::problem::generator::TorchGenerator;
+    use tch::{Device, Kind};
+
+    let records = records_of("convergence.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/convergence.toml");
+    let source = Source::read(&path).unwrap();
+    let plan = Plan::new(
+        Spec::parse(&source).unwrap(),
+        &Overrides::default(),
+        &source,
+    )
+    .unwrap();
+    let (problem, _) = plan.setup.build(Device::Cpu, Kind::Float);
+    let autodiff = Autodiff::new(&problem, Blocks::Parameter);
+    let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(|p| p.size()).collect();
+    for seed in 5..15 {
+        for v in [10u64, 13, 48] {
+            let generator = TorchGenerator::seeded(seed);
+            let mut stream = TorchStream::new(generator, shapes.clone(), Kind::Float, Device::Cpu);
+            let mut sum = 0.0;
+            let mut left = v;
+            while left > 0 {
+                let count = left.min(10);
+                let terms = autodiff.quadratic(&stream.next(count));
+                sum += terms.sum(Kind::Double).double_value(&[]);
+                left -= count;
+            }
+            let expected = sum / v as f64;
+            let found = records
+                .iter()
+                .find(|r| (r.seed, r.v) == (Some(seed), Some(v)))
+                .unwrap();
+            let error = (found.estimate / expected - 1.0).abs();
+            assert!(
+                error < 1e-4,
+                "seed {seed}, V = {v}: {} against {expected}",
+                found.estimate
+            );
+        }
+    }
+}
