@@ -25,7 +25,7 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
     };
     sum.diagonal.resize_with(at.parameter_count(), || None);
     let top = at.layers().len();
-    sum.columns(top, at.loss().root(), None);
+    sum.columns(top, at.loss().columns(), None);
     sum.residuals();
     sum.diagonal
         .into_iter()

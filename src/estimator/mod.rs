@@ -3,17 +3,22 @@
 //! To add one, write its file (what a spec says of it, and how it runs) and name it in
 //! [`EstimatorSpec`].
 
+mod activation;
 mod exact;
 mod hutchinson;
+mod one_pass;
 mod probe;
+mod propagation;
 mod samples;
 mod sampling;
 mod statistics;
 pub mod stream;
 
+pub use activation::{Activation, ActivationProbe, PassKind};
 pub use exact::{Exact, exact_trace};
 pub use hutchinson::{Hutchinson, ProductKind};
 pub use probe::Probe;
+pub use propagation::Propagation;
 pub use sampling::{Sampling, Start};
 pub use statistics::{Estimate, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
@@ -33,6 +38,10 @@ tagged! {
         Exact(Exact) = "exact",
         /// Hutchinson's estimator over a product.
         Hutchinson(Hutchinson) = "hutchinson",
+        /// One probe per sample in activation space.
+        Activation(Activation) = "activation",
+        /// Random columns pulled down once.
+        Propagation(Propagation) = "propagation",
     }
 }
 

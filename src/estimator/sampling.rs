@@ -1,8 +1,10 @@
 //! `[sampling]`: what estimators share unless they say otherwise, and where their probes begin.
 
-use super::{Probe, StreamKind};
+use super::Probe;
+use super::stream::{PhiloxStream, StreamKind};
 use crate::error::UserError;
 use crate::lists::{Counts, Seed, Seeds};
+use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,19 @@ pub enum Start {
     Philox(u64),
     /// The next draw of this generator.
     Torch(TorchGenerator),
+}
+
+impl Start {
+    /// The counter-based stream for `problem`.
+    ///
+    /// # Panics
+    /// If this is PyTorch's stream, which a plan refuses where it is not defined.
+    pub fn philox(&self, problem: &Problem) -> PhiloxStream {
+        match self {
+            Self::Philox(seed) => PhiloxStream::new(*seed, problem.kind(), problem.device()),
+            Self::Torch(_) => unreachable!("the plan refuses stream \"torch\" here"),
+        }
+    }
 }
 
 /// Expands a list that stands with an estimator (`own`), or else in `[sampling]`.

@@ -44,3 +44,13 @@ pub struct Estimate {
     /// Wall time from network and batch in memory to this estimate alone, device synchronised.
     pub seconds: f64,
 }
+
+impl Estimate {
+    /// Takes the standard errors away, where samples are not independent.
+    pub fn forget_errors(&mut self) {
+        self.trace.std_error = None;
+        for part in &mut self.parameters {
+            part.std_error = None;
+        }
+    }
+}

@@ -36,6 +36,8 @@ pub enum Space {
     Residual(usize),
     /// The columns of the loss's root, for every sample.
     Loss,
+    /// The parameter of this index, one vector per sample.
+    SampleParameter(usize),
 }
 
 impl Space {
@@ -46,6 +48,7 @@ impl Space {
             Self::Activation(index) => (1, index),
             Self::Residual(index) => (2, index),
             Self::Loss => (3, 0),
+            Self::SampleParameter(index) => (4, index),
         };
         (kind << 24) | u32::try_from(index).expect("fewer than 2^24 layers")
     }

@@ -116,6 +116,14 @@ impl Local for LocalAffine {
 }
 
 impl LocalParameters for LocalAffine {
+    fn shape(&self, i: usize) -> Vec<i64> {
+        let size = self.weight.size();
+        match i {
+            BIAS => size[..1].to_vec(),
+            _ => size,
+        }
+    }
+
     /// `x dWᵀ` as one matrix product over all probes, or `db` for every sample.
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         if i == BIAS {

@@ -104,6 +104,9 @@ pub trait Local {
 
 /// The derivatives of a layer `z = f(x, w)` in its parameters, `i` counting them.
 pub trait LocalParameters {
+    /// The parameter's shape.
+    fn shape(&self, i: usize) -> Vec<i64>;
+
     /// `(∂z/∂w_i) dw`: `[K, *shape] -> [K, N, *out]`.
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor;
 

@@ -62,11 +62,10 @@ impl LocalLoss for LocalCrossEntropy {
         (features(&(pdf * df)) - &mean * &mean) * self.weight
     }
 
-    /// Column c is `√(weight p_c) (e_c − p)`.
-    fn root(&self) -> Tensor {
-        let classes = self.p.size()[1];
-        let scale = (&self.p * self.weight).sqrt().tr().unsqueeze(-1);
-        let unit = Tensor::eye(classes, (self.p.kind(), self.p.device())).unsqueeze(1);
-        scale * (unit - &self.p)
+    /// `R v = √c (√p ∘ v − p (√p · v))`.
+    fn root(&self, v: &Tensor) -> Tensor {
+        let scaled = self.p.sqrt() * v;
+        let mean = scaled.sum_dim_intlist(-1, true, None::<Kind>);
+        (scaled - &self.p * mean) * self.weight.sqrt()
     }
 }

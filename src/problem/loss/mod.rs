@@ -87,8 +87,19 @@ pub trait LocalLoss {
         features(&(df * self.hessian(df)))
     }
 
-    /// Columns `s` with `Σ_q s_qn s_qnᵀ = H_n`: `[Q, N, *out]`.
-    fn root(&self) -> Tensor;
+    /// `R_n v_n` for every sample, `R_n R_nᵀ = H_n`: `[K, N, *out] -> [K, N, *out]`.
+    fn root(&self, v: &Tensor) -> Tensor;
+
+    /// All columns of the root: `s` with `Σ_q s_qn s_qnᵀ = H_n`: `[Q, N, *out]`.
+    fn columns(&self) -> Tensor {
+        let like = self.gradient();
+        let size = like.size();
+        let outputs: i64 = size[1..].iter().product();
+        let unit = Tensor::eye(outputs, (like.kind(), like.device()))
+            .reshape([&[outputs, 1], &size[1..]].concat())
+            .expand([&[outputs], size.as_slice()].concat(), false);
+        self.root(&unit)
+    }
 }
 
 tagged! {

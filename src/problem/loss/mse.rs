@@ -48,13 +48,8 @@ impl LocalLoss for LocalMse {
         df * self.twice_weight
     }
 
-    /// Column c is `√(2 weight) e_c`, the same for every sample.
-    fn root(&self) -> Tensor {
-        let size = self.error.size();
-        let outputs: i64 = size[1..].iter().product();
-        let unit = Tensor::eye(outputs, (self.error.kind(), self.error.device()));
-        (unit * self.twice_weight.sqrt())
-            .reshape([&[outputs, 1], &size[1..]].concat())
-            .expand([&[outputs, size[0]], &size[1..]].concat(), false)
+    /// `R = √(2c) I`.
+    fn root(&self, v: &Tensor) -> Tensor {
+        v * self.twice_weight.sqrt()
     }
 }

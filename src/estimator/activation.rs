@@ -1,0 +1,245 @@
+//! Probes in activation space: one independent vector per sample at a layer's output.
+
+use super::samples::prefixes;
+use super::stream::{PhiloxStream, Space};
+use super::{
+    Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass, written,
+};
+use crate::error::UserError;
+use crate::lists::{Counts, Seeds};
+use crate::problem::{Linearization, LinearizedLayer, Problem};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Instant;
+use tch::{Kind, Tensor};
+
+/// `kind = "activation"`: V probes `u_n` per sample at the output of every layer with parameters.
+///
+/// A block's trace is `Σ_n tr(J_nᵀ H_n J_n)`, with `H_n` the Hessian of sample n at the layer's
+/// output, and for a layer without weight sharing `γ_n tr H_n` per sample, `γ_n = ‖x_n‖²` for a
+/// linear layer's weight. So `Σ_n γ_n u_nᵀ H_n u_n` with a probe for every sample is unbiased, and
+/// the samples' errors average out instead of interfering: for `H_n ⪰ 0` the variance falls about
+/// N-fold against probes in parameter space. Where positions share a weight (convolutions), the
+/// probe is a random weight of its own for every sample, `u_n = (∂z_n/∂w) R_n`.
+///
+/// Cost: one tangent pass from each layer up per probe (`passes = "separate"`), or one pass for
+/// all (`"joint"`: every layer's probes at once, more variance, only the total). Valid for any
+/// sign of curvature where no layer couples samples.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activation {
+    /// Whether layers are probed one by one or together.
+    #[serde(default)]
+    pub passes: PassKind,
+    /// Distribution of the probes.
+    #[serde(default)]
+    pub probe: ActivationProbe,
+    /// Probes per sample, instead of `[sampling]`'s.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Probes at once, instead of `[sampling]`'s.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Counts>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+}
+
+/// Whether layers are probed one by one or together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassKind {
+    /// A pass per layer: every parameter's trace.
+    #[default]
+    Separate,
+    /// One pass for all layers: the total alone.
+    Joint,
+}
+
+/// Distribution of probes in activation space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationProbe {
+    /// Independent signs.
+    #[default]
+    Rademacher,
+    /// Rows of a Hadamard matrix with random signs: `2^q` probes, the power of two that reaches
+    /// the layer's width, give `tr H_n` exactly; errors of fewer are dependent, so that no
+    /// standard error is stated.
+    Hadamard,
+}
+
+impl EstimatorConfig for Activation {
+    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
+        one_pass::expand(shared, [&self.v, &self.v_batch], &self.seeds, |v_batch| {
+            Arc::new(ActivationTask {
+                passes: self.passes,
+                probe: self.probe,
+                v_batch,
+            })
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ActivationTask {
+    passes: PassKind,
+    probe: ActivationProbe,
+    v_batch: u64,
+}
+
+impl Task for ActivationTask {
+    fn columns(&self) -> Columns {
+        Columns {
+            blocks: Some("parameter".into()),
+            product: Some(written(self.passes)),
+            probe: Some(written(self.probe)),
+            stream: Some("philox".into()),
+            v_batch: Some(self.v_batch),
+            ..Columns::of("activation")
+        }
+    }
+
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate> {
+        let clock = Instant::now();
+        let at = problem.linearize();
+        let probes = Probes {
+            at: &at,
+            stream: start.philox(problem),
+            kind: self.probe,
+        };
+        let mut estimates = prefixes(clock, counts, self.v_batch, |first, count| {
+            match self.passes {
+                PassKind::Separate => probes.separate(first, count),
+                PassKind::Joint => probes.joint(first, count).unsqueeze(0),
+            }
+        });
+        if self.probe == ActivationProbe::Hadamard {
+            estimates.iter_mut().for_each(Estimate::forget_errors);
+        }
+        estimates
+    }
+}
+
+/// Probes of one linearisation.
+pub(crate) struct Probes<'a> {
+    pub(crate) at: &'a Linearization,
+    pub(crate) stream: PhiloxStream,
+    pub(crate) kind: ActivationProbe,
+}
+
+impl Probes<'_> {
+    /// Probes `first..first + count`, layer by layer: `[parameters, count]` in float64.
+    pub(crate) fn separate(&self, first: u64, count: u64) -> Tensor {
+        let mut rows = Vec::with_capacity(self.at.parameter_count());
+        for (l, layer) in self.at.layers().iter().enumerate() {
+            let mut shared: Option<Tensor> = None;
+            for (i, _) in layer.indices.clone().enumerate() {
+                let row = match layer.parameters().gain(i) {
+                    Some(gain) => {
+                        let curvature = shared.get_or_insert_with(|| {
+                            self.curvature(l, &self.at_output(l, layer, first, count))
+                        });
+                        &*curvature * gain
+                    }
+                    None => self.curvature(l, &self.own_weights(layer, i, first, count)),
+                };
+                rows.push(row.sum_dim_intlist(1, false, None::<Kind>));
+            }
+        }
+        Tensor::stack(&rows, 0)
+    }
+
+    /// All layers in one pass: `[count]` in float64.
+    pub(crate) fn joint(&self, first: u64, count: u64) -> Tensor {
+        let tangents = self.at.push(0, |l, layer| {
+            let mut gains: Option<Tensor> = None;
+            let mut injected: Option<Tensor> = None;
+            for (i, _) in layer.indices.clone().enumerate() {
+                match layer.parameters().gain(i) {
+                    Some(gain) => gains = Some(sum(gains, gain)),
+                    None => {
+                        let own = self.own_weights(layer, i, first, count);
+                        injected = Some(sum(injected, own));
+                    }
+                }
+            }
+            if let Some(gains) = gains {
+                let u = self.at_output(l, layer, first, count);
+                let each = [&[-1], vec![1; u.dim() - 2].as_slice()].concat();
+                injected = Some(sum(injected, u * gains.sqrt().reshape(each)));
+            }
+            injected
+        });
+        let curvature = self.at.curvature_along(&tangents);
+        curvature.sum_dim_intlist(1, false, None::<Kind>)
+    }
+
+    /// `uᵀ H_n u` for tangents u at the output of layer l: `[K, N]`.
+    fn curvature(&self, l: usize, u: &Tensor) -> Tensor {
+        let tangents = self
+            .at
+            .push(l, |at, _| (at == l).then(|| u.shallow_clone()));
+        self.at.curvature_along(&tangents)
+    }
+
+    /// Probes at the output of layer l: `[K, N, *out]`.
+    fn at_output(&self, l: usize, layer: &LinearizedLayer, first: u64, count: u64) -> Tensor {
+        let shape = layer.gradient.size();
+        let signs = |first, count| {
+            self.stream.draw(
+                Probe::Rademacher,
+                Space::Activation(l),
+                first,
+                count,
+                &shape,
+            )
+        };
+        match self.kind {
+            ActivationProbe::Rademacher => signs(first, count),
+            ActivationProbe::Hadamard => {
+                let width: i64 = shape[1..].iter().product();
+                let order = (width as u64).next_power_of_two();
+                let rows: Vec<Tensor> = (first..first + count)
+                    .map(|k| {
+                        let row = hadamard_row(k % order, width).to_kind(layer.gradient.kind());
+                        let row = row.reshape(&shape[1..]).to_device(layer.gradient.device());
+                        signs(k / order, 1).squeeze_dim(0) * row
+                    })
+                    .collect();
+                Tensor::stack(&rows, 0)
+            }
+        }
+    }
+
+    /// Random weights of its own for every sample, as they move the layer's output: `[K, N, *out]`.
+    fn own_weights(&self, layer: &LinearizedLayer, i: usize, first: u64, count: u64) -> Tensor {
+        let samples = layer.gradient.size()[0];
+        let shape = layer.parameters().shape(i);
+        let space = Space::SampleParameter(layer.indices.start + i);
+        let shape = [&[samples], shape.as_slice()].concat();
+        let weights = self
+            .stream
+            .draw(Probe::Rademacher, space, first, count, &shape);
+        layer.parameters().sample_tangent(i, &weights)
+    }
+}
+
+fn sum(a: Option<Tensor>, b: Tensor) -> Tensor {
+    match a {
+        Some(a) => a + b,
+        None => b,
+    }
+}
+
+/// Row k of the Hadamard matrix in Sylvester's order, its first `width` entries: `(−1)^popcount(k∧j)`.
+fn hadamard_row(k: u64, width: i64) -> Tensor {
+    let entry = |j: i64| {
+        if (k & j as u64).count_ones() % 2 == 0 {
+            1.0
+        } else {
+            -1.0
+        }
+    };
+    Tensor::from_slice(&(0..width).map(entry).collect::<Vec<f64>>())
+}

@@ -1,0 +1,253 @@
+//! Estimators against exact traces and closed-form variances, in float64 with fixed seeds.
+//!
+//! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5; about 400
+//! such tests run here, so that an unlucky choice of seeds would be one in forty.
+
+mod support;
+
+use curvature_runner::curvature::{Blocks, exact};
+use curvature_runner::estimator::{
+    Activation, ActivationProbe, Estimate, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,
+    Propagation, Sampling, Start,
+};
+use curvature_runner::lists::{Counts, Seeds};
+use curvature_runner::problem::Problem;
+use curvature_runner::problem::loss::Reduction;
+use rayon::prelude::*;
+use support::*;
+use tch::{Kind, Tensor};
+
+const SEEDS: u64 = 2000;
+
+fn sampling() -> Sampling {
+    Sampling {
+        v: Some(Counts::List(vec![1])),
+        v_batch: Some(Counts::List(vec![4])),
+        seeds: Some(Seeds::List(vec![0])),
+        ..Sampling::default()
+    }
+}
+
+fn hutchinson(blocks: Blocks, product: ProductKind, probe: Probe) -> EstimatorSpec {
+    EstimatorSpec::Hutchinson(Hutchinson {
+        blocks,
+        product,
+        probe: Some(probe),
+        v: None,
+        v_batch: None,
+        seeds: None,
+    })
+}
+
+fn activation(passes: PassKind, probe: ActivationProbe) -> EstimatorSpec {
+    EstimatorSpec::Activation(Activation {
+        passes,
+        probe,
+        ..Activation::default()
+    })
+}
+
+fn estimators() -> Vec<EstimatorSpec> {
+    vec![
+        hutchinson(Blocks::Parameter, ProductKind::Forward, Probe::Rademacher),
+        hutchinson(Blocks::Full, ProductKind::Forward, Probe::Gaussian),
+        hutchinson(Blocks::Full, ProductKind::Hmp, Probe::Sphere),
+        activation(PassKind::Separate, ActivationProbe::Rademacher),
+        activation(PassKind::Separate, ActivationProbe::Hadamard),
+        activation(PassKind::Joint, ActivationProbe::Rademacher),
+        EstimatorSpec::Propagation(Propagation::default()),
+    ]
+}
+
+/// Sigmoid, tanh and relu networks of two to five linear layers; both losses and reductions.
+fn problems() -> Vec<(String, Problem)> {
+    let losses = [
+        cross_entropy(Reduction::Mean),
+        mse(Reduction::Sum),
+        cross_entropy(Reduction::Sum),
+        mse(Reduction::Mean),
+    ];
+    let mut problems = Vec::new();
+    for (shift, activation) in [sigmoid(), tanh(), relu()].into_iter().enumerate() {
+        for depth in 2..=5 {
+            let mut layers = vec![linear(4, true)];
+            for hidden in 1..depth {
+                layers.extend([
+                    activation.clone(),
+                    linear(if hidden == depth - 1 { 3 } else { 4 }, hidden % 2 == 0),
+                ]);
+            }
+            let loss = &losses[(depth + shift) % losses.len()];
+            let name = format!("{} × {depth}, {loss:?}", activation.kind());
+            problems.push((name, problem(&layers, &[3], 5, loss.clone(), 17)));
+        }
+    }
+    problems
+}
+
+/// One estimate for each of `seeds`, from `count` probes.
+fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) -> Vec<Estimate> {
+    let task = estimator.expand(&sampling()).unwrap().tasks.remove(0);
+    (0..seeds)
+        .flat_map(|seed| task.run(problem, &Start::Philox(seed), &[count]))
+        .collect()
+}
+
+fn exact_traces(problem: &Problem) -> Vec<f64> {
+    exact::traces(&exact::diagonal(&problem.linearize()))
+}
+
+fn assert_mean(case: &str, samples: &[f64], expected: f64) {
+    let count = samples.len() as f64;
+    let mean = samples.iter().sum::<f64>() / count;
+    let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let error = (variance / count).sqrt() + 1e-9 * expected.abs().max(1.0);
+    assert!(
+        (mean - expected).abs() < 4.0 * error,
+        "{case}: mean {mean}, expected {expected}, standard error {error}"
+    );
+}
+
+#[test]
+fn every_estimator_is_unbiased() {
+    // Each case on one thread; libtorch's own threads would only get in the way.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .start_handler(|_| tch::set_num_threads(1))
+        .build()
+        .unwrap();
+    let check = |(name, problem): (String, Problem)| {
+        let expected = exact_traces(&problem);
+        let total: f64 = expected.iter().sum();
+        for estimator in estimators() {
+            let case = format!("{estimator:?} on {name}");
+            let estimates = runs(&problem, &estimator, 1, SEEDS);
+            let totals: Vec<f64> = estimates.iter().map(|e| e.trace.mean).collect();
+            assert_mean(&case, &totals, total);
+            if estimates[0].parameters.len() < expected.len() {
+                continue;
+            }
+            for (i, &expected) in expected.iter().enumerate() {
+                let parts: Vec<f64> = estimates.iter().map(|e| e.parameters[i].mean).collect();
+                assert_mean(&format!("{case}, parameter {i}"), &parts, expected);
+            }
+        }
+    };
+    pool.install(|| problems().into_par_iter().for_each(check));
+}
+
+/// `2(‖A‖²_F − Σ a_ii²)` for signs, `2‖A‖²_F` for normals.
+#[test]
+fn variance_of_a_quadratic_form_is_the_closed_form() {
+    let layers = [linear(4, true), tanh(), linear(3, false)];
+    let problem = problem(&layers, &[3], 5, cross_entropy(Reduction::Mean), 5);
+    let dense = dense_hessian(&problem);
+    for (blocks, matrix) in [
+        (Blocks::Full, dense.shallow_clone()),
+        (Blocks::Parameter, block_diagonal(&problem, &dense)),
+    ] {
+        let square = |t: &Tensor| (t * t).sum(Kind::Double).double_value(&[]);
+        let diagonal = square(&matrix.diagonal(0, 0, 1));
+        for (probe, expected) in [
+            (Probe::Rademacher, 2.0 * (square(&matrix) - diagonal)),
+            (Probe::Gaussian, 2.0 * square(&matrix)),
+        ] {
+            let estimator = hutchinson(blocks, ProductKind::Forward, probe);
+            let samples: Vec<f64> = runs(&problem, &estimator, 1, 8000)
+                .iter()
+                .map(|e| e.trace.mean)
+                .collect();
+            let count = samples.len() as f64;
+            let mean = samples.iter().sum::<f64>() / count;
+            let moment = |p: i32| samples.iter().map(|x| (x - mean).powi(p)).sum::<f64>() / count;
+            let (variance, error) = (moment(2), ((moment(4) - moment(2).powi(2)) / count).sqrt());
+            assert!(
+                (variance - expected).abs() < 4.0 * error,
+                "{blocks:?}, {probe:?}: variance {variance}, expected {expected} ± {error}"
+            );
+        }
+    }
+}
+
+/// The standard error that an estimate states is the spread that its seeds show.
+#[test]
+fn stated_standard_errors_are_true() {
+    let (_, problem) = problems().remove(2);
+    for estimator in estimators() {
+        let estimates = runs(&problem, &estimator, 20, 1000);
+        let count = estimates.len() as f64;
+        let mean = estimates.iter().map(|e| e.trace.mean).sum::<f64>() / count;
+        let spread = estimates
+            .iter()
+            .map(|e| (e.trace.mean - mean).powi(2))
+            .sum::<f64>()
+            / (count - 1.0);
+        let Some(errors) = estimates
+            .iter()
+            .map(|e| e.trace.std_error)
+            .collect::<Option<Vec<f64>>>()
+        else {
+            assert!(
+                matches!(&estimator, EstimatorSpec::Activation(a) if a.probe == ActivationProbe::Hadamard)
+            );
+            continue;
+        };
+        let stated = errors.iter().map(|e| e * e).sum::<f64>() / count;
+        let ratio = stated / spread;
+        assert!(
+            (0.8..1.25).contains(&ratio),
+            "{estimator:?}: stated / shown variance {ratio}"
+        );
+    }
+}
+
+/// 2^q rows of a Hadamard matrix are an orthogonal basis: no error is left.
+#[test]
+fn hadamard_probes_are_exact_at_the_width() {
+    for (name, problem) in problems() {
+        let expected = exact_traces(&problem);
+        let estimator = activation(PassKind::Separate, ActivationProbe::Hadamard);
+        for estimate in runs(&problem, &estimator, 4, 3) {
+            for (found, &expected) in estimate.parameters.iter().zip(&expected) {
+                assert!(
+                    (found.mean - expected).abs() < 1e-9 * expected.abs().max(1.0),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// An estimate does not depend on V_batch, nor on the longer V list that it is a prefix of.
+#[test]
+fn samples_do_not_depend_on_chunks() {
+    let (_, problem) = problems().remove(5);
+    for estimator in estimators() {
+        let run = |v_batch: i64, counts: &[u64]| {
+            let sampling = Sampling {
+                v_batch: Some(Counts::List(vec![v_batch])),
+                ..sampling()
+            };
+            let task = estimator.expand(&sampling).unwrap().tasks.remove(0);
+            let means = task.run(&problem, &Start::Philox(3), counts);
+            means.iter().map(|e| e.trace.mean).collect::<Vec<f64>>()
+        };
+        let together = run(7, &[3, 10, 25]);
+        let alone: Vec<f64> = [3, 10, 25].iter().map(|&v| run(25, &[v])[0]).collect();
+        for (a, b) in together.iter().zip(&alone) {
+            assert!(
+                (a - b).abs() < 1e-10 * b.abs().max(1.0),
+                "{estimator:?}: {a} against {b}"
+            );
+        }
+    }
+}
+
+/// Deep layers with curvature of both signs are among the problems.
+#[test]
+fn problems_have_negative_curvature() {
+    let found = problems()
+        .iter()
+        .filter(|(_, p)| dense_hessian(p).diagonal(0, 0, 1).min().double_value(&[]) < -1e-3)
+        .count();
+    assert!(found >= 4, "{found}");
+}
