@@ -7,10 +7,9 @@ mod support;
 
 use curvature_runner::curvature::{Blocks, exact};
 use curvature_runner::estimator::{
-    Activation, ActivationProbe, Estimate, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,
-    Propagation, Sampling, Start,
+    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, ProductKind, Sampling, Start,
 };
-use curvature_runner::lists::{Counts, Seeds};
+use curvature_runner::lists::Counts;
 use curvature_runner::problem::Problem;
 use curvature_runner::problem::loss::Reduction;
 use rayon::prelude::*;
@@ -18,46 +17,6 @@ use support::*;
 use tch::{Kind, Tensor};
 
 const SEEDS: u64 = 2000;
-
-fn sampling() -> Sampling {
-    Sampling {
-        v: Some(Counts::List(vec![1])),
-        v_batch: Some(Counts::List(vec![4])),
-        seeds: Some(Seeds::List(vec![0])),
-        ..Sampling::default()
-    }
-}
-
-fn hutchinson(blocks: Blocks, product: ProductKind, probe: Probe) -> EstimatorSpec {
-    EstimatorSpec::Hutchinson(Hutchinson {
-        blocks,
-        product,
-        probe: Some(probe),
-        v: None,
-        v_batch: None,
-        seeds: None,
-    })
-}
-
-fn activation(passes: PassKind, probe: ActivationProbe) -> EstimatorSpec {
-    EstimatorSpec::Activation(Activation {
-        passes,
-        probe,
-        ..Activation::default()
-    })
-}
-
-fn estimators() -> Vec<EstimatorSpec> {
-    vec![
-        hutchinson(Blocks::Parameter, ProductKind::Forward, Probe::Rademacher),
-        hutchinson(Blocks::Full, ProductKind::Forward, Probe::Gaussian),
-        hutchinson(Blocks::Full, ProductKind::Hmp, Probe::Sphere),
-        activation(PassKind::Separate, ActivationProbe::Rademacher),
-        activation(PassKind::Separate, ActivationProbe::Hadamard),
-        activation(PassKind::Joint, ActivationProbe::Rademacher),
-        EstimatorSpec::Propagation(Propagation::default()),
-    ]
-}
 
 /// Sigmoid, tanh and relu networks of two to five linear layers; both losses and reductions.
 fn problems() -> Vec<(String, Problem)> {
@@ -87,7 +46,7 @@ fn problems() -> Vec<(String, Problem)> {
 
 /// One estimate for each of `seeds`, from `count` probes.
 fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) -> Vec<Estimate> {
-    let task = estimator.expand(&sampling()).unwrap().tasks.remove(0);
+    let task = estimator.expand(&sampling(1, 4)).unwrap().tasks.remove(0);
     (0..seeds)
         .flat_map(|seed| task.run(problem, &Start::Philox(seed), &[count]))
         .collect()
@@ -118,7 +77,7 @@ fn every_estimator_is_unbiased() {
     let check = |(name, problem): (String, Problem)| {
         let expected = exact_traces(&problem);
         let total: f64 = expected.iter().sum();
-        for estimator in estimators() {
+        for estimator in every_estimator() {
             let case = format!("{estimator:?} on {name}");
             let estimates = runs(&problem, &estimator, 1, SEEDS);
             let totals: Vec<f64> = estimates.iter().map(|e| e.trace.mean).collect();
@@ -172,7 +131,7 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
 #[test]
 fn stated_standard_errors_are_true() {
     let (_, problem) = problems().remove(2);
-    for estimator in estimators() {
+    for estimator in every_estimator() {
         let estimates = runs(&problem, &estimator, 20, 1000);
         let count = estimates.len() as f64;
         let mean = estimates.iter().map(|e| e.trace.mean).sum::<f64>() / count;
@@ -221,11 +180,11 @@ fn hadamard_probes_are_exact_at_the_width() {
 #[test]
 fn samples_do_not_depend_on_chunks() {
     let (_, problem) = problems().remove(5);
-    for estimator in estimators() {
+    for estimator in every_estimator() {
         let run = |v_batch: i64, counts: &[u64]| {
             let sampling = Sampling {
                 v_batch: Some(Counts::List(vec![v_batch])),
-                ..sampling()
+                ..sampling(1, 4)
             };
             let task = estimator.expand(&sampling).unwrap().tasks.remove(0);
             let means = task.run(&problem, &Start::Philox(3), counts);

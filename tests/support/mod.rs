@@ -1,10 +1,17 @@
 //! Small problems in float64 and their dense Hessians from autograd, the oracle of the rules.
 #![allow(dead_code)] // each test file uses a part
 
+use curvature_runner::curvature::Blocks;
+use curvature_runner::estimator::{
+    Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,
+    Propagation, Sampling,
+};
+use curvature_runner::lists::{Counts, Seeds};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{Flatten, LayerSpec, Linear, Relu, Sigmoid, Tanh};
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
 use curvature_runner::problem::{Network, Problem, initialise};
+use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 pub fn linear(out: i64, bias: bool) -> LayerSpec {
@@ -154,4 +161,57 @@ pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
     assert_eq!(found.size(), expected.size());
     let scale = expected.abs().max().double_value(&[]).max(1.0);
     (found - expected).abs().max().double_value(&[]) / scale
+}
+
+/// V probes, `v_batch` at once.
+pub fn sampling(v: i64, v_batch: i64) -> Sampling {
+    Sampling {
+        v: Some(Counts::List(vec![v])),
+        v_batch: Some(Counts::List(vec![v_batch])),
+        seeds: Some(Seeds::List(vec![0])),
+        ..Sampling::default()
+    }
+}
+
+pub fn hutchinson(blocks: Blocks, product: ProductKind, probe: Probe) -> EstimatorSpec {
+    EstimatorSpec::Hutchinson(Hutchinson {
+        blocks,
+        product,
+        probe: Some(probe),
+        v: None,
+        v_batch: None,
+        seeds: None,
+    })
+}
+
+pub fn activation(passes: PassKind, probe: ActivationProbe) -> EstimatorSpec {
+    EstimatorSpec::Activation(Activation {
+        passes,
+        probe,
+        ..Activation::default()
+    })
+}
+
+/// Every estimator that samples, over every kind of product and probe.
+pub fn every_estimator() -> Vec<EstimatorSpec> {
+    vec![
+        hutchinson(Blocks::Parameter, ProductKind::Forward, Probe::Rademacher),
+        hutchinson(Blocks::Full, ProductKind::Forward, Probe::Gaussian),
+        hutchinson(Blocks::Full, ProductKind::Hmp, Probe::Sphere),
+        activation(PassKind::Separate, ActivationProbe::Rademacher),
+        activation(PassKind::Separate, ActivationProbe::Hadamard),
+        activation(PassKind::Joint, ActivationProbe::Rademacher),
+        EstimatorSpec::Propagation(Propagation::default()),
+    ]
+}
+
+/// A committed experiment; beside the test program where it was moved to another machine.
+pub fn experiment(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("experiments")
+        .join(name);
+    match built.exists() {
+        true => built,
+        false => Path::new("experiments").join(name),
+    }
 }

@@ -1,0 +1,97 @@
+"""torch.func: vmap over second derivatives of the loss, eager and through torch.compile.
+
+"hvp" multiplies with the Hessian, jvp of grad; "jvp_jvp" takes the second derivative along each
+probe, jvp of jvp, which needs no backward pass.
+"""
+
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, jvp, vmap
+
+from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
+from torch_problem import packed_signs, torch_problem
+
+Parameters = dict[str, Tensor]
+
+torch._dynamo.config.recompile_limit = 64  # one compilation for every chunk size
+model, criterion, x, y = torch_problem(load_problem(sys.argv[1]))
+model.requires_grad_(False)
+parameters = dict(model.named_parameters())
+
+
+def loss(p: Parameters) -> Tensor:
+    """The batch's loss as a function of the parameters."""
+    return criterion(functional_call(model, p, (x,)), y)
+
+
+def dot(a: Parameters, b: Parameters) -> Tensor:
+    """Inner product over all parameters."""
+    return sum((a[name] * b[name]).sum() for name in a)
+
+
+def hvp(p: Parameters, v: Parameters) -> Tensor:
+    """v . (H v), forward over reverse."""
+    return dot(v, jvp(grad(loss), (p,), (v,))[1])
+
+
+def jvp_jvp(p: Parameters, v: Parameters) -> Tensor:
+    """The loss's second derivative along v, forward over forward."""
+    return jvp(lambda p: jvp(loss, (p,), (v,))[1], (p,), (v,))[1]
+
+
+def hvp_by_block(p: Parameters, v: Parameters) -> Tensor:
+    """v times the block diagonal of H times v."""
+
+    def one_block(name: str) -> Tensor:
+        product = jvp(grad(lambda w: loss({**p, name: w})), (p[name],), (v[name],))[1]
+        return (v[name] * product).sum()
+
+    return sum(one_block(name) for name in p)
+
+
+def jvp_jvp_by_block(p: Parameters, v: Parameters) -> Tensor:
+    """The sum of the loss's second derivatives along v in each parameter alone."""
+
+    def one_block(name: str) -> Tensor:
+        def slope(w: Tensor) -> Tensor:
+            return jvp(lambda w: loss({**p, name: w}), (w,), (v[name],))[1]
+
+        return jvp(slope, (p[name],), (v[name],))[1]
+
+    return sum(one_block(name) for name in p)
+
+
+def hutchinson(form: Callable, compiled: bool) -> Callable:
+    """Hutchinson's estimate, V_batch probes at once."""
+    forms = vmap(form, in_dims=(None, 0))
+    if compiled:
+        forms = torch.compile(forms, dynamic=False)
+
+    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+        torch.manual_seed(seed)
+        values = []
+        for size in chunks(V, V_batch):
+            v = {name: packed_signs((size, *p.shape)) for name, p in parameters.items()}
+            values.append(forms(parameters, v))
+        return mean_of_probes(torch.cat(values).numpy())
+
+    return run
+
+
+serve(
+    "functorch",
+    ["torch"],
+    [
+        Method(name, quantity, hutchinson(form, name.endswith("compiled")), V_BATCHES)
+        for quantity, forms in (
+            ("block", (hvp_by_block, jvp_jvp_by_block)),
+            ("full", (hvp, jvp_jvp)),
+        )
+        for name, form in zip(
+            ("hvp", "jvp_jvp", "hvp_compiled", "jvp_jvp_compiled"), forms * 2
+        )
+    ],
+)
