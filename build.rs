@@ -10,8 +10,8 @@ fn main() {
     println!("cargo:rustc-link-arg=-L{lib}");
     println!("cargo:rustc-link-arg=-Wl,--push-state,--no-as-needed,-ltorch,--pop-state");
     println!("cargo:rustc-env=RUNNER_COMMIT={}", commit());
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/index");
+    println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    println!("cargo:rerun-if-changed=src");
 }
 
 /// The commit that is built, for the manifest; "unknown" outside a git checkout.

@@ -119,11 +119,22 @@ impl Network {
         let mut locals = Vec::with_capacity(curved.len());
         for node in curved {
             let w = &w[node.parameters.clone()];
-            let z = node.layer.forward(&x, w);
+            let z = samples_innermost(node.layer.forward(&x, w));
             locals.push((node.layer.at(&x, w, &z), node.parameters.clone()));
             x = z;
         }
         (locals, x)
+    }
+}
+
+/// The same values of a flat `[N, features]` with the samples along contiguous memory.
+///
+/// One matrix product over all probes puts tangents out that way; elementwise maps of both then run
+/// along contiguous memory.
+fn samples_innermost(z: Tensor) -> Tensor {
+    match z.dim() {
+        2 => z.tr().contiguous().tr(),
+        _ => z,
     }
 }
 
