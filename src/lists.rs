@@ -39,6 +39,43 @@ pub enum Scale {
     Log,
 }
 
+/// Probes at once: a list or range like V, or `"auto"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Batches {
+    /// Each of these.
+    Counts(Counts),
+    /// The fastest that the memory budget allows, found by a short trial.
+    #[serde(serialize_with = "as_auto")]
+    Auto,
+}
+
+fn as_auto<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("auto")
+}
+
+/// One number of probes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Batch {
+    /// This many.
+    Fixed(u64),
+    /// To be found.
+    Auto,
+}
+
+impl Batches {
+    /// The sizes one by one.
+    ///
+    /// # Errors
+    /// Those of [`Counts::expand`].
+    pub fn expand(&self) -> Result<Vec<Batch>, UserError> {
+        match self {
+            Self::Auto => Ok(vec![Batch::Auto]),
+            Self::Counts(counts) => Ok(counts.expand()?.into_iter().map(Batch::Fixed).collect()),
+        }
+    }
+}
+
 /// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -208,6 +245,37 @@ impl<'de> serde::de::Visitor<'de> for CountsVisitor {
     fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Counts, A::Error> {
         let map = serde::de::value::MapAccessDeserializer::new(map);
         CountRange::deserialize(map).map(Counts::Range)
+    }
+}
+
+impl<'de> Deserialize<'de> for Batches {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BatchesVisitor)
+    }
+}
+
+struct BatchesVisitor;
+
+impl<'de> serde::de::Visitor<'de> for BatchesVisitor {
+    type Value = Batches;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list [10, 100] or \"auto\"")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Batches, A::Error> {
+        CountsVisitor.visit_seq(items).map(Batches::Counts)
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Batches, A::Error> {
+        CountsVisitor.visit_map(map).map(Batches::Counts)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Batches, E> {
+        match text {
+            "auto" => Ok(Batches::Auto),
+            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::UserError;
 use crate::estimator::{Expanded, Task};
-use crate::lists::Seed;
+use crate::lists::{Batch, Seed};
 use crate::problem::data::{Dataset, FileRecord, RawTensor};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
@@ -22,6 +22,8 @@ pub struct Plan {
     pub dtype: Kind,
     /// Network, loss and data, read and checked.
     pub setup: Setup,
+    /// Bytes that `V_batch = "auto"` may use.
+    pub memory: u64,
     /// What is to be computed, in order.
     pub jobs: Vec<Job>,
 }
@@ -46,6 +48,8 @@ pub struct Setup {
 pub struct Job {
     /// The estimator with its settings.
     pub task: Arc<dyn Task>,
+    /// Probes at once; `None` where that means nothing.
+    pub v_batch: Option<Batch>,
     /// Numbers of probes, rising; empty without probes.
     pub counts: Vec<u64>,
     /// Where the probes begin; `None` without probes.
@@ -86,6 +90,7 @@ impl Plan {
             },
             setup: Setup::new(&spec, source)?,
             jobs,
+            memory: spec.sampling.memory()?,
             spec,
         })
     }
@@ -256,11 +261,12 @@ fn jobs_of(expanded: &Expanded, kind: ExperimentKind) -> Vec<Job> {
         _ => vec![expanded.counts.clone()],
     };
     let mut jobs = Vec::new();
-    for task in &expanded.tasks {
+    for &v_batch in &expanded.batches {
         for counts in &lists {
             for &seed in &expanded.seeds {
                 jobs.push(Job {
-                    task: task.clone(),
+                    task: expanded.task.clone(),
+                    v_batch,
                     counts: counts.clone(),
                     seed,
                     repeat: 0,
@@ -276,6 +282,8 @@ impl Job {
     fn same_key(&self, other: &Self) -> bool {
         let both_empty = self.counts.is_empty() && other.counts.is_empty();
         let shares = both_empty || self.counts.iter().any(|v| other.counts.contains(v));
-        shares && self.seed == other.seed && self.task.columns() == other.task.columns()
+        let same_settings =
+            self.task.columns() == other.task.columns() && self.v_batch == other.v_batch;
+        shares && self.seed == other.seed && same_settings
     }
 }

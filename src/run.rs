@@ -1,7 +1,10 @@
 //! From a plan to records: jobs are run, each finished one is handed on at once.
 
-use crate::estimator::{Estimate, Start, StreamKind, TorchStream, exact_trace, written};
-use crate::lists::Seed;
+use crate::estimator::{
+    Columns, Estimate, Start, StreamKind, TorchStream, exact_trace, tuned_v_batch, written,
+};
+use crate::lists::{Batch, Seed};
+use crate::memory::growth_of;
 use crate::output::{ParameterRecord, Record};
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
@@ -39,9 +42,10 @@ pub fn run(plan: &Plan, mut finished: impl FnMut(Finished) -> Result<()>) -> Res
         exact: wants_exact.then(|| exact_trace(&problem)),
         threads: cores,
     };
+    let planned = tuned(plan, &problem);
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     let timed = plan.spec.kind == ExperimentKind::Timing;
-    let jobs = plan.jobs.iter().enumerate();
+    let jobs = planned.iter().enumerate();
     if timed || continues || plan.device != Device::Cpu || plan.jobs.len() <= cores {
         return serial(&context, &problem, generator, jobs, finished);
     }
@@ -56,6 +60,9 @@ pub fn run(plan: &Plan, mut finished: impl FnMut(Finished) -> Result<()>) -> Res
     parallel(context, &problem, seeded, finished)
 }
 
+/// The estimates of a job, and by how many bytes the process grew.
+type Measured = (Vec<Estimate>, Option<u64>);
+
 struct Context<'a> {
     plan: &'a Plan,
     exact: Option<f64>,
@@ -64,15 +71,18 @@ struct Context<'a> {
 
 impl Context<'_> {
     /// The rows of a job, `repeated` holding its estimates for every repetition.
-    fn finished(&self, index: usize, job: &Job, repeated: &[Vec<Estimate>]) -> Finished {
+    fn finished(&self, index: usize, job: &Job, repeated: &[Measured]) -> Finished {
         let mut rows = Finished {
             index,
             records: Vec::new(),
             parameters: Vec::new(),
         };
-        for (repeat, estimates) in (job.repeat..).zip(repeated) {
+        for (repeat, (estimates, memory)) in (job.repeat..).zip(repeated) {
             for estimate in estimates {
-                let record = self.record(job, repeat, estimate);
+                let record = Record {
+                    memory: *memory,
+                    ..self.record(job, repeat, estimate)
+                };
                 let parts = self
                     .plan
                     .setup
@@ -111,7 +121,7 @@ impl Context<'_> {
             probe: columns.probe,
             stream: columns.stream,
             v: estimate.v,
-            v_batch: columns.v_batch,
+            v_batch: job.v_batch.map(size),
             seed: match job.seed {
                 Some(Seed::Value(seed)) => Some(seed),
                 Some(Seed::Continue) | None => None,
@@ -125,6 +135,7 @@ impl Context<'_> {
             device: device_name(self.plan.device),
             dtype: written(self.plan.spec.dtype),
             threads: self.threads,
+            memory: None,
         }
     }
 }
@@ -155,7 +166,7 @@ fn serial<'a>(
             estimates(problem, job, &start);
         }
         let repeated: Vec<_> = (0..repeats)
-            .map(|_| estimates(problem, job, &start))
+            .map(|_| growth_of(|| estimates(problem, job, &start)))
             .collect();
         if let (Start::Torch(start), Some(&last)) = (start, job.counts.last()) {
             generator = after(problem, start, last);
@@ -189,7 +200,7 @@ fn parallel(
                         (index, job): (usize, &Job)| {
                 let start = context.start(job, &TorchGenerator::seeded(0));
                 let estimates = estimates(problem, job, &start);
-                sender.send(context.finished(index, job, &[estimates]))
+                sender.send(context.finished(index, job, &[(estimates, None)]))
             };
             // The receiver is gone after an error, which it returns; then no new job is begun.
             let _ = pool.install(|| jobs.try_for_each_with((problem, sender), work));
@@ -201,10 +212,44 @@ fn parallel(
     outcome
 }
 
+/// The plan's jobs with every `V_batch = "auto"` found: once per estimator and largest V.
+fn tuned(plan: &Plan, problem: &Problem) -> Vec<Job> {
+    let mut found: Vec<(Columns, u64, u64)> = Vec::new();
+    let mut jobs = plan.jobs.clone();
+    for job in jobs
+        .iter_mut()
+        .filter(|job| job.v_batch == Some(Batch::Auto))
+    {
+        let most = job.counts.last().copied().unwrap_or(1);
+        let columns = job.task.columns();
+        let known = found
+            .iter()
+            .find(|(known, v, _)| *known == columns && *v == most);
+        let size = match known {
+            Some((_, _, size)) => *size,
+            None => {
+                let size = tuned_v_batch(job.task.as_ref(), problem, most, plan.memory);
+                found.push((columns, most, size));
+                size
+            }
+        };
+        job.v_batch = Some(Batch::Fixed(size));
+    }
+    jobs
+}
+
+fn size(batch: Batch) -> u64 {
+    match batch {
+        Batch::Fixed(size) => size,
+        Batch::Auto => unreachable!("sizes are found before the jobs begin"),
+    }
+}
+
 /// Every estimate of a job, each as if it alone had been asked for.
 fn estimates(problem: &Problem, job: &Job, start: &Start) -> Vec<Estimate> {
     synchronize(problem.device());
-    job.task.run(problem, start, &job.counts)
+    let v_batch = job.v_batch.map_or(1, size);
+    job.task.run(problem, start, &job.counts, v_batch)
 }
 
 /// PyTorch's generator after `probes` probes from `generator`.

@@ -7,9 +7,8 @@ mod support;
 
 use curvature_runner::curvature::{Blocks, exact};
 use curvature_runner::estimator::{
-    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, ProductKind, Sampling, Start,
+    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, ProductKind, Start,
 };
-use curvature_runner::lists::Counts;
 use curvature_runner::problem::Problem;
 use curvature_runner::problem::loss::Reduction;
 use rayon::prelude::*;
@@ -46,9 +45,9 @@ fn problems() -> Vec<(String, Problem)> {
 
 /// One estimate for each of `seeds`, from `count` probes.
 fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) -> Vec<Estimate> {
-    let task = estimator.expand(&sampling(1, 4)).unwrap().tasks.remove(0);
+    let task = estimator.expand(&sampling(1, 4)).unwrap().task;
     (0..seeds)
-        .flat_map(|seed| task.run(problem, &Start::Philox(seed), &[count]))
+        .flat_map(|seed| task.run(problem, &Start::Philox(seed), &[count], 4))
         .collect()
 }
 
@@ -181,13 +180,9 @@ fn hadamard_probes_are_exact_at_the_width() {
 fn samples_do_not_depend_on_chunks() {
     let (_, problem) = problems().remove(5);
     for estimator in every_estimator() {
-        let run = |v_batch: i64, counts: &[u64]| {
-            let sampling = Sampling {
-                v_batch: Some(Counts::List(vec![v_batch])),
-                ..sampling(1, 4)
-            };
-            let task = estimator.expand(&sampling).unwrap().tasks.remove(0);
-            let means = task.run(&problem, &Start::Philox(3), counts);
+        let task = estimator.expand(&sampling(1, 4)).unwrap().task;
+        let run = |v_batch, counts: &[u64]| {
+            let means = task.run(&problem, &Start::Philox(3), counts, v_batch);
             means.iter().map(|e| e.trace.mean).collect::<Vec<f64>>()
         };
         let together = run(7, &[3, 10, 25]);

@@ -1,7 +1,7 @@
 """Plain PyTorch: the gradient is differentiated a second time along each probe.
 
 V_batch = 1 is the loop that everybody writes; above it, `is_grads_batched` takes V_batch probes
-through the second backward pass at once.
+through the second backward pass at once. Signs are drawn 32 from one random integer.
 """
 
 import sys
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import grad
 
 from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
-from torch_problem import signs, torch_problem
+from torch_problem import packed_signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
 parameters = list(model.parameters())
@@ -40,7 +40,7 @@ def hutchinson(product: Callable) -> Callable:
         sizes, sums = chunks(V, V_batch), []
         for size in sizes:
             leading = (size,) if V_batch > 1 else ()
-            v = [signs((*leading, *p.shape)) for p in parameters]
+            v = [packed_signs((*leading, *p.shape)) for p in parameters]
             Hv = product(gradients, v, batched=V_batch > 1)
             sums.append(sum(float(torch.dot(a.flatten(), b.flatten())) for a, b in zip(v, Hv)))
         return mean_of_chunks(sums, sizes)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import lineax
 import traceax
 from jax.flatten_util import ravel_pytree
@@ -11,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax_problem import block_hessian_product, hessian_product, jax_problem
 from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
 
+SIGNS = traceax.RademacherSampler(jnp.float32)  # the default draws integers, which jvp refuses
 loss, arguments = jax_problem(load_problem(sys.argv[1]))
 
 
@@ -64,8 +66,8 @@ serve(
             ("full", hessian_product(loss)),
         )
         for method in (
-            Method("hutchinson", quantity, in_chunks(traceax.HutchinsonEstimator(), product), V_BATCHES),
-            Method("hutchpp", quantity, whole(traceax.HutchPlusPlusEstimator(), product)),
+            Method("hutchinson", quantity, in_chunks(traceax.HutchinsonEstimator(SIGNS), product), V_BATCHES),
+            Method("hutchpp", quantity, whole(traceax.HutchPlusPlusEstimator(SIGNS), product)),
             Method("xtrace", quantity, whole(traceax.XTraceEstimator(), product)),
         )
     ],

@@ -6,10 +6,9 @@ use super::{
     Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass, written,
 };
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds};
+use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{Linearization, LinearizedLayer, Problem};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -39,7 +38,7 @@ pub struct Activation {
     pub v: Option<Counts>,
     /// Probes at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
+    pub v_batch: Option<Batches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -71,13 +70,11 @@ pub enum ActivationProbe {
 
 impl EstimatorConfig for Activation {
     fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
-        one_pass::expand(shared, [&self.v, &self.v_batch], &self.seeds, |v_batch| {
-            Arc::new(ActivationTask {
-                passes: self.passes,
-                probe: self.probe,
-                v_batch,
-            })
-        })
+        let task = ActivationTask {
+            passes: self.passes,
+            probe: self.probe,
+        };
+        one_pass::expand(shared, &self.v, &self.v_batch, &self.seeds, task)
     }
 }
 
@@ -85,7 +82,6 @@ impl EstimatorConfig for Activation {
 struct ActivationTask {
     passes: PassKind,
     probe: ActivationProbe,
-    v_batch: u64,
 }
 
 impl Task for ActivationTask {
@@ -95,12 +91,11 @@ impl Task for ActivationTask {
             product: Some(written(self.passes)),
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
-            v_batch: Some(self.v_batch),
             ..Columns::of("activation")
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate> {
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
         let at = problem.linearize();
         let probes = Probes {
@@ -108,11 +103,9 @@ impl Task for ActivationTask {
             stream: start.philox(problem),
             kind: self.probe,
         };
-        let mut estimates = prefixes(clock, counts, self.v_batch, |first, count| {
-            match self.passes {
-                PassKind::Separate => probes.separate(first, count),
-                PassKind::Joint => probes.joint(first, count).unsqueeze(0),
-            }
+        let mut estimates = prefixes(clock, counts, v_batch, |first, count| match self.passes {
+            PassKind::Separate => probes.separate(first, count),
+            PassKind::Joint => probes.joint(first, count).unsqueeze(0),
         });
         if self.probe == ActivationProbe::Hadamard {
             estimates.iter_mut().for_each(Estimate::forget_errors);

@@ -16,7 +16,8 @@ pub struct Exact {}
 impl EstimatorConfig for Exact {
     fn expand(&self, _shared: &Sampling) -> Result<Expanded, UserError> {
         Ok(Expanded {
-            tasks: vec![Arc::new(Self {})],
+            task: Arc::new(Self {}),
+            batches: vec![None],
             counts: Vec::new(),
             seeds: vec![None],
         })
@@ -28,7 +29,13 @@ impl Task for Exact {
         Columns::of("exact")
     }
 
-    fn run(&self, problem: &Problem, _start: &Start, _counts: &[u64]) -> Vec<Estimate> {
+    fn run(
+        &self,
+        problem: &Problem,
+        _start: &Start,
+        _counts: &[u64],
+        _v_batch: u64,
+    ) -> Vec<Estimate> {
         let clock = Instant::now();
         let diagonal = exact::diagonal(&problem.linearize());
         let traces = exact::traces(&diagonal);

@@ -1,12 +1,12 @@
 //! Hutchinson's trace estimator.
 
 use super::samples::{chunks, prefixes};
-use super::sampling::{counts, seeds};
+use super::sampling::{batches, counts, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written};
 use crate::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds};
+use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
 use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Hutchinson {
     pub v: Option<Counts>,
     /// Instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
+    pub v_batch: Option<Batches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -55,26 +55,21 @@ pub enum ProductKind {
 
 impl EstimatorConfig for Hutchinson {
     fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
-        let task = |v_batch| -> Arc<dyn Task> {
-            Arc::new(HutchinsonTask {
-                blocks: self.blocks,
-                product: self.product,
-                probe: self.probe.unwrap_or(shared.probe),
-                stream: shared.stream,
-                v_batch,
-            })
-        };
-        let tasks = match self.product {
-            ProductKind::Autodiff => vec![task(None)],
-            ProductKind::Hmp | ProductKind::Forward => {
-                let batches = counts(&self.v_batch, &shared.v_batch, "V_batch", "[20]")?;
-                batches.into_iter().map(|batch| task(Some(batch))).collect()
-            }
+        let probe = self.probe.unwrap_or(shared.probe);
+        let batches = match self.product {
+            ProductKind::Autodiff => vec![None],
+            ProductKind::Hmp | ProductKind::Forward => batches(&self.v_batch, &shared.v_batch)?,
         };
         let seeds = seeds(&self.seeds, &shared.seeds)?;
-        check_stream(shared.stream, self.probe.unwrap_or(shared.probe), &seeds)?;
+        check_stream(shared.stream, probe, &seeds, &batches)?;
         Ok(Expanded {
-            tasks,
+            task: Arc::new(HutchinsonTask {
+                blocks: self.blocks,
+                product: self.product,
+                probe,
+                stream: shared.stream,
+            }),
+            batches,
             counts: counts(&self.v, &shared.v, "V", "[1000]")?,
             seeds: seeds.into_iter().map(Some).collect(),
         })
@@ -82,8 +77,18 @@ impl EstimatorConfig for Hutchinson {
 }
 
 /// Refuses what a stream does not define.
-fn check_stream(stream: StreamKind, probe: Probe, seeds: &[Seed]) -> Result<(), UserError> {
+fn check_stream(
+    stream: StreamKind,
+    probe: Probe,
+    seeds: &[Seed],
+    batches: &[Option<Batch>],
+) -> Result<(), UserError> {
     match stream {
+        StreamKind::Torch if batches.contains(&Some(Batch::Auto)) => Err(UserError::new(
+            "sampling.stream",
+            "V_batch = \"auto\" with stream \"torch\", whose probes depend on V_batch: the result would depend on the machine",
+            "use stream = \"philox\", or write V_batch = [10]",
+        )),
         StreamKind::Torch if probe != Probe::Rademacher => Err(UserError::new(
             "sampling.stream",
             format!(
@@ -108,8 +113,6 @@ struct HutchinsonTask {
     product: ProductKind,
     probe: Probe,
     stream: StreamKind,
-    /// Probes at once; `None` for a product that takes one at a time.
-    v_batch: Option<u64>,
 }
 
 impl Task for HutchinsonTask {
@@ -120,30 +123,24 @@ impl Task for HutchinsonTask {
             product: Some(written(self.product)),
             probe: Some(written(self.probe)),
             stream: Some(written(self.stream)),
-            v_batch: self.v_batch,
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate> {
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
+        let sampling = (start, counts, v_batch);
         match self.product {
             ProductKind::Autodiff => {
                 let form = Autodiff::new(problem, self.blocks);
-                self.sample(clock, problem, &form, start, counts)
+                self.sample(clock, problem, &form, sampling)
             }
             ProductKind::Hmp => {
                 let at = problem.linearize();
-                self.sample(clock, problem, &Hmp::new(&at, self.blocks), start, counts)
+                self.sample(clock, problem, &Hmp::new(&at, self.blocks), sampling)
             }
             ProductKind::Forward => {
                 let at = problem.linearize();
-                self.sample(
-                    clock,
-                    problem,
-                    &Forward::new(&at, self.blocks),
-                    start,
-                    counts,
-                )
+                self.sample(clock, problem, &Forward::new(&at, self.blocks), sampling)
             }
         }
     }
@@ -155,10 +152,8 @@ impl HutchinsonTask {
         clock: Instant,
         problem: &Problem,
         form: &dyn Quadratic,
-        start: &Start,
-        counts: &[u64],
+        (start, counts, v_batch): (&Start, &[u64], u64),
     ) -> Vec<Estimate> {
-        let v_batch = self.v_batch.unwrap_or(1);
         let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(Tensor::size).collect();
         let (kind, device) = (problem.kind(), problem.device());
         match start {

@@ -13,6 +13,7 @@ mod samples;
 mod sampling;
 mod statistics;
 pub mod stream;
+mod tuning;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
 pub use exact::{Exact, exact_trace};
@@ -24,7 +25,7 @@ pub use statistics::{Estimate, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 
 use crate::error::UserError;
-use crate::lists::Seed;
+use crate::lists::{Batch, Seed};
 use crate::problem::Problem;
 use crate::tagged::tagged;
 use serde::Serialize;
@@ -55,11 +56,13 @@ pub trait EstimatorConfig {
     fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError>;
 }
 
-/// An estimator's jobs: every task, for all counts, from every start.
+/// An estimator's jobs: the task at every V_batch, for all counts, from every seed.
 #[derive(Debug)]
 pub struct Expanded {
-    /// One task per combination of settings that a spec lists.
-    pub tasks: Vec<Arc<dyn Task>>,
+    /// The estimator with its settings.
+    pub task: Arc<dyn Task>,
+    /// Probes at once; one `None` for an estimator to which that means nothing.
+    pub batches: Vec<Option<Batch>>,
     /// Numbers of probes, rising; empty for an estimator without probes.
     pub counts: Vec<u64>,
     /// Seeds of the probes; one `None` for an estimator without probes.
@@ -71,8 +74,19 @@ pub trait Task: Debug + Send + Sync {
     /// What tells its rows from those of others.
     fn columns(&self) -> Columns;
 
-    /// One estimate per count (rising), each as if it alone had been asked for.
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate>;
+    /// One estimate per count (rising), each as if it alone had been asked for, with `v_batch`
+    /// probes at once (1 where that means nothing).
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate>;
+}
+
+/// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
+pub fn tuned_v_batch(task: &dyn Task, problem: &Problem, most: u64, budget: u64) -> u64 {
+    let start = Start::Philox(0);
+    let bytes = problem.bytes_per_probe();
+    let on_gpu = problem.device().is_cuda();
+    tuning::v_batch(budget, most, bytes, on_gpu, |k| {
+        task.run(problem, &start, &[k], k);
+    })
 }
 
 /// The key columns of a task's rows, as a spec writes them; absent ones mean nothing to it.
@@ -88,8 +102,6 @@ pub struct Columns {
     pub probe: Option<String>,
     /// Their random numbers.
     pub stream: Option<String>,
-    /// Probes at once.
-    pub v_batch: Option<u64>,
 }
 
 impl Columns {

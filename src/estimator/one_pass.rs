@@ -1,9 +1,9 @@
 //! What the estimators with probes of their own, in activation space, share in a spec.
 
-use super::sampling::{counts, seeds};
+use super::sampling::{batches, counts, seeds};
 use super::{Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds};
+use crate::lists::{Batches, Counts, Seed, Seeds};
 use std::sync::Arc;
 
 /// Expands the lists of an estimator whose probes only the Philox stream defines.
@@ -12,9 +12,10 @@ use std::sync::Arc;
 /// A missing or senseless list, or another stream.
 pub(super) fn expand(
     shared: &Sampling,
-    [v, v_batch]: [&Option<Counts>; 2],
+    v: &Option<Counts>,
+    v_batch: &Option<Batches>,
     own_seeds: &Option<Seeds>,
-    task: impl Fn(u64) -> Arc<dyn Task>,
+    task: impl Task + 'static,
 ) -> Result<Expanded, UserError> {
     let seeds = seeds(own_seeds, &shared.seeds)?;
     if shared.stream != StreamKind::Philox || seeds.contains(&Seed::Continue) {
@@ -24,9 +25,9 @@ pub(super) fn expand(
             "use stream = \"philox\" with seeds, or kind = \"hutchinson\"",
         ));
     }
-    let batches = counts(v_batch, &shared.v_batch, "V_batch", "[20]")?;
     Ok(Expanded {
-        tasks: batches.into_iter().map(task).collect(),
+        task: Arc::new(task),
+        batches: batches(v_batch, &shared.v_batch)?,
         counts: counts(v, &shared.v, "V", "[10]")?,
         seeds: seeds.into_iter().map(Some).collect(),
     })

@@ -4,11 +4,10 @@ use super::samples::prefixes;
 use super::stream::{PhiloxStream, Space};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds};
+use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::layer::Residual;
 use crate::problem::{Linearization, LinearizedLayer, Problem};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -33,7 +32,7 @@ pub struct Propagation {
     pub v: Option<Counts>,
     /// Passes at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
+    pub v_batch: Option<Batches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -41,32 +40,27 @@ pub struct Propagation {
 
 impl EstimatorConfig for Propagation {
     fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
-        one_pass::expand(shared, [&self.v, &self.v_batch], &self.seeds, |v_batch| {
-            Arc::new(PropagationTask { v_batch })
-        })
+        one_pass::expand(shared, &self.v, &self.v_batch, &self.seeds, PropagationTask)
     }
 }
 
 #[derive(Clone, Debug)]
-struct PropagationTask {
-    v_batch: u64,
-}
+struct PropagationTask;
 
 impl Task for PropagationTask {
     fn columns(&self) -> Columns {
         Columns {
             probe: Some("rademacher".into()),
             stream: Some("philox".into()),
-            v_batch: Some(self.v_batch),
             ..Columns::of("propagation")
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64]) -> Vec<Estimate> {
+    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
         let at = problem.linearize();
         let passes = Passes::new(&at, start.philox(problem));
-        prefixes(clock, counts, self.v_batch, |first, count| {
+        prefixes(clock, counts, v_batch, |first, count| {
             passes.draw(first, count)
         })
     }

@@ -3,7 +3,7 @@
 use super::Probe;
 use super::stream::{PhiloxStream, StreamKind};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds};
+use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,10 @@ pub struct Sampling {
     pub v: Option<Counts>,
     /// Numbers of probes multiplied at once.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Counts>,
+    pub v_batch: Option<Batches>,
+    /// Memory that `V_batch = "auto"` may use: "512MiB", "2GiB".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
     /// Seeds of the probe streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -27,6 +30,27 @@ pub struct Sampling {
     /// Their random numbers.
     #[serde(default)]
     pub stream: StreamKind,
+}
+
+impl Sampling {
+    /// Enough for a fast V_batch, little enough for a laptop.
+    const MEMORY: &str = "2GiB";
+
+    /// The memory budget in bytes.
+    ///
+    /// # Errors
+    /// What is no size.
+    pub fn memory(&self) -> Result<u64, UserError> {
+        let text = self.memory.as_deref().unwrap_or(Self::MEMORY);
+        match text.parse::<bytesize::ByteSize>() {
+            Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+            _ => Err(UserError::new(
+                "sampling.memory",
+                format!("found \"{text}\", expected a size"),
+                "write for example memory = \"2GiB\"",
+            )),
+        }
+    }
 }
 
 /// Where the random numbers of a run begin.
@@ -63,6 +87,19 @@ pub(super) fn counts(
 ) -> Result<Vec<u64>, UserError> {
     let (list, key) = pick(own, shared, name, example)?;
     list.expand().map_err(|error| error.within(&key))
+}
+
+/// Probes at once, as they stand with an estimator, or else in `[sampling]`.
+///
+/// # Errors
+/// Sizes that are in neither place, or below 1.
+pub(super) fn batches(
+    own: &Option<Batches>,
+    shared: &Option<Batches>,
+) -> Result<Vec<Option<Batch>>, UserError> {
+    let (batches, key) = pick(own, shared, "V_batch", "\"auto\"")?;
+    let batches = batches.expand().map_err(|error| error.within(&key))?;
+    Ok(batches.into_iter().map(Some).collect())
 }
 
 /// The seeds that stand with an estimator, or else in `[sampling]`.

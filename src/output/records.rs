@@ -49,6 +49,9 @@ pub struct Record {
     pub dtype: String,
     /// libtorch threads it was given.
     pub threads: usize,
+    /// Bytes by which the process grew at most meanwhile; empty where jobs ran side by side or the
+    /// system does not say.
+    pub memory: Option<u64>,
 }
 
 /// The part of one parameter tensor in an estimate, a row of `parameters.csv`.

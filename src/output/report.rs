@@ -3,7 +3,7 @@
 use super::records::Record;
 use super::session::Outcome;
 use super::summary::SummaryRow;
-use crate::lists::Seed;
+use crate::lists::{Batch, Seed};
 use crate::plan::{Job, Plan};
 use crate::run::device_name;
 use crate::spec::{ExperimentKind, Source};
@@ -73,9 +73,11 @@ fn describe(job: &Job) -> String {
             job.counts.len()
         ),
     };
-    if let Some(v_batch) = columns.v_batch {
-        let _ = write!(text, ", V_batch = {v_batch}");
-    }
+    let _ = match job.v_batch {
+        None => Ok(()),
+        Some(Batch::Auto) => write!(text, ", V_batch = auto"),
+        Some(Batch::Fixed(v_batch)) => write!(text, ", V_batch = {v_batch}"),
+    };
     match job.seed {
         None => text,
         Some(Seed::Value(seed)) => text + &format!(", seed {seed}"),

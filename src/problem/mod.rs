@@ -54,6 +54,13 @@ impl Problem {
         self.inputs.kind()
     }
 
+    /// About how many bytes a probe and its tangents take: what products need per probe.
+    pub fn bytes_per_probe(&self) -> u64 {
+        let parameters: usize = self.parameters.iter().map(Tensor::numel).sum();
+        let activations = self.inputs.size()[0] as usize * self.network.features() as usize;
+        ((2 * parameters + 3 * activations) * self.kind().elt_size_in_bytes()) as u64
+    }
+
     /// One forward and one backward pass; cost and memory as those of a gradient.
     pub fn linearize(&self) -> Linearization {
         let w: Vec<Tensor> = self.parameters.iter().map(Tensor::detach).collect();

@@ -17,6 +17,8 @@ pub struct Network {
 struct Node {
     layer: Box<dyn Layer>,
     parameters: Range<usize>,
+    /// Entries that the layer puts out per sample.
+    features: i64,
 }
 
 /// A parameter of the network: its state_dict name, shape and first value.
@@ -78,6 +80,7 @@ impl Network {
             nodes.push(Node {
                 layer,
                 parameters: first..parameters.len(),
+                features: output.iter().product(),
             });
             shape = output;
         }
@@ -91,6 +94,11 @@ impl Network {
     /// The parameters in the order of `torch.nn.Module.parameters()`.
     pub fn parameters(&self) -> &[ParameterInfo] {
         &self.parameters
+    }
+
+    /// Entries that all layers together put out per sample.
+    pub fn features(&self) -> i64 {
+        self.nodes.iter().map(|node| node.features).sum()
     }
 
     /// The shape of an output (without the batch axis).

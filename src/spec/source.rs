@@ -69,7 +69,11 @@ impl Source {
         self.at(message, Some(error.help), span)
     }
 
-    pub(super) fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, SpecError> {
+    /// Reads any value that a spec may hold from the text.
+    ///
+    /// # Errors
+    /// The first mistake in syntax, keys or types, with its place.
+    pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, SpecError> {
         let root = DeTable::parse(&self.text).map_err(|error| {
             let help = "mend the TOML syntax here".to_string();
             self.at(error.message().to_string(), Some(help), error.span())

@@ -6,7 +6,7 @@ use curvature_runner::estimator::{
     Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,
     Propagation, Sampling,
 };
-use curvature_runner::lists::{Counts, Seeds};
+use curvature_runner::lists::{Batches, Counts, Seeds};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{Flatten, LayerSpec, Linear, Relu, Sigmoid, Tanh};
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
@@ -167,7 +167,7 @@ pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
 pub fn sampling(v: i64, v_batch: i64) -> Sampling {
     Sampling {
         v: Some(Counts::List(vec![v])),
-        v_batch: Some(Counts::List(vec![v_batch])),
+        v_batch: Some(Batches::Counts(Counts::List(vec![v_batch]))),
         seeds: Some(Seeds::List(vec![0])),
         ..Sampling::default()
     }

@@ -24,6 +24,7 @@ pub(super) fn row(v: u64, seed: u64, estimate: f64) -> Record {
         device: "cpu".into(),
         dtype: "float32".into(),
         threads: 2,
+        memory: None,
     }
 }
 

@@ -1,0 +1,327 @@
+"""Runs the same work in other people's libraries and in our program, alternating, and writes CSV.
+
+    compare.py --problems DIR --out results/compare [--ours "COMMAND"]
+
+For every problem folder: finds each method's best V_batch, times all methods for the same V in
+alternating rounds (timing.csv), times them for the V that gives a standard error of 1 %
+(one_percent.csv), and follows the error against time (error_curve.csv). Only one worker works at
+any moment.
+"""
+
+import argparse
+import csv
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+
+from worker import ENVIRONMENT, Worker
+
+PEERS = ["backpack", "autograd", "functorch", "jax", "curvlinops", "matfree", "traceax"]
+CURVE_V = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000]
+CURVE_SEEDS = 20
+FEWEST_SEEDS = 5
+IDENTITY = ["problem", "peer", "version", "method", "quantity", "V", "V_batch"]
+SPREAD = ["rounds", "seconds_median", "seconds_min", "seconds_max"]
+TIMING = [*IDENTITY, "V_run", *SPREAD, "estimate", "std_error", "ratio_to_fastest_peer", "unsupported_reason"]
+ONE_PERCENT = [*IDENTITY, "V_run", *SPREAD, "ratio_to_fastest_peer"]
+CURVE = [*IDENTITY, "seeds", "seconds_median", "relative_rmse"]
+
+
+@dataclass
+class Candidate:
+    """One method of one worker on one problem, and what is known about it so far."""
+
+    worker: Worker
+    method: str
+    quantity: str
+    V_batches: list[int] | None
+    unsupported: str | None
+    V_batch: int | None = None
+    seconds_per_probe: float = 0.0
+    answers: list[dict] = field(default_factory=list)
+
+    @property
+    def samples(self) -> bool:
+        """Whether the method draws probes at all."""
+        return self.quantity != "exact"
+
+    def ask(self, V: int, seed: int, timeout: float, warmup: bool = False) -> dict:
+        """Let the worker do the work once."""
+        V_batch = self.V_batch and min(self.V_batch, V)
+        request = {"method": self.method, "quantity": self.quantity, "V": V, "V_batch": V_batch, "seed": seed}
+        return self.worker.ask(request | {"warmup": True} if warmup else request, timeout)
+
+    def affordable(self, V: int, seconds: float) -> int:
+        """V, or the multiple of V_batch nearest below that takes no longer than `seconds`."""
+        if not self.samples or self.seconds_per_probe * V <= seconds:
+            return V
+        step = self.V_batch or 6  # 6 suits Hutch++ (thirds) and XTrace (halves)
+        return max(step, int(seconds / self.seconds_per_probe) // step * step)
+
+    def identity(self, problem: str, V: int) -> dict:
+        """The columns that say whose row this is."""
+        return {
+            "problem": problem,
+            "peer": self.worker.name,
+            "version": next(iter(self.worker.versions.values())),
+            "method": self.method,
+            "quantity": self.quantity,
+            "V": V if self.samples else None,
+            "V_batch": self.V_batch,
+        }
+
+
+def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
+    """Find the best V_batch and the time per probe; a method that fails becomes unsupported.
+
+    Goes up through the chunk sizes until two in a row are clearly worse, or time is up.
+    """
+    best, worse, spent = math.inf, 0, 0.0
+    best_V_batch, failure = None, "no chunk size could be timed"
+    for V_batch in candidate.V_batches or [None]:
+        candidate.V_batch = V_batch
+        first = candidate.ask(V_batch or 30, 0, timeout, warmup=True)
+        again = first if "error" in first else candidate.ask(V_batch or 30, 0, timeout)
+        if "error" in again:
+            failure = again["error"]
+            continue
+        candidate.seconds_per_probe = again["seconds"] / (V_batch or 30)
+        runs = candidate.affordable(max(V, V_batch or 0), seconds / 40)
+        runs -= runs % (V_batch or 1)
+        trials = [candidate.ask(runs, seed, timeout) for seed in range(3)]
+        per_probe = min((t["seconds"] / runs for t in trials if "error" not in t), default=math.inf)
+        worse = worse + 1 if per_probe > 1.1 * best else 0
+        if per_probe < best:
+            best, best_V_batch = per_probe, V_batch
+        spent += first["seconds"] + again["seconds"] + sum(t.get("seconds", 0.0) for t in trials)
+        if worse == 2 or spent > seconds:
+            break
+    candidate.V_batch, candidate.seconds_per_probe = best_V_batch, best
+    if best == math.inf:
+        candidate.unsupported = failure
+
+
+def alternate(
+    work: list[tuple[Candidate, int]], rounds: int, timeout: float
+) -> list[tuple[Candidate, int, list[dict]]]:
+    """Warm each candidate up with its V, then let all take turns; candidates that fail drop out."""
+    able = []
+    for candidate, V in work:
+        answer = candidate.ask(V, 0, timeout, warmup=True)
+        if "error" in answer:
+            candidate.unsupported = answer["error"]
+        else:
+            able.append((candidate, V, []))
+    for seed in range(rounds):
+        for candidate, V, answers in able:
+            answer = candidate.ask(V, seed, timeout)
+            if "error" not in answer:
+                answers.append(answer)
+    return [(candidate, V, answers) for candidate, V, answers in able if answers]
+
+
+def spread(answers: list[dict], scale: float) -> dict:
+    """Median, smallest and largest time, scaled to the V of the row."""
+    seconds = [answer["seconds"] * scale for answer in answers]
+    return {
+        "rounds": len(seconds),
+        "seconds_median": median(seconds),
+        "seconds_min": min(seconds),
+        "seconds_max": max(seconds),
+    }
+
+
+def set_ratios(rows: list[tuple[Candidate, dict]], rivals: callable) -> None:
+    """Fill ratio_to_fastest_peer: against the fastest row of other people's that is a rival."""
+    for candidate, row in rows:
+        others = [
+            other["seconds_median"]
+            for peer, other in rows
+            if not peer.worker.is_ours and rivals(candidate, row, peer, other)
+        ]
+        if others:
+            row["ratio_to_fastest_peer"] = row["seconds_median"] / min(others)
+
+
+def timing(problem: str, candidates: list[Candidate], options: argparse.Namespace) -> list[dict]:
+    """Time every method for the same V.
+
+    A method too slow for that runs fewer probes (V_run), and its times are scaled up to V; one that
+    needs all V at once is not scaled, but stands in the table with the smaller V.
+    """
+    work = [(c, c.affordable(options.V, options.request_seconds)) for c in candidates if not c.unsupported]
+    rows = []
+    for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
+        V = options.V if candidate.V_batch else V_run
+        errors = [a["std_error"] for a in answers if a.get("std_error") is not None]
+        candidate.answers = answers
+        row = candidate.identity(problem, V)
+        row |= spread(answers, V / V_run) | {"estimate": answers[0]["estimate"]}
+        row["V_run"] = V_run if candidate.samples else None
+        row["std_error"] = math.sqrt(mean(e * e for e in errors) * V_run / V) if errors else None
+        rows.append((candidate, row))
+    set_ratios(rows, lambda a, row, b, other: (a.quantity, row["V"]) == (b.quantity, other["V"]))
+    unsupported = [
+        c.identity(problem, options.V) | {"unsupported_reason": c.unsupported} for c in candidates if c.unsupported
+    ]
+    return [row for _, row in rows] + unsupported
+
+
+def one_percent(problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace) -> list[dict]:
+    """Time every method for the V that brings its standard error down to 1 % of the exact trace.
+
+    Methods that give no standard error are only in the error curve. The ratio is against the
+    fastest peer that samples, whatever it multiplies with.
+    """
+    work, wanted = [], {}
+    for candidate in candidates:
+        errors = [a["std_error"] for a in candidate.answers if a.get("std_error") is not None]
+        if candidate.samples and not errors:
+            continue
+        V = options.V
+        if candidate.samples and candidate.answers:
+            V_run = candidate.affordable(options.V, options.request_seconds)
+            V = math.ceil(V_run * mean(e * e for e in errors) / (0.01 * exact) ** 2) or 1
+        wanted[id(candidate)] = V
+        work.append((candidate, candidate.affordable(V, options.request_seconds)))
+    rows = []
+    for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
+        row = candidate.identity(problem, wanted[id(candidate)])
+        row |= spread(answers, wanted[id(candidate)] / V_run)
+        row["V_run"] = V_run if candidate.samples else None
+        rows.append((candidate, row))
+    set_ratios(rows, lambda a, row, b, other: b.samples)
+    return [row for _, row in rows]
+
+
+def error_curve(problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace) -> list[dict]:
+    """Relative root mean square error over seeds against seconds, V by V, within a time budget."""
+    rows = []
+    for candidate in candidates:
+        left = options.curve_seconds
+        for V in CURVE_V if candidate.samples else [1]:
+            expected = candidate.seconds_per_probe * V if candidate.samples else 0.0
+            if candidate.unsupported or expected * FEWEST_SEEDS > left:
+                break
+            if "error" in candidate.ask(V, 0, options.timeout, warmup=True):
+                continue
+            answers: list[dict] = []
+            while len(answers) < CURVE_SEEDS and (left > 0 or len(answers) < FEWEST_SEEDS):
+                answer = candidate.ask(V, len(answers), options.timeout)
+                if "error" in answer:
+                    break
+                answers.append(answer)
+                left -= answer["seconds"]
+            if len(answers) < FEWEST_SEEDS:
+                break
+            errors = [answer["estimate"] / exact - 1 for answer in answers]
+            rows.append(
+                candidate.identity(problem, V)
+                | {
+                    "seeds": len(answers),
+                    "seconds_median": median(answer["seconds"] for answer in answers),
+                    "relative_rmse": math.sqrt(mean(error * error for error in errors)),
+                }
+            )
+    return rows
+
+
+def compare(folder: Path, logs: Path, tables: dict, options: argparse.Namespace) -> dict:
+    """Everything for one problem; returns the versions of all workers."""
+    problem = json.loads((folder / "problem.json").read_text())
+    here = Path(__file__).parent
+    commands = {name: [sys.executable, str(here / f"peer_{name}.py")] for name in options.peers}
+    workers = [Worker(c, folder, logs / f"{name}.log") for name, c in commands.items()]
+    if options.ours:
+        workers.append(Worker(shlex.split(options.ours), folder, logs / "ours.log", is_ours=True))
+    candidates = [
+        Candidate(worker, m["method"], m["quantity"], m["V_batch"], m["unsupported"])
+        for worker in workers
+        for m in worker.methods
+    ]
+    for candidate in candidates:
+        if not candidate.unsupported:
+            tune(candidate, options.V, options.tune_seconds, options.timeout)
+        found = candidate.unsupported or (
+            f"V_batch {candidate.V_batch}, {candidate.seconds_per_probe * 1e3:.4g} ms per probe"
+        )
+        print(f"{folder.name} {candidate.worker.name} {candidate.method} {candidate.quantity}: {found}", flush=True)
+    exact = problem["exact_trace"]
+    tables["timing"](timing(folder.name, candidates, options))
+    able = [candidate for candidate in candidates if candidate.answers]
+    tables["one_percent"](one_percent(folder.name, able, exact, options))
+    tables["error_curve"](error_curve(folder.name, able, exact, options))
+    for worker in workers:
+        worker.close()
+    return {worker.name: worker.versions for worker in workers}
+
+
+def open_table(path: Path, columns: list[str]) -> callable:
+    """Start a CSV file; the function returned appends rows. Missing values are empty cells."""
+    path.write_text(",".join(columns) + "\n")
+
+    def append(rows: list[dict]) -> None:
+        with path.open("a", newline="") as file:
+            csv.DictWriter(file, columns, lineterminator="\n").writerows(rows)
+
+    return append
+
+
+def cpu_name() -> str:
+    """The processor as /proc/cpuinfo names it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ours", help="command of our own worker; it gets the problem folder as its last argument")
+    parser.add_argument("--problems", type=Path, required=True, help="folder written by make_problems.py")
+    parser.add_argument("--only", nargs="+", help="names of the problems to run; default: all")
+    parser.add_argument("--peers", nargs="*", default=PEERS, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("results/compare"))
+    parser.add_argument("--V", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--request-seconds", type=float, default=10, help="longest single run")
+    parser.add_argument("--tune-seconds", type=float, default=40, help="per method, to find V_batch")
+    parser.add_argument("--curve-seconds", type=float, default=30, help="per method, for the error curve")
+    parser.add_argument("--timeout", type=float, default=300, help="a worker that takes longer is given up")
+    options = parser.parse_args()
+
+    folders = sorted(path.parent for path in options.problems.glob("*/problem.json"))
+    folders = [folder for folder in folders if not options.only or folder.name in options.only]
+    options.out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        name: open_table(options.out / f"{name}.csv", columns)
+        for name, columns in (("timing", TIMING), ("one_percent", ONE_PERCENT), ("error_curve", CURVE))
+    }
+    logs = Path(tempfile.mkdtemp(prefix="compare-"))
+    print(f"what the workers print goes to {logs}", flush=True)
+    load_before = os.getloadavg()[0]
+    versions = {}
+    for folder in folders:
+        versions |= compare(folder, logs, tables, options)
+    record = {
+        "cpu": cpu_name(),
+        "threads": len(os.sched_getaffinity(0)),
+        "load_before": load_before,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "environment": ENVIRONMENT,
+        "rounds": options.rounds,
+        "workers": versions,
+    }
+    (options.out / "versions.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+//! How much memory a piece of work needs, as the operating system sees it.
+
+/// Runs `work` and tells by how many bytes the process grew at most meanwhile.
+///
+/// `None` where the system does not say (only Linux does, through `/proc/self`). Memory that the
+/// allocator keeps from earlier work and uses again is not seen.
+pub fn growth_of<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
+    // Writing 5 sets the peak back to the present size.
+    let reset = std::fs::write("/proc/self/clear_refs", "5");
+    let before = status("VmRSS:");
+    let result = work();
+    let peak = reset.ok().and_then(|()| status("VmHWM:"));
+    let growth = peak
+        .zip(before)
+        .map(|(peak, before)| peak.saturating_sub(before));
+    (result, growth)
+}
+
+/// A line of `/proc/self/status`, in bytes.
+fn status(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn growth_is_seen() {
+        let size = 64 << 20;
+        let (sum, growth) = super::growth_of(|| {
+            let ones = std::hint::black_box(vec![1u8; size]);
+            ones.iter().map(|&x| u64::from(x)).sum::<u64>()
+        });
+        assert_eq!(sum, size as u64);
+        assert!(
+            growth.is_none_or(|bytes| bytes > size as u64 / 2),
+            "{growth:?}"
+        );
+    }
+}
