@@ -7,7 +7,7 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build run test bench clean distclean
+.PHONY: help setup tools build run test bench compare clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,14 @@ tools:
 
 bench: setup ## measure
 	$(CARGO) bench --locked
+
+compare: build ## the same work in other people's libraries, alternating with ours; writes results/compare
+	benches/peers/setup.sh
+	$(CARGO) build --release --locked --examples
+	.peers/bin/python benches/peers/make_problems.py .peers/problems
+	.peers/bin/python benches/peers/compare.py --ours target/release/examples/ours \
+		--problems .peers/problems --out results/compare
+	target/release/examples/compare_figures results/compare
 
 clean: ## remove what cargo built
 	$(CARGO) clean

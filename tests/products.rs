@@ -5,95 +5,12 @@ mod support;
 use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic, exact};
 use curvature_runner::problem::Problem;
 use curvature_runner::problem::layer::LayerSpec;
-use curvature_runner::problem::loss::{LossSpec, Reduction};
 use proptest::prelude::*;
+use support::cases::{cases, losses};
 use support::*;
 use tch::Tensor;
 
 const TOLERANCE: f64 = 1e-10;
-
-/// Networks of every layer; the first number of `input` is not the batch.
-fn networks() -> Vec<(&'static str, Vec<LayerSpec>, Vec<i64>)> {
-    vec![
-        ("linear", vec![linear(3, false)], vec![4]),
-        ("linear with bias", vec![linear(3, true)], vec![4]),
-        (
-            "sigmoid",
-            vec![flatten(), linear(5, false), sigmoid(), linear(3, false)],
-            vec![1, 2, 3],
-        ),
-        (
-            "tanh",
-            vec![linear(5, true), tanh(), linear(3, true)],
-            vec![4],
-        ),
-        (
-            "relu",
-            vec![linear(5, true), relu(), linear(3, true)],
-            vec![4],
-        ),
-        (
-            "deep",
-            vec![
-                linear(6, true),
-                tanh(),
-                linear(5, false),
-                sigmoid(),
-                linear(4, true),
-                tanh(),
-                linear(3, true),
-            ],
-            vec![4],
-        ),
-        (
-            "activations in a row, one at the end",
-            vec![linear(4, true), tanh(), sigmoid(), linear(3, true), tanh()],
-            vec![2],
-        ),
-        (
-            "activation and flatten in between",
-            vec![
-                linear(4, true),
-                tanh(),
-                flatten(),
-                sigmoid(),
-                linear(3, false),
-            ],
-            vec![2],
-        ),
-        (
-            "linear on linear",
-            vec![linear(4, true), linear(3, true)],
-            vec![2],
-        ),
-        (
-            "activation on the data",
-            vec![tanh(), linear(3, true), sigmoid()],
-            vec![2],
-        ),
-    ]
-}
-
-fn losses() -> Vec<LossSpec> {
-    [Reduction::Mean, Reduction::Sum]
-        .into_iter()
-        .flat_map(|reduction| [cross_entropy(reduction), mse(reduction)])
-        .collect()
-}
-
-/// All cases: networks × losses × reductions × batch sizes.
-fn cases() -> Vec<(String, Problem)> {
-    let mut cases = Vec::new();
-    for (name, layers, input) in networks() {
-        for loss in losses() {
-            for batch in [1, 5] {
-                let case = format!("{name}, {loss:?}, batch {batch}");
-                cases.push((case, problem(&layers, &input, batch, loss.clone(), 7)));
-            }
-        }
-    }
-    cases
-}
 
 fn expected(problem: &Problem, blocks: Blocks) -> Tensor {
     let hessian = dense_hessian(problem);

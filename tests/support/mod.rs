@@ -1,6 +1,8 @@
 //! Small problems in float64 and their dense Hessians from autograd, the oracle of the rules.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod cases;
+
 use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::{
     Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,

@@ -9,9 +9,11 @@
 //! `canvas` writes SVG, `raster` measures text and draws PNG.
 
 mod axis;
+mod bars;
 mod canvas;
 mod convergence;
 mod curve;
+mod error_curves;
 mod numbers;
 mod plot;
 mod raster;
@@ -21,6 +23,8 @@ mod settings;
 mod style;
 mod timing;
 
+pub use bars::{Bar, bars};
 pub use convergence::convergence;
+pub use error_curves::{ErrorPoint, error_curves};
 pub use raster::write;
 pub use timing::timing;

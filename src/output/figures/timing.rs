@@ -1,21 +1,9 @@
 //! Seconds per estimate, a bar per setting.
 
 use super::super::Record;
-use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, WIDTH};
-use super::numbers::significant;
-use super::plot::{MARGIN, finish, header, x_axis};
-use super::raster::{fit, text_width};
+use super::bars::{Bar, bars};
 use super::settings::{Compare, Setting, settings};
-use super::style::{INK, SMALL, Stroke, fill};
 use anyhow::{Result, ensure};
-
-/// From one bar to the next.
-const PITCH: f64 = 18.0;
-/// Thickness of a bar.
-const BAR: f64 = 11.0;
-/// Between bars of different products.
-const GAP: f64 = 7.0;
 
 /// Seconds per estimate as an SVG: a bar per setting to the median, whiskers from the fastest to the
 /// slowest repeat. The axis is logarithmic where medians are more than 30 times apart.
@@ -35,152 +23,23 @@ pub fn timing(records: &[Record]) -> Result<String> {
         records.len()
     );
     let settings = settings(measured(), Compare::Seconds);
-    let bars: Vec<Bar> = settings.each.iter().map(Bar::new).collect();
-    let unit = Unit::of(&bars);
-
-    let mut canvas = Canvas::default();
-    let top = header(&mut canvas, &settings.common, &[]);
-    let label = |bar: &Bar| fit(bar.label, SMALL, 0.5 * WIDTH);
-    let widest = |texts: &mut dyn Iterator<Item = String>| {
-        texts
-            .map(|text| text_width(&text, SMALL))
-            .fold(0.0, f64::max)
-    };
-    let left = MARGIN + widest(&mut bars.iter().map(label)) + 6.0;
-    let right = WIDTH - MARGIN - widest(&mut bars.iter().map(|bar| unit.write(bar.median))) - 6.0;
-    let axis = axis(&bars, &unit).between(left, right);
-
-    let mut y = top + PITCH / 2.0;
-    let mut products = 0;
-    let mut places = Vec::new();
-    for (i, bar) in bars.iter().enumerate() {
-        if i > 0 && bar.product != bars[i - 1].product {
-            y += GAP;
-            products += 1;
-        }
-        places.push((y, fill(products)));
-        y += PITCH;
-    }
-    let bottom = y - PITCH / 2.0 + 2.0;
-    let x_label = x_label(&bars, &unit, axis.log);
-    let foot = x_axis(&mut canvas, &axis, (top, bottom), &x_label);
-    for (bar, (y, (colour, hatch))) in bars.iter().zip(places) {
-        let [low, median, high] =
-            [bar.low, bar.median, bar.high].map(|v| axis.at(v * unit.per_second));
-        canvas.text((left - 6.0, y), Anchor::End, SMALL, INK, &label(bar));
-        canvas.bar((left, y - BAR / 2.0), (median - left, BAR), colour, hatch);
-        if bar.high > bar.low {
-            canvas.bracket((low, y), (high, y), Stroke::solid(INK, 1.0));
-        }
-        canvas.text(
-            (high.max(median) + 5.0, y),
-            Anchor::Start,
-            SMALL,
-            INK,
-            &unit.write(bar.median),
-        );
-    }
-    canvas.line(&[(left, top), (left, bottom)], Stroke::solid(INK, 0.8));
+    let each: Vec<Bar> = settings.each.iter().map(bar).collect();
     let note = format!("Estimates without a measured time, not drawn: {lost}.");
     let notes = if lost > 0 { vec![note] } else { vec![] };
-    Ok(finish(canvas, foot, &notes))
+    Ok(bars(&settings.common, &each, &notes))
 }
 
-fn axis(bars: &[Bar], unit: &Unit) -> Axis {
-    let medians = || bars.iter().map(|bar| bar.median);
-    let spread = medians().fold(0.0, f64::max) / medians().fold(f64::INFINITY, f64::min);
-    let least = bars.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min) * unit.per_second;
-    let most = bars.iter().map(|bar| bar.high).fold(0.0, f64::max) * unit.per_second;
-    let log = spread > 30.0;
-    // The shortest bar has a length too.
-    let lo = if log { least / 2.0 } else { 0.0 };
-    Axis {
-        lo,
-        hi: most,
-        log,
-        from: 0.0,
-        to: 1.0,
-        only: None,
-    }
-}
-
-fn x_label(bars: &[Bar], unit: &Unit, log: bool) -> String {
-    let counts = || bars.iter().map(|bar| bar.count);
-    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
-    let unit = if log {
-        format!("{}, log scale", unit.name)
-    } else {
-        unit.name.into()
-    };
-    match (least, most) {
-        (_, ..=1) => format!("time per estimate ({unit}; measured once)"),
-        _ => {
-            let n = if least == most {
-                format!("{most}")
-            } else {
-                format!("{least} to {most}")
-            };
-            format!("time per estimate ({unit}; median of {n}, whiskers min to max)")
-        }
-    }
-}
-
-/// One setting's seconds.
-struct Bar<'a> {
-    label: &'a str,
-    product: &'a Option<String>,
-    low: f64,
-    median: f64,
-    high: f64,
-    count: usize,
-}
-
-impl<'a> Bar<'a> {
-    fn new(setting: &'a Setting) -> Self {
-        let mut seconds: Vec<f64> = setting.rows.iter().map(|row| row.seconds).collect();
-        seconds.sort_by(f64::total_cmp);
-        let count = seconds.len();
-        let median = (seconds[(count - 1) / 2] + seconds[count / 2]) / 2.0;
-        let (low, high) = (seconds[0], seconds[count - 1]);
-        Self {
-            label: &setting.label,
-            product: &setting.product,
-            low,
-            median,
-            high,
-            count,
-        }
-    }
-}
-
-/// One unit of time for the whole figure.
-struct Unit {
-    name: &'static str,
-    symbol: &'static str,
-    per_second: f64,
-}
-
-impl Unit {
-    fn of(bars: &[Bar]) -> Self {
-        let (name, symbol, per_second) = match bars.iter().map(|bar| bar.median).fold(0.0, f64::max)
-        {
-            ..1e-4 => ("microseconds", "µs", 1e6),
-            ..0.1 => ("milliseconds", "ms", 1e3),
-            _ => ("seconds", "s", 1.0),
-        };
-        Self {
-            name,
-            symbol,
-            per_second,
-        }
-    }
-
-    fn write(&self, seconds: f64) -> String {
-        format!(
-            "{} {}",
-            significant(seconds * self.per_second, 3),
-            self.symbol
-        )
+fn bar(setting: &Setting) -> Bar {
+    let mut seconds: Vec<f64> = setting.rows.iter().map(|row| row.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let count = seconds.len();
+    Bar {
+        label: setting.label.clone(),
+        group: setting.product.clone().unwrap_or_default(),
+        low: seconds[0],
+        median: (seconds[(count - 1) / 2] + seconds[count / 2]) / 2.0,
+        high: seconds[count - 1],
+        count,
     }
 }
 

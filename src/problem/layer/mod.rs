@@ -4,17 +4,27 @@
 //! carry a leading probe axis: `[K, N, *in]` for K vectors at once. To add a layer, write its file
 //! and name it in [`LayerSpec`].
 
+mod channel_bias;
+mod conv;
+mod convolution;
+mod correlation;
 mod elementwise;
 mod flatten;
 mod linear;
+mod max_pool;
 mod relu;
 mod sigmoid;
+mod sizes;
 mod tanh;
+mod window;
 
+pub use conv::Conv;
 pub use flatten::Flatten;
 pub use linear::Linear;
+pub use max_pool::MaxPool;
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;
+pub use sizes::Sizes;
 pub use tanh::Tanh;
 
 use crate::tagged::tagged;
@@ -175,10 +185,22 @@ pub(super) fn features(x: &Tensor) -> Tensor {
 tagged! {
     /// A layer as a spec writes it: `{ kind = "linear", out = 20 }`, with torch.nn's defaults.
     pub enum LayerSpec: Config, by "kind" {
+        /// Convolution of sequences.
+        Conv1d(Conv<1>) = "conv1d",
+        /// Convolution of images.
+        Conv2d(Conv<2>) = "conv2d",
+        /// Convolution of volumes.
+        Conv3d(Conv<3>) = "conv3d",
         /// Flattens a sample.
         Flatten(Flatten) = "flatten",
         /// `x Wᵀ + b`.
         Linear(Linear) = "linear",
+        /// The largest entry under a window, on sequences.
+        MaxPool1d(MaxPool<1>) = "max_pool1d",
+        /// The largest entry under a window, on images.
+        MaxPool2d(MaxPool<2>) = "max_pool2d",
+        /// The largest entry under a window, on volumes.
+        MaxPool3d(MaxPool<3>) = "max_pool3d",
         /// `max(x, 0)`.
         Relu(Relu) = "relu",
         /// `1/(1+e⁻ˣ)`.

@@ -1,0 +1,122 @@
+//! Error against seconds, a line per method: the lower and the further left, the better.
+
+use super::axis::Axis;
+use super::canvas::Point;
+use super::plot::{Entry, Plot};
+use super::style;
+use anyhow::{Result, ensure};
+
+/// How wrong a method is after so much time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorPoint {
+    /// The method; points of one label make up a line.
+    pub label: String,
+    /// Seconds of one estimate.
+    pub seconds: f64,
+    /// Root mean square error of an estimate, relative to the exact value.
+    pub error: f64,
+}
+
+/// Lines of relative error against seconds on two logarithmic axes, as an SVG.
+///
+/// An error of zero cannot stand on a logarithmic axis: a method that is exact is drawn at the foot
+/// of the figure, which the legend says.
+///
+/// # Errors
+/// No point with a positive time.
+pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String> {
+    let valid: Vec<&ErrorPoint> = points
+        .iter()
+        .filter(|p| p.seconds > 0.0 && p.seconds.is_finite() && p.error.is_finite())
+        .collect();
+    ensure!(
+        !valid.is_empty(),
+        "found no point with seconds and an error to draw"
+    );
+    let sampled = || valid.iter().map(|p| p.error).filter(|&error| error > EXACT);
+    let foot = sampled().fold(f64::INFINITY, f64::min).min(1.0) / 3.0;
+    let mut labels: Vec<&str> = Vec::new();
+    for point in &valid {
+        if !labels.contains(&point.label.as_str()) {
+            labels.push(&point.label);
+        }
+    }
+    let is_exact = |label: &str| {
+        let mut of_label = valid.iter().filter(|p| p.label == label);
+        of_label.all(|p| p.error <= EXACT)
+    };
+    let legend: Vec<Entry> = labels
+        .iter()
+        .enumerate()
+        .map(|(i, label)| Entry {
+            label: match is_exact(label) {
+                true => format!("{label} (no error: at the foot)"),
+                false => (*label).into(),
+            },
+            style: style::style(i),
+            band: false,
+        })
+        .collect();
+    let errors = valid.iter().map(|p| p.error.max(foot));
+    let x = (
+        Axis::log(valid.iter().map(|p| p.seconds)),
+        "seconds per estimate",
+    );
+    let y = (Axis::log(errors), "relative error (RMS over seeds)");
+    let mut plot = Plot::new(subtitle, &legend, x, y);
+    for (i, label) in labels.iter().enumerate() {
+        let style = style::style(i);
+        let mut line: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == *label).collect();
+        line.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let at =
+            |p: &&&ErrorPoint| -> Point { (plot.x.at(p.seconds), plot.y.at(p.error.max(foot))) };
+        let line: Vec<Point> = line.iter().map(at).collect();
+        plot.canvas.line(&line, style.stroke);
+        for &point in &line {
+            let marker = style.marker.expect("curves have markers");
+            plot.canvas.marker(point, marker, style.stroke.colour);
+        }
+    }
+    Ok(plot.finish(&[]))
+}
+
+/// Relative errors up to this are rounding in float32.
+const EXACT: f64 = 1e-6;
+
+#[cfg(test)]
+mod tests {
+    use super::super::raster::parse;
+    use super::*;
+
+    fn point(label: &str, seconds: f64, error: f64) -> ErrorPoint {
+        ErrorPoint {
+            label: label.into(),
+            seconds,
+            error,
+        }
+    }
+
+    #[test]
+    fn every_method_is_named_and_exact_ones_say_so() {
+        let points = [
+            point("hmp", 0.1, 0.1),
+            point("hmp", 1.0, 0.03),
+            point("exact", 0.001, 1e-9),
+        ];
+        let svg = error_curves(&["example".into()], &points).unwrap();
+        for text in [
+            ">hmp<",
+            ">exact (no error: at the foot)<",
+            "seconds per estimate",
+        ] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+        parse(&svg).unwrap();
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_error() {
+        let error = error_curves(&[], &[point("hmp", 0.0, 0.1)]).unwrap_err();
+        assert!(error.to_string().contains("no point"));
+    }
+}

@@ -1,0 +1,266 @@
+//! The layer of every convolution, plain or transposed, in any number of dimensions.
+
+use super::channel_bias::ChannelBias;
+use super::correlation::{Correlation, MOST, parts};
+use super::{Init, Layer, Local, LocalParameters, ParameterShape};
+use std::cell::OnceCell;
+use tch::{Kind, Tensor};
+
+/// `z = conv(x, W) + b`.
+#[derive(Clone, Debug)]
+pub(super) struct Convolution {
+    pub map: Correlation,
+    pub bias: bool,
+}
+
+const WEIGHT: usize = 0;
+const BIAS: usize = 1;
+
+impl Layer for Convolution {
+    /// As torch.nn: `kaiming_uniform_(a=√5)` over the second axis of the weight and the kernel, and
+    /// a bias from U(−1/√fan, 1/√fan).
+    fn parameters(&self) -> Vec<ParameterShape> {
+        let fan = self.map.fan();
+        let weight = ParameterShape {
+            name: "weight",
+            shape: self.map.weight(),
+            init: Init::kaiming_uniform(fan),
+        };
+        let bias = ParameterShape {
+            name: "bias",
+            shape: vec![self.map.output()[0]],
+            init: Init::Uniform {
+                bound: 1.0 / (fan as f64).sqrt(),
+            },
+        };
+        [weight]
+            .into_iter()
+            .chain(self.bias.then_some(bias))
+            .collect()
+    }
+
+    fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
+        self.map.forward(x, &w[WEIGHT], w.get(BIAS))
+    }
+
+    fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
+        Box::new(LocalConvolution {
+            map: self.map.clone(),
+            bias: ChannelBias {
+                output: self.map.output().to_vec(),
+            },
+            x: x.shallow_clone(),
+            weight: w[WEIGHT].shallow_clone(),
+            columns: OnceCell::new(),
+            gram: OnceCell::new(),
+        })
+    }
+}
+
+/// `x: [N, *in]`.
+struct LocalConvolution {
+    map: Correlation,
+    bias: ChannelBias,
+    x: Tensor,
+    weight: Tensor,
+    /// The columns of all samples, kept from their first use if they are not too large.
+    columns: OnceCell<Tensor>,
+    gram: OnceCell<Tensor>,
+}
+
+impl Local for LocalConvolution {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        self.map.up(dx, &self.weight)
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        self.map.down(gz, &self.weight)
+    }
+
+    fn parameters(&self) -> Option<&dyn LocalParameters> {
+        Some(self)
+    }
+}
+
+/// `(∂z_n/∂W)ᵀ s_qn` is `left rightᵀ`, with `left: [N G, Q L, T]` from s and `right: [N G, R, T]`
+/// from x: channels and columns in a plain convolution, columns and channels in a transposed one.
+impl LocalConvolution {
+    fn samples(&self) -> i64 {
+        self.x.size()[0]
+    }
+
+    fn left(&self, s: &Tensor) -> Tensor {
+        match self.map.transposed {
+            false => self.map.rows(s),
+            true => {
+                let columns = self.map.columns(&s.flatten(0, 1));
+                self.map.column_rows(&columns, s.size()[0])
+            }
+        }
+    }
+
+    fn right(&self, start: i64, length: i64) -> Tensor {
+        match self.map.transposed {
+            false => self.map.column_rows(&self.columns(start, length), 1),
+            true => self.map.rows(&self.x.narrow(0, start, length).unsqueeze(0)),
+        }
+    }
+
+    /// `[L, R]`.
+    fn sides(&self) -> [i64; 2] {
+        let channels = self.map.b[0] / self.map.groups;
+        match self.map.transposed {
+            false => [channels, self.map.fan()],
+            true => [self.map.fan(), channels],
+        }
+    }
+
+    /// The columns of some samples of x: `[G, fan, length, T]`.
+    fn columns(&self, start: i64, length: i64) -> Tensor {
+        if self.samples() * self.map.column_floats() > MOST {
+            return self.map.columns(&self.x.narrow(0, start, length));
+        }
+        let all = self.columns.get_or_init(|| self.map.columns(&self.x));
+        all.narrow(2, start, length)
+    }
+
+    /// `rightᵀ right`: `[N G, T, T]`.
+    fn gram(&self, start: i64, length: i64) -> Tensor {
+        let gram = |start, length| {
+            let right = self.right(start, length);
+            right.transpose(1, 2).bmm(&right)
+        };
+        match length == self.samples() {
+            true => self.gram.get_or_init(|| gram(0, length)).shallow_clone(),
+            false => gram(start, length),
+        }
+    }
+
+    /// Sums over parts of the samples what `term(start, length)` gives, `floats` per sample.
+    fn over_samples(&self, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
+        parts(self.samples(), floats)
+            .map(|(start, length)| term(start, length))
+            .reduce(|a, b| a + b)
+            .expect("a batch has samples")
+    }
+
+    /// `Σ_qn sign_qn ((∂z_n/∂W)ᵀ s_qn)²`: `[*weight]`.
+    fn squares(&self, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
+        let (q, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
+        let floats = g * (left * right * q + self.map.column_floats());
+        let sum = self.over_samples(floats, |start, length| {
+            let product = self
+                .left(&s.narrow(1, start, length))
+                .bmm(&self.right(start, length).transpose(1, 2))
+                .square()
+                .view([length, g, q, left, right]);
+            let signed = match sign {
+                Some(sign) => {
+                    let sign = sign.narrow(1, start, length).tr();
+                    product * sign.reshape([length, 1, q, 1, 1])
+                }
+                None => product,
+            };
+            signed.sum_dim_intlist([0, 2].as_slice(), false, None::<Kind>)
+        });
+        let sum = match self.map.transposed {
+            false => sum,
+            true => sum.transpose(1, 2),
+        };
+        sum.reshape(self.map.weight())
+    }
+
+    /// `Σ_n ‖left rightᵀ‖²`, or by the smaller matrix `⟨left (rightᵀ right), left⟩`.
+    fn norms(&self, s: &Tensor) -> Tensor {
+        let (k, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
+        let narrow = self.map.positions() < right;
+        let floats = g * (left * right.min(self.map.positions()) * k) + self.map.column_floats();
+        self.over_samples(floats, |start, length| {
+            let s = self.left(&s.narrow(1, start, length));
+            let products = match narrow {
+                true => s.bmm(&self.gram(start, length)) * s,
+                false => s.bmm(&self.right(start, length).transpose(1, 2)).square(),
+            };
+            products
+                .reshape([length * g, k, -1])
+                .sum_dim_intlist(-1, false, None::<Kind>)
+                .sum_dim_intlist(0, false, Kind::Double)
+        })
+    }
+}
+
+impl LocalParameters for LocalConvolution {
+    fn shape(&self, i: usize) -> Vec<i64> {
+        match i {
+            BIAS => self.bias.output[..1].to_vec(),
+            _ => self.map.weight(),
+        }
+    }
+
+    fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        match i {
+            BIAS => self.bias.tangent(dw, self.samples()),
+            _ => self.map.up_weights(&self.x, dw),
+        }
+    }
+
+    fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
+        match (i, self.map.transposed) {
+            (BIAS, _) => self.bias.adjoint(gz),
+            (_, true) => self.map.to_weight(&self.x.unsqueeze(0), gz),
+            (_, false) => self.over_samples(self.map.column_floats(), |start, length| {
+                let columns = self.columns(start, length);
+                let gz = gz.narrow(1, start, length);
+                self.map.to_weight_by_columns(&columns, &gz)
+            }),
+        }
+    }
+
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| self.map.down_weights(g, dw))
+    }
+
+    fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| self.map.to_weight(dx, &g.unsqueeze(0)))
+    }
+
+    fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
+        match i {
+            BIAS => self.bias.diagonal_of_columns(s, sign),
+            _ => self.squares(s, sign),
+        }
+    }
+
+    /// `Σ_nt d_not x_n[c, t + δ]²`: the adjoint in the weight, at x².
+    fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        match i {
+            BIAS => self.bias.diagonal_of_diagonal(d),
+            _ => {
+                let squares = self.x.square().unsqueeze(0);
+                self.map.to_weight(&squares, &d.unsqueeze(0)).squeeze_dim(0)
+            }
+        }
+    }
+
+    /// Positions share the weight.
+    fn gain(&self, i: usize) -> Option<Tensor> {
+        match i {
+            BIAS => self.bias.gain(&self.x),
+            _ => None,
+        }
+    }
+
+    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
+        match i {
+            BIAS => self.bias.trace_of_columns(s),
+            _ => self.norms(s),
+        }
+    }
+
+    fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        match i {
+            BIAS => self.bias.sample_tangent(dw),
+            _ => self.map.up_sample_weights(&self.x, dw),
+        }
+    }
+}

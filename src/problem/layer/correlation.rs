@@ -1,0 +1,309 @@
+//! The bilinear map under every convolution, with the rules of its three arguments.
+
+use super::window::Window;
+use tch::{Kind, Tensor};
+
+/// `b[o, t] = Σ_{c, δ} w[o, c, δ] a[c, t·stride + δ·dilation − padding]` for every sample.
+///
+/// A convolution maps `x = a` to `z = b`; a transposed one maps `x = b` to `z = a`, by the adjoint.
+/// With `groups` G, the channels of a and b fall into G parts, and part by part they meet.
+#[derive(Clone, Debug)]
+pub(super) struct Correlation {
+    pub window: Window,
+    pub groups: i64,
+    /// `[channels, *S]`.
+    pub a: Vec<i64>,
+    /// `[channels, *T]`.
+    pub b: Vec<i64>,
+    /// Whether x is b and z is a.
+    pub transposed: bool,
+}
+
+/// The most floats of one temporary tensor: 256 MiB in float32.
+pub(super) const MOST: i64 = 1 << 26;
+
+/// Parts `(start, length)` of `0..total` so that `floats` for each item stay in bounded memory.
+pub(super) fn parts(total: i64, floats: i64) -> impl Iterator<Item = (i64, i64)> {
+    let part = (MOST / floats.max(1)).clamp(1, total.max(1));
+    (0..total)
+        .step_by(part as usize)
+        .map(move |start| (start, part.min(total - start)))
+}
+
+/// `f` in parts of the first axis where libtorch itself lays out all columns, `floats` per item:
+/// in float64, for which its fast convolutions have no code.
+fn in_parts(t: &Tensor, floats: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    if t.kind() != Kind::Double || t.size()[0] * floats <= MOST {
+        return f(t);
+    }
+    let part = |(start, length)| f(&t.narrow(0, start, length));
+    Tensor::cat(&parts(t.size()[0], floats).map(part).collect::<Vec<_>>(), 0)
+}
+
+/// `f` on `[K, N, *]` with K and N as one axis, in the order that needs no copy.
+fn folded(t: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let strides = t.stride();
+    let samples_first = strides[0] < strides[1];
+    let t = match samples_first {
+        true => t.transpose(0, 1),
+        false => t.shallow_clone(),
+    };
+    let z = f(&t.flatten(0, 1));
+    let z = z.view([&t.size()[..2], &z.size()[1..]].concat().as_slice());
+    match samples_first {
+        true => z.transpose(0, 1),
+        false => z,
+    }
+}
+
+impl Correlation {
+    /// The shape of the weight: `[channels of b, channels of a per group, *kernel]`.
+    pub fn weight(&self) -> Vec<i64> {
+        [
+            &[self.b[0], self.a[0] / self.groups],
+            self.window.kernel.as_slice(),
+        ]
+        .concat()
+    }
+
+    /// The shape of x for one sample.
+    pub fn input(&self) -> &[i64] {
+        match self.transposed {
+            true => &self.b,
+            false => &self.a,
+        }
+    }
+
+    /// The shape of z for one sample.
+    pub fn output(&self) -> &[i64] {
+        match self.transposed {
+            true => &self.a,
+            false => &self.b,
+        }
+    }
+
+    /// Entries of the weight that meet one entry of b.
+    pub fn fan(&self) -> i64 {
+        self.a[0] / self.groups * self.window.entries()
+    }
+
+    /// How many floats the columns of one sample are.
+    pub fn column_floats(&self) -> i64 {
+        self.groups * self.fan() * self.positions()
+    }
+
+    /// How many positions b has.
+    pub fn positions(&self) -> i64 {
+        self.b[1..].iter().product()
+    }
+
+    /// `[N, *x] -> [N, *z]`.
+    pub fn forward(&self, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        self.convolve(x, w, bias, self.transposed, self.groups)
+    }
+
+    /// The same for tangents: `[K, N, *x] -> [K, N, *z]`.
+    pub fn up(&self, dx: &Tensor, w: &Tensor) -> Tensor {
+        self.folded(dx, w, self.transposed)
+    }
+
+    /// The adjoint in x: `[K, N, *z] -> [K, N, *x]`.
+    pub fn down(&self, gz: &Tensor, w: &Tensor) -> Tensor {
+        self.folded(gz, w, !self.transposed)
+    }
+
+    /// K weights on the same x: `[N, *x], [K, *weight] -> [K, N, *z]`.
+    pub fn up_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
+        self.weights(x, w, self.transposed)
+    }
+
+    /// Their adjoints on the same z: `[N, *z], [K, *weight] -> [K, N, *x]`.
+    pub fn down_weights(&self, z: &Tensor, w: &Tensor) -> Tensor {
+        self.weights(z, w, !self.transposed)
+    }
+
+    /// A weight for every sample, as groups: `[N, *x], [K, N, *weight] -> [K, N, *z]`.
+    pub fn up_sample_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
+        let (k, n, spatial) = (w.size()[0], w.size()[1], &self.input()[1..]);
+        let x = x
+            .unsqueeze(0)
+            .expand([&[k], x.size().as_slice()].concat(), false);
+        let z = self.convolve(
+            &join(&x, &[1, k * n * self.input()[0]], spatial),
+            &w.flatten(0, 2),
+            None,
+            self.transposed,
+            k * n * self.groups,
+        );
+        join(&z, &[k, n], self.output())
+    }
+
+    /// The adjoint in w: `[A, N, *x], [B, N, *z] -> [A B, *weight]`, A or B being 1.
+    ///
+    /// As one convolution in which the samples are the channels, a is the input and b the kernel,
+    /// so that stride and dilation change places: no columns are laid out.
+    pub fn to_weight(&self, x: &Tensor, z: &Tensor) -> Tensor {
+        let (a, b) = match self.transposed {
+            true => (z, x),
+            false => (x, z),
+        };
+        let (g, n, window) = (self.groups, a.size()[1], &self.window);
+        let (of_a, of_b, [c, o]) = (a.size()[0], b.size()[0], self.per_group());
+        let a = split(a, &[of_a, n, g, c], &self.a[1..], &[0, 3, 2, 1]);
+        let b = split(b, &[of_b, n, g, o], &self.b[1..], &[2, 0, 3, 1]);
+        let a = join(&a, &[of_a * c, g * n], &self.a[1..]);
+        let b = join(&b, &[g * of_b * o, n], &self.b[1..]);
+        let w = in_parts(&a, g * n * self.positions() * window.entries(), |a| {
+            let (stride, dilation) = (&window.dilation, &window.stride);
+            let zero = vec![0; window.kernel.len()];
+            let w = a.convolution(
+                &b,
+                None::<&Tensor>,
+                stride,
+                &window.padding,
+                dilation,
+                false,
+                zero,
+                g,
+            );
+            crop(w, &window.kernel)
+        });
+        let w = split(&w, &[of_a, c, g, of_b, o], &window.kernel, &[0, 3, 2, 4, 1]);
+        join(&w, &[of_a * of_b, g * o, c], &window.kernel)
+    }
+
+    /// What the window sees of a at every position: `[N, *a] -> [G, fan, N, T]`.
+    pub fn columns(&self, a: &Tensor) -> Tensor {
+        let window = &self.window;
+        let ends: Vec<i64> = window.padding.iter().rev().flat_map(|&p| [p, p]).collect();
+        let mut view = a.constant_pad_nd(ends);
+        for (i, &stride) in window.stride.iter().enumerate() {
+            view = view
+                .unfold(2 + i as i64, window.span(i), stride)
+                .slice(-1, None, None, window.dilation[i])
+                .narrow(2 + i as i64, 0, self.b[1 + i]);
+        }
+        let d = window.kernel.len() as i64;
+        let (spatial, kernel) = (2..2 + d, 2 + d..2 + 2 * d);
+        let axes: Vec<i64> = [1]
+            .into_iter()
+            .chain(kernel)
+            .chain([0])
+            .chain(spatial)
+            .collect();
+        view.permute(axes)
+            .reshape([self.groups, self.fan(), a.size()[0], self.positions()])
+    }
+
+    /// b of every sample and group, K stacked: `[K, N, *b] -> [N G, K o, T]`.
+    pub fn rows(&self, b: &Tensor) -> Tensor {
+        let (k, n, g, [_, o]) = (b.size()[0], b.size()[1], self.groups, self.per_group());
+        b.reshape([k, n, g, o, self.positions()])
+            .permute([1, 2, 0, 3, 4])
+            .reshape([n * g, k * o, self.positions()])
+    }
+
+    /// The columns likewise: `[G, fan, K N, T] -> [N G, K fan, T]`.
+    pub fn column_rows(&self, columns: &Tensor, k: i64) -> Tensor {
+        let (g, fan, t) = (self.groups, self.fan(), self.positions());
+        columns
+            .reshape([g, fan, k, -1, t])
+            .permute([3, 0, 2, 1, 4])
+            .reshape([-1, k * fan, t])
+    }
+
+    /// From the columns of `[N, *a]`: `[G, fan, N, T], [K, N, *b] -> [K, *weight]` as one product.
+    pub fn to_weight_by_columns(&self, columns: &Tensor, b: &Tensor) -> Tensor {
+        let (k, n, g, [c, o]) = (b.size()[0], b.size()[1], self.groups, self.per_group());
+        let b = b
+            .reshape([k, n, g, o, self.positions()])
+            .permute([2, 0, 3, 1, 4])
+            .reshape([g, k * o, -1]);
+        let w = columns.flatten(2, 3).bmm(&b.transpose(1, 2));
+        let w = w.reshape([g, self.fan(), k, o]).permute([2, 0, 3, 1]);
+        join(&w, &[k, g * o, c], &self.window.kernel)
+    }
+
+    fn per_group(&self) -> [i64; 2] {
+        [self.a[0] / self.groups, self.b[0] / self.groups]
+    }
+
+    /// One convolution whose K times as many channels come out of K weights.
+    fn weights(&self, t: &Tensor, w: &Tensor, to_a: bool) -> Tensor {
+        let (k, n, g, [c, o]) = (w.size()[0], t.size()[0], self.groups, self.per_group());
+        let kernel = &self.window.kernel;
+        let (w, each, spatial) = match to_a {
+            true => {
+                let w = split(w, &[k, g, o, c], kernel, &[1, 2, 0, 3]);
+                (join(&w, &[g * o, k * c], kernel), c, &self.a[1..])
+            }
+            false => {
+                let w = split(w, &[k, g, o, c], kernel, &[1, 0, 2, 3]);
+                (join(&w, &[g * k * o, c], kernel), o, &self.b[1..])
+            }
+        };
+        let z = self.convolve(t, &w, None, to_a, g);
+        split(&z, &[n, g, k, each], spatial, &[2, 0, 1, 3]).flatten(2, 3)
+    }
+
+    fn folded(&self, t: &Tensor, w: &Tensor, to_a: bool) -> Tensor {
+        folded(t, |t| {
+            in_parts(t, self.column_floats(), |t| {
+                self.convolve(t, w, None, to_a, self.groups)
+            })
+        })
+    }
+
+    fn convolve(
+        &self,
+        t: &Tensor,
+        w: &Tensor,
+        bias: Option<&Tensor>,
+        to_a: bool,
+        groups: i64,
+    ) -> Tensor {
+        let window = &self.window;
+        let missing = |i: usize| {
+            let reached = (self.b[1 + i] - 1) * window.stride[i] + window.span(i);
+            self.a[1 + i] + 2 * window.padding[i] - reached
+        };
+        let output_padding: Vec<i64> = (0..window.kernel.len())
+            .map(|i| if to_a { missing(i) } else { 0 })
+            .collect();
+        let z = t.convolution(
+            w,
+            bias,
+            &window.stride,
+            &window.padding,
+            &window.dilation,
+            to_a,
+            output_padding,
+            groups,
+        );
+        match to_a {
+            true => z,
+            false => crop(z, &self.b[1..]),
+        }
+    }
+}
+
+/// `[.., *spatial]` with its leading axes as `leading`, those in the order of `axes`.
+fn split(t: &Tensor, leading: &[i64], spatial: &[i64], axes: &[i64]) -> Tensor {
+    let kept = leading.len() as i64..(leading.len() + spatial.len()) as i64;
+    let axes: Vec<i64> = axes.iter().copied().chain(kept).collect();
+    join(t, leading, spatial).permute(axes)
+}
+
+/// `[.., *spatial]` with its leading axes as `leading`.
+fn join(t: &Tensor, leading: &[i64], spatial: &[i64]) -> Tensor {
+    t.reshape([leading, spatial].concat())
+}
+
+/// The first entries along the last axes: a window may fit once more than it was asked to.
+fn crop(t: Tensor, sizes: &[i64]) -> Tensor {
+    let first = t.dim() - sizes.len();
+    sizes
+        .iter()
+        .enumerate()
+        .fold(t, |t, (i, &size)| t.narrow((first + i) as i64, 0, size))
+}

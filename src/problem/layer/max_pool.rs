@@ -1,0 +1,136 @@
+//! Max pooling in one to three dimensions.
+
+use super::conv::{one, zero};
+use super::window::{Window, channels};
+use super::{Config, Layer, Local, Misfit, Sizes};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// `z[c, t] = max_δ x[c, t·stride + δ·dilation − padding]` on inputs `[channels, *spatial]`
+/// (torch.nn.MaxPool1d, MaxPool2d, MaxPool3d).
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool<const D: usize> {
+    /// The size of the window.
+    pub kernel_size: Sizes<D>,
+    /// How far it moves; absent: by its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<Sizes<D>>,
+    /// Entries of −∞ added at both ends.
+    #[serde(default = "zero")]
+    pub padding: Sizes<D>,
+    /// How far its entries are apart.
+    #[serde(default = "one")]
+    pub dilation: Sizes<D>,
+    /// Whether a last window may stand over the end.
+    #[serde(default)]
+    pub ceil_mode: bool,
+}
+
+impl<const D: usize> MaxPool<D> {
+    /// Of torch.nn's defaults.
+    pub fn new(kernel_size: impl Into<Sizes<D>>) -> Self {
+        Self {
+            kernel_size: kernel_size.into(),
+            stride: None,
+            padding: zero(),
+            dilation: one(),
+            ceil_mode: false,
+        }
+    }
+}
+
+impl<const D: usize> Config for MaxPool<D> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+        let (features, spatial) = channels(input, D)?;
+        let stride = self.stride.unwrap_or(self.kernel_size);
+        let window = Window::new(self.kernel_size, stride, self.padding, self.dilation)?;
+        window.padded_by_half()?;
+        let positions = window.positions(spatial, self.ceil_mode)?;
+        let layer = Maxima {
+            window,
+            ceil: self.ceil_mode,
+            input: input.to_vec(),
+        };
+        let output = [&[features], positions.as_slice()].concat();
+        Ok((Box::new(layer), output))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Maxima {
+    window: Window,
+    ceil: bool,
+    input: Vec<i64>,
+}
+
+impl Maxima {
+    /// The maxima and where they are: `[N, C, *out]`, indices into a channel's positions.
+    fn with_indices(&self, x: &Tensor) -> (Tensor, Tensor) {
+        let Window {
+            kernel: k,
+            stride: s,
+            padding: p,
+            dilation: d,
+        } = &self.window;
+        match k.len() {
+            1 => x.max_pool1d_with_indices(k, s, p, d, self.ceil),
+            2 => x.max_pool2d_with_indices(k, s, p, d, self.ceil),
+            _ => x.max_pool3d_with_indices(k, s, p, d, self.ceil),
+        }
+    }
+}
+
+impl Layer for Maxima {
+    fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
+        self.with_indices(x).0
+    }
+
+    fn at(&self, x: &Tensor, _w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
+        let indices = self.with_indices(x).1;
+        Box::new(Selection {
+            input: self.input.clone(),
+            output: indices.size()[2..].to_vec(),
+            indices: indices.flatten(2, -1),
+        })
+    }
+}
+
+/// `z` picks one entry of x for each of its own: `J` has one 1 in every row, so that it takes a
+/// diagonal Hessian to a diagonal one. `indices: [N, C, T]`.
+struct Selection {
+    input: Vec<i64>,
+    output: Vec<i64>,
+    indices: Tensor,
+}
+
+impl Selection {
+    /// The indices for K probes, without a copy.
+    fn repeated(&self, k: i64) -> Tensor {
+        self.indices.unsqueeze(0).expand([k, -1, -1, -1], false)
+    }
+}
+
+impl Local for Selection {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        let z = dx
+            .flatten(3, -1)
+            .gather(3, &self.repeated(dx.size()[0]), false);
+        z.reshape([&dx.size()[..3], &self.output].concat())
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        let positions = self.input[1..].iter().product();
+        let shape = [&gz.size()[..3], &[positions]].concat();
+        let gx = Tensor::zeros(shape, (gz.kind(), gz.device())).scatter_add_(
+            3,
+            &self.repeated(gz.size()[0]),
+            &gz.flatten(3, -1),
+        );
+        gx.reshape([&gz.size()[..2], &self.input].concat())
+    }
+
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        Some(self.adjoint(&d.unsqueeze(0)).squeeze_dim(0))
+    }
+}

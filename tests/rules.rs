@@ -1,0 +1,210 @@
+//! The rules of every layer by themselves, on every layer of the table of cases.
+
+mod support;
+
+use curvature_runner::problem::LinearizedLayer;
+use curvature_runner::problem::generator::TorchGenerator;
+use support::cases::cases;
+use support::*;
+use tch::{Kind, Tensor};
+
+const TOLERANCE: f64 = 1e-12;
+
+/// Numbers from [-1, 1], the same for the same seed.
+fn numbers(shape: &[i64], seed: u64) -> Tensor {
+    let numel: i64 = shape.iter().product();
+    let values = TorchGenerator::seeded(seed).uniform(numel as usize, -1.0, 1.0);
+    Tensor::from_slice(&values)
+        .reshape(shape)
+        .to_kind(Kind::Double)
+}
+
+fn sum(t: &Tensor, axes: &[i64]) -> Tensor {
+    t.sum_dim_intlist(axes, false, None::<Kind>)
+}
+
+fn assert_close(case: &str, found: &Tensor, expected: &Tensor) {
+    let error = relative_error(found, expected);
+    assert!(error < TOLERANCE, "{case}: off by {error:e}");
+}
+
+/// Calls `check(case, layer, shape of its input)` for every layer above the first.
+fn each_layer(check: impl Fn(&str, &LinearizedLayer, Option<&[i64]>)) {
+    for (case, problem) in cases() {
+        let at = problem.linearize();
+        let mut input: Option<Vec<i64>> = None;
+        for (l, layer) in at.layers().iter().enumerate() {
+            check(&format!("{case}, layer {l}"), layer, input.as_deref());
+            input = Some(layer.gradient.size());
+        }
+    }
+}
+
+/// Calls `check(case, layer, i)` for every parameter.
+fn each_parameter(check: impl Fn(&str, &LinearizedLayer, usize)) {
+    each_layer(|case, layer, _| {
+        for i in 0..layer.indices.len() {
+            check(&format!("{case}, parameter {i}"), layer, i);
+        }
+    });
+}
+
+/// `∂z_n/∂w_i` of every sample, column by column: `[N, P, out]`.
+fn jacobians(layer: &LinearizedLayer, i: usize) -> Tensor {
+    let shape = layer.parameters().shape(i);
+    let numel: i64 = shape.iter().product();
+    let units = Tensor::eye(numel, (Kind::Double, layer.gradient.device()));
+    let units = units.reshape([&[-1], shape.as_slice()].concat());
+    let columns = layer.parameters().tangent(i, &units);
+    columns.flatten(2, -1).transpose(0, 1)
+}
+
+/// Three columns for every sample at the layer's output: `[3, N, *out]`.
+fn columns(layer: &LinearizedLayer) -> Tensor {
+    let size = layer.gradient.size();
+    numbers(&[&[3], size.as_slice()].concat(), 5)
+}
+
+/// `(∂z_n/∂w_i)ᵀ s_kn`: `[N, P, 3]`.
+fn pulled(layer: &LinearizedLayer, i: usize, s: &Tensor) -> Tensor {
+    jacobians(layer, i).matmul(&s.flatten(2, -1).permute([1, 2, 0]))
+}
+
+#[test]
+fn adjoints_are_transposes() {
+    each_layer(|case, layer, input| {
+        let Some(input) = input else { return };
+        let dx = numbers(&[&[3], input].concat(), 1);
+        let gz = columns(layer);
+        let up = (layer.local.tangent(&dx) * &gz).sum(Kind::Double);
+        let down = (layer.local.adjoint(&gz) * &dx).sum(Kind::Double);
+        assert_close(case, &up, &down);
+    });
+    each_parameter(|case, layer, i| {
+        let s = columns(layer);
+        let pulled = sum(&pulled(layer, i, &s), &[0]).tr();
+        let adjoint = layer.parameters().adjoint(i, &s);
+        assert_eq!(adjoint.size()[1..], layer.parameters().shape(i), "{case}");
+        assert_close(case, &adjoint.flatten(1, -1), &pulled);
+    });
+}
+
+/// A layer may be handed tensors whose samples or features lie in any order in memory.
+#[test]
+fn rules_take_any_layout() {
+    let scattered = |t: &Tensor| {
+        let axes: Vec<i64> = (0..t.dim() as i64).rev().collect();
+        t.permute(&axes).contiguous().permute(&axes)
+    };
+    each_layer(|case, layer, input| {
+        let gz = columns(layer);
+        if let Some(input) = input {
+            let dx = numbers(&[&[3], input].concat(), 1);
+            let found = layer.local.tangent(&scattered(&dx));
+            assert_close(case, &found, &layer.local.tangent(&dx));
+            let found = layer.local.adjoint(&scattered(&gz));
+            assert_close(case, &found, &layer.local.adjoint(&gz));
+        }
+        for i in 0..layer.indices.len() {
+            let found = layer.parameters().adjoint(i, &scattered(&gz));
+            assert_close(case, &found, &layer.parameters().adjoint(i, &gz));
+        }
+    });
+}
+
+#[test]
+fn mixed_rules_are_transposes() {
+    each_parameter(|case, layer, i| {
+        let maps = layer.parameters();
+        let dw = numbers(&[&[3], maps.shape(i).as_slice()].concat(), 2);
+        let Some(up) = maps.mixed_input(i, &layer.gradient, &dw) else {
+            return;
+        };
+        let dx = numbers(&up.size(), 1);
+        let down = maps.mixed_parameter(i, &layer.gradient, &dx).expect(case);
+        let inner = |a: Tensor, b: &Tensor| sum(&(a * b).flatten(1, -1), &[1]);
+        assert_close(case, &inner(up, &dx), &inner(down, &dw));
+    });
+}
+
+#[test]
+fn columns_give_diagonal_and_trace() {
+    each_parameter(|case, layer, i| {
+        let (maps, s) = (layer.parameters(), columns(layer));
+        let squares = pulled(layer, i, &s).square();
+        let trace = maps.trace_of_columns(i, &s);
+        assert_eq!(trace.kind(), Kind::Double);
+        assert_close(case, &trace, &sum(&squares, &[0, 1]));
+        let all = maps.diagonal_of_columns(i, &s, None);
+        assert_eq!(all.size(), maps.shape(i), "{case}");
+        assert_close(case, &all.flatten(0, -1), &sum(&squares, &[0, 2]));
+        let sign = numbers(&s.size()[..2], 8).sign();
+        let signed = maps.diagonal_of_columns(i, &s, Some(&sign));
+        let expected = sum(&(squares * sign.tr().unsqueeze(1)), &[0, 2]);
+        assert_close(case, &signed.flatten(0, -1), &expected);
+    });
+}
+
+#[test]
+fn diagonals_give_the_diagonal() {
+    each_parameter(|case, layer, i| {
+        let d = numbers(&layer.gradient.size(), 6);
+        let squares = jacobians(layer, i).square();
+        let expected = sum(&(squares * d.flatten(1, -1).unsqueeze(1)), &[0, 2]);
+        let found = layer.parameters().diagonal_of_diagonal(i, &d);
+        assert_eq!(found.size(), layer.parameters().shape(i), "{case}");
+        assert_close(case, &found.flatten(0, -1), &expected);
+    });
+}
+
+#[test]
+fn gain_is_the_trace_of_every_hessian() {
+    each_parameter(|case, layer, i| {
+        let jacobians = jacobians(layer, i);
+        let Some(gain) = layer.parameters().gain(i) else {
+            return;
+        };
+        // tr(Jᵀ H J) = γ tr H for every H says J Jᵀ = γ I.
+        let identity = Tensor::eye(jacobians.size()[2], (Kind::Double, gain.device()));
+        let expected = gain.reshape([-1, 1, 1]) * identity;
+        assert_close(
+            case,
+            &jacobians.transpose(1, 2).matmul(&jacobians),
+            &expected,
+        );
+    });
+}
+
+#[test]
+fn samples_take_weights_of_their_own() {
+    each_parameter(|case, layer, i| {
+        let maps = layer.parameters();
+        let samples = layer.gradient.size()[0];
+        let dw = numbers(&[&[2, samples], maps.shape(i).as_slice()].concat(), 3);
+        let found = maps.sample_tangent(i, &dw);
+        for n in 0..samples {
+            let expected = maps.tangent(i, &dw.select(1, n)).select(1, n);
+            assert_close(case, &found.select(1, n), &expected);
+        }
+    });
+}
+
+#[test]
+fn diagonal_adjoint_is_the_whole_matrix() {
+    each_layer(|case, layer, input| {
+        let Some(input) = input else { return };
+        let d = numbers(&layer.gradient.size(), 4);
+        let Some(diagonal) = layer.local.diagonal_adjoint(&d) else {
+            return;
+        };
+        assert_eq!(diagonal.size(), input, "{case}");
+        let (samples, features) = (input[0], input[1..].iter().product::<i64>());
+        let units = Tensor::eye(features, (Kind::Double, d.device()))
+            .unsqueeze(1)
+            .expand([-1, samples, -1], false)
+            .reshape([&[features], input].concat());
+        let rows = layer.local.adjoint(&(layer.local.tangent(&units) * &d));
+        let expected = Tensor::diag_embed(&diagonal.flatten(1, -1), 0, 0, 2);
+        assert_close(case, &rows.flatten(2, -1), &expected);
+    });
+}
