@@ -2,7 +2,7 @@
 
 /// A mistake in what a user wrote or in a file that it names.
 ///
-/// `key` is the place in the spec ("data.root", "model.layers[1].out"), relative to whoever reports
+/// `key` is the place in the spec (`data.root`, `model.layers[1].out`), relative to whoever reports
 /// it; callers put their own section in front with [`UserError::within`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -31,11 +31,16 @@ impl UserError {
 
     /// The same, seen from a level above: `key` becomes `section.key`.
     pub fn within(mut self, section: &str) -> Self {
-        self.key = match self.key.as_str() {
-            "" => section.to_string(),
-            key if key.starts_with('[') => format!("{section}{key}"),
-            key => format!("{section}.{key}"),
-        };
+        self.key = join(section, &self.key);
         self
+    }
+}
+
+/// `section.key`, `section[1]` or `section`.
+pub(crate) fn join(section: &str, key: &str) -> String {
+    match key {
+        "" => section.to_string(),
+        key if key.starts_with('[') => format!("{section}{key}"),
+        key => format!("{section}.{key}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::UserError;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +126,7 @@ impl Counts {
             return Err(UserError::new(
                 "",
                 format!("found {low}, expected integers of at least 1"),
-                "leave it out or write a positive number",
+                "remove it or write a positive number",
             ));
         }
         counts.sort_unstable();
@@ -139,19 +140,19 @@ impl CountRange {
     const MOST_STEPS: i64 = 100_000;
 
     fn expand(&self) -> Result<Vec<i64>, UserError> {
-        let fits = 1 <= self.from && self.from <= self.to;
-        if !fits || !(1..=Self::MOST_STEPS).contains(&self.steps) {
-            return Err(UserError::new(
-                "",
-                format!(
-                    "found from = {}, to = {}, steps = {}; expected 1 <= from <= to and steps from 1 to {}",
-                    self.from,
-                    self.to,
-                    self.steps,
-                    Self::MOST_STEPS
-                ),
-                "write for example { from = 10, to = 1000, steps = 30, scale = \"log\" }",
-            ));
+        let example = "write for example { from = 10, to = 1000, steps = 30, scale = \"log\" }";
+        let wrong = |key, found: String| Err(UserError::new(key, found, example));
+        let most = Self::MOST_STEPS;
+        if self.from < 1 {
+            return wrong("from", format!("found {}, expected at least 1", self.from));
+        }
+        if self.to < self.from {
+            let (from, to) = (self.from, self.to);
+            return wrong("to", format!("found {to}, expected at least from = {from}"));
+        }
+        if !(1..=most).contains(&self.steps) {
+            let steps = self.steps;
+            return wrong("steps", format!("found {steps}, expected 1 to {most}"));
         }
         let last = (self.steps - 1).max(1) as f64;
         let (from, to) = (self.from as f64, self.to as f64);
@@ -169,7 +170,7 @@ impl CountRange {
 }
 
 /// One seed of a probe stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Seed {
     /// A stream of its own.
     Value(u64),
@@ -181,7 +182,7 @@ impl Seeds {
     /// The seeds one by one.
     ///
     /// # Errors
-    /// No seeds at all, or numbers beyond 64 bits.
+    /// No seeds at all, one twice, or numbers beyond 64 bits.
     pub fn expand(&self) -> Result<Vec<Seed>, UserError> {
         let seeds: Vec<u64> = match self {
             Self::Continue => return Ok(vec![Seed::Continue]),
@@ -193,6 +194,14 @@ impl Seeds {
                 "",
                 "found no seeds, expected at least one",
                 "write for example seeds = { from = 0, count = 15 }",
+            ));
+        }
+        let mut known = HashSet::new();
+        if let Some(twice) = seeds.iter().find(|&&seed| !known.insert(seed)) {
+            return Err(UserError::new(
+                "",
+                format!("found the seed {twice} twice, which gives the same result twice"),
+                "write each seed once",
             ));
         }
         Ok(seeds.into_iter().map(Seed::Value).collect())
@@ -207,13 +216,8 @@ impl SeedRange {
         match self.from.checked_add(self.count) {
             Some(end) if self.count <= Self::MOST => Ok((self.from..end).collect()),
             _ => Err(UserError::new(
-                "",
-                format!(
-                    "found from = {}, count = {}; expected at most {} seeds",
-                    self.from,
-                    self.count,
-                    Self::MOST
-                ),
+                "count",
+                format!("found {}, expected at most {}", self.count, Self::MOST),
                 "write for example { from = 0, count = 15 }",
             )),
         }

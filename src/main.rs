@@ -1,10 +1,13 @@
 //! The command line: `runner SPEC...`.
 
 use clap::Parser;
+use curvature_runner::error::UserError;
 use curvature_runner::output::{Outcome, Session, report};
 use curvature_runner::plan::{Overrides, Plan};
 use curvature_runner::run::run;
 use curvature_runner::spec::{Source, Spec, SpecError};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +38,7 @@ const CANNOT_WRITE: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    show_errors_plainly();
     match plans(&arguments) {
         Ok(plans) => execute(&arguments, &plans),
         Err(error) => {
@@ -42,6 +46,25 @@ fn main() -> ExitCode {
             ExitCode::from(BAD_INPUT)
         }
     }
+}
+
+/// Lines are never wrapped, so that paths and messages stay whole; colour only on a terminal.
+fn show_errors_plainly() {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut theme = match colour {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme::unicode_nocolor(),
+    };
+    theme.characters.underline = '^';
+    theme.characters.underbar = '^';
+    theme.characters.uarrow = '^';
+    theme.characters.error = "error:".into();
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .with_wrap_lines(false)
+        .with_links(false);
+    // Fails only where a handler is installed already, which none is.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone())));
 }
 
 /// All specs are checked before the first is run.
@@ -54,7 +77,39 @@ fn plans(arguments: &Arguments) -> Result<Vec<(Source, Plan)>, SpecError> {
         let plan = Plan::new(Spec::parse(&source)?, &overrides, &source)?;
         Ok((source, plan))
     };
-    arguments.specs.iter().map(plan).collect()
+    let plans = arguments
+        .specs
+        .iter()
+        .map(plan)
+        .collect::<Result<Vec<_>, _>>()?;
+    for (index, (source, plan)) in plans.iter().enumerate() {
+        let taken =
+            |(_, before): &&(Source, Plan)| folder(arguments, before) == folder(arguments, plan);
+        if let Some((before, _)) = plans[..index].iter().find(taken) {
+            let key = match arguments.out {
+                Some(_) => "--out",
+                None => "name",
+            };
+            let folder = folder(arguments, plan);
+            let found = format!(
+                "found {} for the results of both {} and {}",
+                folder.display(),
+                before.path.display(),
+                source.path.display()
+            );
+            let help = "give each experiment a folder of its own, or run them one by one";
+            return Err(source.error(UserError::new(key, found, help)));
+        }
+    }
+    Ok(plans)
+}
+
+/// Where the results of `plan` go.
+fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
+    match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => PathBuf::from("results").join(&plan.spec.name),
+    }
 }
 
 fn execute(arguments: &Arguments, plans: &[(Source, Plan)]) -> ExitCode {
@@ -64,11 +119,7 @@ fn execute(arguments: &Arguments, plans: &[(Source, Plan)]) -> ExitCode {
             print!("{}", report::plan(source, plan));
             continue;
         }
-        let folder = match &arguments.out {
-            Some(folder) => folder.clone(),
-            None => PathBuf::from("results").join(&plan.spec.name),
-        };
-        match experiment(&folder, source, plan) {
+        match experiment(&folder(arguments, plan), source, plan) {
             Ok(outcome) => {
                 print!("{}", report::outcome(plan, &outcome));
                 for record in &outcome.non_finite {

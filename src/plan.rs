@@ -1,13 +1,16 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
+mod memory;
+
 use crate::error::UserError;
-use crate::estimator::{Expanded, Task};
+use crate::estimator::{Columns, Expanded, Task};
 use crate::lists::{Batch, Seed};
 use crate::problem::data::{Dataset, FileRecord, RawTensor};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::{Network, Problem, initialise, weights};
 use crate::spec::{Dtype, ExperimentKind, Source, Spec, SpecError, Timing};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind};
 
@@ -82,13 +85,16 @@ impl Plan {
             Some(device) => parse_device(device).map_err(|e| e.within("--device"))?,
             None => parse_device(&spec.device).map_err(|e| e.within("device"))?,
         };
+        let (dtype, bytes) = match spec.dtype {
+            Dtype::Float32 => (Kind::Float, 4),
+            Dtype::Float64 => (Kind::Double, 8),
+        };
+        let setup = Setup::new(&spec, source)?;
+        memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
             device,
-            dtype: match spec.dtype {
-                Dtype::Float32 => Kind::Float,
-                Dtype::Float64 => Kind::Double,
-            },
-            setup: Setup::new(&spec, source)?,
+            dtype,
+            setup,
             jobs,
             memory: spec.sampling.memory()?,
             spec,
@@ -100,13 +106,8 @@ impl Setup {
     fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
         let base = source.folder();
         let dataset = spec.data.load(base).map_err(|e| e.within("data"))?;
-        let network = Network::new(&spec.model.layers, &dataset.input()).map_err(|misfit| {
-            UserError::new(
-                format!("model.layers[{}]", misfit.index),
-                misfit.to_string(),
-                misfit.remedy,
-            )
-        })?;
+        let network =
+            Network::new(&spec.model.layers, &dataset.input()).map_err(|e| e.within("model"))?;
         if network.parameters().is_empty() {
             return Err(UserError::new(
                 "model.layers",
@@ -213,8 +214,8 @@ fn parse_device(text: &str) -> Result<Device, UserError> {
         Some(index) if index < available => Ok(Device::Cuda(index)),
         Some(_) => Err(UserError::new(
             "",
-            format!("\"{text}\" is not there: libtorch finds {available} CUDA devices"),
-            "use \"cpu\", or start against a libtorch with CUDA on a machine with an NVIDIA driver",
+            format!("found no device \"{text}\": libtorch sees {available} CUDA devices"),
+            "use \"cpu\", or a CUDA libtorch on a machine with an NVIDIA driver",
         )),
     }
 }
@@ -228,6 +229,9 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
         ));
     }
     let mut jobs: Vec<Job> = Vec::new();
+    let mut settings: HashMap<(Columns, Option<Batch>), usize> = HashMap::new();
+    let mut taken: HashMap<Key, Taken> = HashMap::new();
+    let mut rows: usize = 0;
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let section = format!("estimator[{index}]");
         let expanded = estimator.expand(&spec.sampling).map_err(|error| {
@@ -236,19 +240,56 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
                 false => error.within(&section),
             }
         })?;
+        rows = rows.saturating_add(expanded.rows());
+        if rows > MOST_ROWS {
+            return Err(UserError::new(
+                section,
+                format!("found {rows} estimates up to here, expected at most {MOST_ROWS}"),
+                "shorten V, V_batch or seeds",
+            ));
+        }
         for mut job in jobs_of(&expanded, spec.kind) {
-            job.repeat = jobs.iter().filter(|before| before.same_key(&job)).count() as u64;
-            if job.repeat > 0 && job.seed != Some(Seed::Continue) {
-                return Err(UserError::new(
-                    section,
-                    "an estimator before has the same settings and seed; the result would be the same",
-                    "remove one of them, or give it other seeds",
-                ));
+            let next = settings.len();
+            let settings = *settings
+                .entry((job.task.columns(), job.v_batch))
+                .or_insert(next);
+            let keys = job.keys(settings);
+            let before = keys.iter().filter_map(|key| taken.get(key));
+            if let Some(before) = before.max_by_key(|before| before.times) {
+                if job.seed != Some(Seed::Continue) {
+                    return Err(UserError::new(
+                        section,
+                        format!(
+                            "found the same settings and seed as estimator[{}], so the same result",
+                            before.estimator
+                        ),
+                        "remove one of them, or give it other seeds",
+                    ));
+                }
+                job.repeat = before.times;
             }
+            let times = job.repeat + 1;
+            let now = keys.into_iter().map(|key| {
+                let estimator = index;
+                (key, Taken { times, estimator })
+            });
+            taken.extend(now);
             jobs.push(job);
         }
     }
     Ok(jobs)
+}
+
+/// Most estimates that make sense; more are taken for a slip of the pen.
+const MOST_ROWS: usize = 1_000_000;
+
+/// What tells the rows of one repetition from each other: the number of their settings, seed, V.
+type Key = (usize, Option<Seed>, Option<u64>);
+
+/// How often a key has come, and which estimator had it last.
+struct Taken {
+    times: u64,
+    estimator: usize,
 }
 
 /// Every task, for all counts, from every seed.
@@ -278,12 +319,14 @@ fn jobs_of(expanded: &Expanded, kind: ExperimentKind) -> Vec<Job> {
 }
 
 impl Job {
-    /// Whether both make an estimate of the same key.
-    fn same_key(&self, other: &Self) -> bool {
-        let both_empty = self.counts.is_empty() && other.counts.is_empty();
-        let shares = both_empty || self.counts.iter().any(|v| other.counts.contains(v));
-        let same_settings =
-            self.task.columns() == other.task.columns() && self.v_batch == other.v_batch;
-        shares && self.seed == other.seed && same_settings
+    /// The keys of its rows.
+    fn keys(&self, settings: usize) -> Vec<Key> {
+        match self.counts[..] {
+            [] => vec![(settings, self.seed, None)],
+            _ => {
+                let key = |&v| (settings, self.seed, Some(v));
+                self.counts.iter().map(key).collect()
+            }
+        }
     }
 }

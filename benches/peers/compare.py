@@ -17,10 +17,11 @@ import platform
 import shlex
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
 
+from candidate import Candidate, tune
 from worker import ENVIRONMENT, Worker
 
 PEERS = ["backpack", "autograd", "functorch", "jax", "curvlinops", "matfree", "traceax"]
@@ -29,83 +30,10 @@ CURVE_SEEDS = 20
 FEWEST_SEEDS = 5
 IDENTITY = ["problem", "peer", "version", "method", "quantity", "V", "V_batch"]
 SPREAD = ["rounds", "seconds_median", "seconds_min", "seconds_max"]
-TIMING = [*IDENTITY, "V_run", *SPREAD, "estimate", "std_error", "ratio_to_fastest_peer", "unsupported_reason"]
-ONE_PERCENT = [*IDENTITY, "V_run", *SPREAD, "ratio_to_fastest_peer"]
+RATIO = "ratio_to_fastest_peer"
+TIMING = [*IDENTITY, "V_run", *SPREAD, "estimate", "std_error", RATIO, "unsupported_reason"]
+ONE_PERCENT = [*IDENTITY, "V_run", *SPREAD, RATIO]
 CURVE = [*IDENTITY, "seeds", "seconds_median", "relative_rmse"]
-
-
-@dataclass
-class Candidate:
-    """One method of one worker on one problem, and what is known about it so far."""
-
-    worker: Worker
-    method: str
-    quantity: str
-    V_batches: list[int] | None
-    unsupported: str | None
-    V_batch: int | None = None
-    seconds_per_probe: float = 0.0
-    answers: list[dict] = field(default_factory=list)
-
-    @property
-    def samples(self) -> bool:
-        """Whether the method draws probes at all."""
-        return self.quantity != "exact"
-
-    def ask(self, V: int, seed: int, timeout: float, warmup: bool = False) -> dict:
-        """Let the worker do the work once."""
-        V_batch = self.V_batch and min(self.V_batch, V)
-        request = {"method": self.method, "quantity": self.quantity, "V": V, "V_batch": V_batch, "seed": seed}
-        return self.worker.ask(request | {"warmup": True} if warmup else request, timeout)
-
-    def affordable(self, V: int, seconds: float) -> int:
-        """V, or the multiple of V_batch nearest below that takes no longer than `seconds`."""
-        if not self.samples or self.seconds_per_probe * V <= seconds:
-            return V
-        step = self.V_batch or 6  # 6 suits Hutch++ (thirds) and XTrace (halves)
-        return max(step, int(seconds / self.seconds_per_probe) // step * step)
-
-    def identity(self, problem: str, V: int) -> dict:
-        """The columns that say whose row this is."""
-        return {
-            "problem": problem,
-            "peer": self.worker.name,
-            "version": next(iter(self.worker.versions.values())),
-            "method": self.method,
-            "quantity": self.quantity,
-            "V": V if self.samples else None,
-            "V_batch": self.V_batch,
-        }
-
-
-def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
-    """Find the best V_batch and the time per probe; a method that fails becomes unsupported.
-
-    Goes up through the chunk sizes until two in a row are clearly worse, or time is up.
-    """
-    best, worse, spent = math.inf, 0, 0.0
-    best_V_batch, failure = None, "no chunk size could be timed"
-    for V_batch in candidate.V_batches or [None]:
-        candidate.V_batch = V_batch
-        first = candidate.ask(V_batch or 30, 0, timeout, warmup=True)
-        again = first if "error" in first else candidate.ask(V_batch or 30, 0, timeout)
-        if "error" in again:
-            failure = again["error"]
-            continue
-        candidate.seconds_per_probe = again["seconds"] / (V_batch or 30)
-        runs = candidate.affordable(max(V, V_batch or 0), seconds / 40)
-        runs -= runs % (V_batch or 1)
-        trials = [candidate.ask(runs, seed, timeout) for seed in range(3)]
-        per_probe = min((t["seconds"] / runs for t in trials if "error" not in t), default=math.inf)
-        worse = worse + 1 if per_probe > 1.1 * best else 0
-        if per_probe < best:
-            best, best_V_batch = per_probe, V_batch
-        spent += first["seconds"] + again["seconds"] + sum(t.get("seconds", 0.0) for t in trials)
-        if worse == 2 or spent > seconds:
-            break
-    candidate.V_batch, candidate.seconds_per_probe = best_V_batch, best
-    if best == math.inf:
-        candidate.unsupported = failure
 
 
 def alternate(
@@ -138,8 +66,8 @@ def spread(answers: list[dict], scale: float) -> dict:
     }
 
 
-def set_ratios(rows: list[tuple[Candidate, dict]], rivals: callable) -> None:
-    """Fill ratio_to_fastest_peer: against the fastest row of other people's that is a rival."""
+def set_ratios(rows: list[tuple[Candidate, dict]], rivals: Callable[..., bool]) -> None:
+    """Fill in the ratio: against the fastest row of other people's that is a rival."""
     for candidate, row in rows:
         others = [
             other["seconds_median"]
@@ -147,7 +75,7 @@ def set_ratios(rows: list[tuple[Candidate, dict]], rivals: callable) -> None:
             if not peer.worker.is_ours and rivals(candidate, row, peer, other)
         ]
         if others:
-            row["ratio_to_fastest_peer"] = row["seconds_median"] / min(others)
+            row[RATIO] = row["seconds_median"] / min(others)
 
 
 def timing(problem: str, candidates: list[Candidate], options: argparse.Namespace) -> list[dict]:
@@ -156,12 +84,13 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
     A method too slow for that runs fewer probes (V_run), and its times are scaled up to V; one that
     needs all V at once is not scaled, but stands in the table with the smaller V.
     """
-    work = [(c, c.affordable(options.V, options.request_seconds)) for c in candidates if not c.unsupported]
+    able = [candidate for candidate in candidates if not candidate.unsupported]
+    work = [(candidate, candidate.affordable(options.V, options.request_seconds)) for candidate in able]
     rows = []
     for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
         V = options.V if candidate.V_batch else V_run
         errors = [a["std_error"] for a in answers if a.get("std_error") is not None]
-        candidate.answers = answers
+        candidate.V_run, candidate.answers = V_run, answers
         row = candidate.identity(problem, V)
         row |= spread(answers, V / V_run) | {"estimate": answers[0]["estimate"]}
         row["V_run"] = V_run if candidate.samples else None
@@ -169,39 +98,48 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
         rows.append((candidate, row))
     set_ratios(rows, lambda a, row, b, other: (a.quantity, row["V"]) == (b.quantity, other["V"]))
     unsupported = [
-        c.identity(problem, options.V) | {"unsupported_reason": c.unsupported} for c in candidates if c.unsupported
+        candidate.identity(problem, options.V) | {"unsupported_reason": candidate.unsupported}
+        for candidate in candidates
+        if candidate.unsupported
     ]
     return [row for _, row in rows] + unsupported
 
 
-def one_percent(problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace) -> list[dict]:
+def one_percent(
+    problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace
+) -> list[dict]:
     """Time every method for the V that brings its standard error down to 1 % of the exact trace.
 
-    Methods that give no standard error are only in the error curve. The ratio is against the
-    fastest peer that samples, whatever it multiplies with.
+    V follows from the standard errors seen in `timing`, which fall as 1 / sqrt(V) where probes are
+    independent. Methods that give no standard error are only in the error curve. The ratio is
+    against the fastest peer that samples, whatever it multiplies with.
     """
-    work, wanted = [], {}
+    work, rows = [], []
     for candidate in candidates:
-        errors = [a["std_error"] for a in candidate.answers if a.get("std_error") is not None]
-        if candidate.samples and not errors:
-            continue
-        V = options.V
-        if candidate.samples and candidate.answers:
-            V_run = candidate.affordable(options.V, options.request_seconds)
-            V = math.ceil(V_run * mean(e * e for e in errors) / (0.01 * exact) ** 2) or 1
-        wanted[id(candidate)] = V
-        work.append((candidate, candidate.affordable(V, options.request_seconds)))
-    rows = []
-    for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
-        row = candidate.identity(problem, wanted[id(candidate)])
-        row |= spread(answers, wanted[id(candidate)] / V_run)
-        row["V_run"] = V_run if candidate.samples else None
-        rows.append((candidate, row))
+        V = candidate.probes_to_one_percent(exact)
+        if V and candidate.affordable(V, options.request_seconds) == V:
+            work.append((candidate, V))
+        elif V:  # too slow to run: the rounds of `timing`, scaled
+            row = one_percent_row(problem, candidate, V, candidate.V_run, candidate.answers)
+            rows.append((candidate, row))
+    for candidate, V, answers in alternate(work, options.rounds, options.timeout):
+        rows.append((candidate, one_percent_row(problem, candidate, V, V, answers)))
     set_ratios(rows, lambda a, row, b, other: b.samples)
     return [row for _, row in rows]
 
 
-def error_curve(problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace) -> list[dict]:
+def one_percent_row(
+    problem: str, candidate: Candidate, V: int, V_run: int, answers: list[dict]
+) -> dict:
+    """One row of one_percent.csv, from runs of V_run probes."""
+    row = candidate.identity(problem, V) | spread(answers, V / V_run)
+    row["V_run"] = V_run if candidate.samples else None
+    return row
+
+
+def error_curve(
+    problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace
+) -> list[dict]:
     """Relative root mean square error over seeds against seconds, V by V, within a time budget."""
     rows = []
     for candidate in candidates:
@@ -252,7 +190,8 @@ def compare(folder: Path, logs: Path, tables: dict, options: argparse.Namespace)
         found = candidate.unsupported or (
             f"V_batch {candidate.V_batch}, {candidate.seconds_per_probe * 1e3:.4g} ms per probe"
         )
-        print(f"{folder.name} {candidate.worker.name} {candidate.method} {candidate.quantity}: {found}", flush=True)
+        name = f"{candidate.worker.name} {candidate.method} {candidate.quantity}"
+        print(f"{folder.name} {name}: {found}", flush=True)
     exact = problem["exact_trace"]
     tables["timing"](timing(folder.name, candidates, options))
     able = [candidate for candidate in candidates if candidate.answers]
@@ -263,7 +202,7 @@ def compare(folder: Path, logs: Path, tables: dict, options: argparse.Namespace)
     return {worker.name: worker.versions for worker in workers}
 
 
-def open_table(path: Path, columns: list[str]) -> callable:
+def open_table(path: Path, columns: list[str]) -> Callable[[list[dict]], None]:
     """Start a CSV file; the function returned appends rows. Missing values are empty cells."""
     path.write_text(",".join(columns) + "\n")
 
@@ -284,16 +223,16 @@ def cpu_name() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ours", help="command of our own worker; it gets the problem folder as its last argument")
+    parser.add_argument("--ours", help="command of our own worker; the problem folder is appended to it")
     parser.add_argument("--problems", type=Path, required=True, help="folder written by make_problems.py")
     parser.add_argument("--only", nargs="+", help="names of the problems to run; default: all")
     parser.add_argument("--peers", nargs="*", default=PEERS, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("results/compare"))
     parser.add_argument("--V", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--request-seconds", type=float, default=10, help="longest single run")
-    parser.add_argument("--tune-seconds", type=float, default=40, help="per method, to find V_batch")
-    parser.add_argument("--curve-seconds", type=float, default=30, help="per method, for the error curve")
+    parser.add_argument("--request-seconds", type=float, default=4, help="longest single run")
+    parser.add_argument("--tune-seconds", type=float, default=20, help="per method, to find V_batch")
+    parser.add_argument("--curve-seconds", type=float, default=15, help="per method, for the error curve")
     parser.add_argument("--timeout", type=float, default=300, help="a worker that takes longer is given up")
     options = parser.parse_args()
 

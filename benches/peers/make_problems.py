@@ -52,8 +52,9 @@ def read_idx(path: Path) -> Tensor:
     """A gzipped IDX file of unsigned bytes."""
     content = gzip.decompress(path.read_bytes())
     rank = content[3]
-    shape = numpy.frombuffer(content, ">u4", rank, 4).astype(int)
-    return torch.from_numpy(numpy.frombuffer(content, numpy.uint8, -1, 4 + 4 * rank).reshape(shape).copy())
+    shape = numpy.frombuffer(content, ">u4", count=rank, offset=4).astype(int)
+    entries = numpy.frombuffer(content, numpy.uint8, offset=4 + 4 * rank)
+    return torch.from_numpy(entries.reshape(shape).copy())
 
 
 def mnist(root: Path) -> tuple[Tensor, Tensor]:

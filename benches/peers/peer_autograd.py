@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
+from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
 from torch_problem import packed_signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
@@ -37,13 +37,13 @@ def hutchinson(product: Callable) -> Callable:
     def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
         torch.manual_seed(seed)
         gradients = grad(loss(model(x), y), parameters, create_graph=True)
-        sizes, sums = chunks(V, V_batch), []
-        for size in sizes:
+        values = []
+        for size in chunks(V, V_batch):
             leading = (size,) if V_batch > 1 else ()
             v = [packed_signs((*leading, *p.shape)) for p in parameters]
             Hv = product(gradients, v, batched=V_batch > 1)
-            sums.append(sum(float(torch.dot(a.flatten(), b.flatten())) for a, b in zip(v, Hv)))
-        return mean_of_chunks(sums, sizes)
+            values.append(sum((a * b).reshape(size, -1).sum(1) for a, b in zip(v, Hv)))
+        return mean_of_probes(torch.cat(values).numpy())
 
     return run
 

@@ -13,7 +13,7 @@ from backpack import backpack, extend
 from backpack.extensions import HMP, DiagHessian
 from torch import Tensor, nn
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
+from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
 from torch_problem import packed_signs, signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
@@ -28,15 +28,15 @@ def hutchinson(draw: Callable[[tuple[int, ...]], Tensor]) -> Callable:
         torch.manual_seed(seed)
         with backpack(HMP()):
             loss(model(x), y).backward()
-        sizes, sums = chunks(V, V_batch), []
-        for size in sizes:
-            total = 0.0
+        values = []
+        for size in chunks(V, V_batch):
+            of_chunk = torch.zeros(size)
             for parameter in model.parameters():
                 v = draw((size, *parameter.shape))
-                Hv = parameter.hmp(v)
-                total += float(torch.dot(v.flatten(), Hv.detach().flatten()))
-            sums.append(total)
-        return mean_of_chunks(sums, sizes)
+                Hv = parameter.hmp(v).detach()
+                of_chunk += (v * Hv).flatten(1).sum(1)
+            values.append(of_chunk)
+        return mean_of_probes(torch.cat(values).numpy())
 
     return run
 

@@ -228,7 +228,7 @@ fn sum(a: Option<Tensor>, b: Tensor) -> Tensor {
 /// Row k of the Hadamard matrix in Sylvester's order, its first `width` entries: `(−1)^popcount(k∧j)`.
 fn hadamard_row(k: u64, width: i64) -> Tensor {
     let entry = |j: i64| {
-        if (k & j as u64).count_ones() % 2 == 0 {
+        if (k & j as u64).count_ones().is_multiple_of(2) {
             1.0
         } else {
             -1.0

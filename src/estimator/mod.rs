@@ -69,6 +69,15 @@ pub struct Expanded {
     pub seeds: Vec<Option<Seed>>,
 }
 
+impl Expanded {
+    /// How many estimates it asks for.
+    pub fn rows(&self) -> usize {
+        let counts = self.counts.len().max(1);
+        let streams = self.batches.len().saturating_mul(self.seeds.len());
+        streams.saturating_mul(counts)
+    }
+}
+
 /// An estimator with all its settings.
 pub trait Task: Debug + Send + Sync {
     /// What tells its rows from those of others.

@@ -18,12 +18,23 @@ pub(super) fn expand(
     task: impl Task + 'static,
 ) -> Result<Expanded, UserError> {
     let seeds = seeds(own_seeds, &shared.seeds)?;
-    if shared.stream != StreamKind::Philox || seeds.contains(&Seed::Continue) {
-        return Err(UserError::new(
-            "sampling.stream",
-            "this estimator's probes live in activation space, where stream \"torch\" and seeds = \"continue\" are not defined",
-            "use stream = \"philox\" with seeds, or kind = \"hutchinson\"",
-        ));
+    let refused = |setting: &str, help: &str| {
+        let message = format!(
+            "{setting} is not defined for this estimator, whose probes live in activation space"
+        );
+        Err(UserError::new("", message, help))
+    };
+    if shared.stream != StreamKind::Philox {
+        return refused(
+            "`stream = \"torch\"`",
+            "write `stream = \"philox\"` in [sampling], or take kind = \"hutchinson\"",
+        );
+    }
+    if seeds.contains(&Seed::Continue) {
+        return refused(
+            "`seeds = \"continue\"`",
+            "add for example `seeds = [0]` here",
+        );
     }
     Ok(Expanded {
         task: Arc::new(task),

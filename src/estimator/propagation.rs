@@ -183,7 +183,7 @@ impl<'a> Passes<'a> {
             }
             if let Some(noise) = &self.noise[index] {
                 let v = signs(Space::Residual(index), &noise.positive.size());
-                positive = positive + &noise.positive * &v;
+                positive += &noise.positive * &v;
                 if let Some(root) = &noise.negative {
                     let own = root * &v;
                     negative = Some(match negative {

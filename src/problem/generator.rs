@@ -10,14 +10,14 @@ use rand_mt::Mt;
 /// One stream of PyTorch's CPU generator, as `torch.Generator().manual_seed(seed)` starts it.
 #[derive(Clone, Debug)]
 pub struct TorchGenerator {
-    engine: Mt,
+    engine: Box<Mt>,
 }
 
 impl TorchGenerator {
     /// The generator after `manual_seed(seed)`; like PyTorch's it takes the low 32 bits.
     pub fn seeded(seed: u64) -> Self {
         Self {
-            engine: Mt::new(seed as u32),
+            engine: Box::new(Mt::new(seed as u32)),
         }
     }
 

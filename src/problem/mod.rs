@@ -7,7 +7,7 @@ pub mod loss;
 mod network;
 pub mod weights;
 
-pub use network::{LayerMisfit, Linearization, LinearizedLayer, Network, ParameterInfo, Tangents};
+pub use network::{LayerSize, Linearization, LinearizedLayer, Network, ParameterInfo, Tangents};
 
 use generator::TorchGenerator;
 use layer::Init;

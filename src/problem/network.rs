@@ -2,6 +2,7 @@
 
 use super::layer::{Init, Layer, LayerSpec, Local, LocalParameters, Residual};
 use super::loss::{LocalLoss, Loss};
+use crate::error::UserError;
 use std::ops::Range;
 use tch::Tensor;
 
@@ -19,6 +20,30 @@ struct Node {
     parameters: Range<usize>,
     /// Entries that the layer puts out per sample.
     features: i64,
+}
+
+/// How many numbers a layer takes.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerSize {
+    /// In its parameters.
+    pub parameters: u64,
+    /// In its output for one sample.
+    pub outputs: u64,
+}
+
+/// Refuses a shape whose bytes cannot be counted in 63 bits.
+fn countable(name: &str, shape: &[i64]) -> Result<(), UserError> {
+    let bytes = shape
+        .iter()
+        .try_fold(8i64, |bytes, &n| bytes.checked_mul(n));
+    match bytes {
+        Some(_) => Ok(()),
+        None => Err(UserError::new(
+            "",
+            format!("the {name} has shape {shape:?}, more than any memory holds"),
+            "make the layer smaller",
+        )),
+    }
 }
 
 /// A parameter of the network: its state_dict name, shape and first value.
@@ -39,44 +64,29 @@ impl ParameterInfo {
     }
 }
 
-/// A layer that cannot take what arrives at it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("layer {index} ({kind}) expects {expected}; it gets shape {found:?}")]
-pub struct LayerMisfit {
-    /// Its position.
-    pub index: usize,
-    /// Its kind.
-    pub kind: &'static str,
-    /// What it takes.
-    pub expected: String,
-    /// What arrives.
-    pub found: Vec<i64>,
-    /// What would mend it.
-    pub remedy: String,
-}
-
 impl Network {
     /// The network for samples of shape `input` (without the batch axis).
     ///
     /// # Errors
-    /// The first layer whose input does not fit.
-    pub fn new(layers: &[LayerSpec], input: &[i64]) -> Result<Self, LayerMisfit> {
+    /// The first layer that does not fit, at `layers[index]`.
+    pub fn new(layers: &[LayerSpec], input: &[i64]) -> Result<Self, UserError> {
         let mut shape = input.to_vec();
         let (mut nodes, mut parameters) = (Vec::new(), Vec::new());
         for (index, spec) in layers.iter().enumerate() {
-            let (layer, output) = spec.build(&shape).map_err(|misfit| LayerMisfit {
-                index,
-                kind: spec.kind(),
-                expected: misfit.expected,
-                found: shape.clone(),
-                remedy: misfit.remedy,
-            })?;
+            let at = |error: UserError| error.within(&format!("layers[{index}]"));
+            let (layer, output) = spec
+                .build(&shape)
+                .map_err(|misfit| at(misfit.of(spec.kind(), &shape)))?;
+            countable("output", &output).map_err(at)?;
             let first = parameters.len();
-            parameters.extend(layer.parameters().into_iter().map(|p| ParameterInfo {
-                name: format!("{index}.{}", p.name),
-                shape: p.shape,
-                init: p.init,
-            }));
+            for p in layer.parameters() {
+                countable(p.name, &p.shape).map_err(at)?;
+                parameters.push(ParameterInfo {
+                    name: format!("{index}.{}", p.name),
+                    shape: p.shape,
+                    init: p.init,
+                });
+            }
             nodes.push(Node {
                 layer,
                 parameters: first..parameters.len(),
@@ -106,6 +116,17 @@ impl Network {
         &self.output
     }
 
+    /// How large each layer is.
+    pub fn sizes(&self) -> impl Iterator<Item = LayerSize> {
+        self.nodes.iter().map(|node| {
+            let parameters = self.parameters[node.parameters.clone()].iter();
+            LayerSize {
+                parameters: parameters.fold(0, |sum, p| sum.saturating_add(p.numel() as u64)),
+                outputs: node.features as u64,
+            }
+        })
+    }
+
     /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
     pub fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
         self.nodes.iter().fold(x.shallow_clone(), |x, node| {
@@ -114,7 +135,7 @@ impl Network {
     }
 
     /// The layers from the lowest one with parameters up, linearised at `(x, w)`, and the output.
-    fn at(&self, x: &Tensor, w: &[Tensor]) -> (Vec<(Box<dyn Local>, Range<usize>)>, Tensor) {
+    fn at(&self, x: &Tensor, w: &[Tensor]) -> (Vec<LocalLayer>, Tensor) {
         let lowest = self
             .nodes
             .iter()
@@ -134,6 +155,9 @@ impl Network {
         (locals, x)
     }
 }
+
+/// A layer's local maps, and which of the network's parameters are its own.
+type LocalLayer = (Box<dyn Local>, Range<usize>);
 
 /// The same values of a flat `[N, features]` with the samples along contiguous memory.
 ///

@@ -1,6 +1,6 @@
 //! Trained parameters from a safetensors file, by their state_dict names.
 
-use super::data::{FileRecord, RawTensor, read_file};
+use super::data::{FileRecord, RawTensor, listed, read_file};
 use super::network::Network;
 use crate::error::UserError;
 use std::collections::BTreeMap;
@@ -15,23 +15,27 @@ pub fn read_safetensors(
     key: &str,
 ) -> Result<(BTreeMap<String, RawTensor>, FileRecord), UserError> {
     let (bytes, record) = read_file(path, key)?;
-    let broken = |found: String| {
-        UserError::new(
-            key,
-            format!("{}: {found}", path.display()),
-            "write it with safetensors' save_file; floats, or integers up to 64 bits",
-        )
+    let broken = |found: String, help: &str| {
+        UserError::new(key, format!("{}: {found}", path.display()), help)
     };
-    let file = safetensors::SafeTensors::deserialize(&bytes)
-        .map_err(|error| broken(format!("not a readable safetensors file: {error}")))?;
+    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|error| {
+        broken(
+            format!("not a readable safetensors file: {error}"),
+            "write it with safetensors' save_file; a .pt or .npz file must be converted first",
+        )
+    })?;
     let tensors = file
         .iter()
         .map(|(name, view)| match RawTensor::from_view(&view) {
             Some(tensor) => Ok((name.to_string(), tensor)),
-            None => Err(broken(format!(
-                "tensor \"{name}\" has dtype {:?}",
-                view.dtype()
-            ))),
+            None => Err(broken(
+                format!(
+                    "tensor \"{name}\" is {} of shape {:?}, which is not supported",
+                    view.dtype(),
+                    view.shape()
+                ),
+                "save it as float32, float64, float16, bfloat16, uint8 or a signed integer",
+            )),
         })
         .collect::<Result<_, _>>()?;
     Ok((tensors, record))
@@ -47,40 +51,35 @@ pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecor
         UserError::new(
             "weights",
             format!("{}: {found}", path.display()),
-            "save the state_dict of the torch.nn.Sequential with the same layers in the same positions",
+            "save the state_dict of a torch.nn.Sequential with the same layers in the same places",
         )
     };
+    let found = listed(tensors.keys().map(String::as_str));
     let mut ordered = Vec::new();
     for parameter in network.parameters() {
-        let tensor = tensors.remove(&parameter.name).ok_or_else(|| {
-            wrong(format!(
-                "no tensor \"{}\", which the network needs with shape {:?}; left over: {:?}",
-                parameter.name,
-                parameter.shape,
-                tensors.keys().collect::<Vec<_>>()
-            ))
-        })?;
-        if tensor.shape() != parameter.shape || tensor.is_integer() {
+        let (name, shape) = (&parameter.name, &parameter.shape);
+        let Some(tensor) = tensors.remove(name) else {
             return Err(wrong(format!(
-                "tensor \"{}\" is {} with shape {:?}, expected floating point with shape {:?}",
-                parameter.name,
+                "found no tensor \"{name}\", which the network needs with shape {shape:?}; the file has: {found}"
+            )));
+        };
+        if tensor.shape() != shape || tensor.is_integer() {
+            return Err(wrong(format!(
+                "found \"{name}\" as {} of shape {:?}, expected floating point of shape {shape:?}",
                 tensor.dtype_name(),
                 tensor.shape(),
-                parameter.shape
             )));
         }
         ordered.push(tensor);
     }
     match tensors.keys().next() {
         None => Ok((ordered, record)),
-        Some(extra) => Err(wrong(format!(
-            "tensor \"{extra}\" belongs to no layer; the network has: {}",
-            network
-                .parameters()
-                .iter()
-                .map(|p| p.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        ))),
+        Some(extra) => {
+            let known = network.parameters().iter().map(|p| p.name.as_str());
+            Err(wrong(format!(
+                "found \"{extra}\", which belongs to no layer; the network has: {}",
+                listed(known)
+            )))
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! stands for an enum by one of its keys: the enum's serde name says which ("kind" or "source"),
 //! so `{ kind = "linear", out = 20 }` needs no buffering and every error keeps its span.
 
+use super::example::example;
+use crate::error::join;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -13,6 +15,8 @@ use toml::de::{DeTable, DeValue};
 /// An error at a place of the document.
 #[derive(Debug)]
 pub(super) struct Error {
+    /// The key: "model.layers[1].out".
+    pub key: String,
     pub message: String,
     pub help: Option<String>,
     pub span: Option<Range<usize>>,
@@ -21,6 +25,7 @@ pub(super) struct Error {
 impl Error {
     fn new(message: String, help: Option<String>) -> Self {
         Self {
+            key: String::new(),
             message,
             help,
             span: None,
@@ -30,6 +35,12 @@ impl Error {
     /// Adds the place, unless a more precise one is known.
     fn at(mut self, span: Range<usize>) -> Self {
         self.span.get_or_insert(span);
+        self
+    }
+
+    /// The same, seen from a level above: `key` becomes `step.key`.
+    fn within(mut self, step: &str) -> Self {
+        self.key = join(step, &self.key);
         self
     }
 }
@@ -48,11 +59,8 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let expected = in_words(&expected.to_string());
-        Self::new(
-            format!("found {found}, expected {expected}"),
-            Some(format!("write {expected}")),
-        )
+        let (found, expected) = (found_in_words(found), in_words(&expected.to_string()));
+        Self::new(format!("found {found}, expected {expected}"), None)
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -62,22 +70,23 @@ impl de::Error for Error {
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
         Self::new(
             format!("unknown value \"{found}\""),
-            Some(suggest(found, known)),
+            Some(suggest(found, known, '"')),
         )
     }
 
     fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
         Self::new(
             format!("unknown key `{found}`"),
-            Some(suggest(found, known)),
+            Some(suggest(found, known, '`')),
         )
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(
-            format!("missing key `{field}`"),
-            Some(format!("add `{field} = ...` here")),
-        )
+        let help = match example(field) {
+            Some(example) => format!("add {example}"),
+            None => format!("add `{field} = ...`"),
+        };
+        Self::new(format!("missing key `{field}`"), Some(help))
     }
 }
 
@@ -87,6 +96,8 @@ fn in_words(expected: &str) -> String {
         "i64" | "i32" => "an integer".into(),
         "u64" | "u32" | "usize" => "an integer of 0 or more".into(),
         "f64" | "f32" => "a number".into(),
+        "a boolean" => "true or false".into(),
+        "a string" => "a text in quotes".into(),
         "path string" => "a path in quotes".into(),
         "a sequence" => "a list [...]".into(),
         other if other.starts_with("struct ") => "a table of keys and values".into(),
@@ -94,19 +105,38 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-/// The nearest known name, then all of them.
-fn suggest(found: &str, known: &[&str]) -> String {
-    if known.is_empty() {
-        return "nothing can be set here; remove it".into();
+/// The same for what stands in the document.
+fn found_in_words(found: de::Unexpected<'_>) -> String {
+    use de::Unexpected as U;
+    match found {
+        U::Bool(value) => format!("{value}"),
+        U::Unsigned(value) => format!("{value}"),
+        U::Signed(value) => format!("{value}"),
+        U::Float(value) => format!("{value:?}"),
+        U::Str(value) => format!("{value:?}"),
+        U::Seq => "a list".into(),
+        U::Map => "a table".into(),
+        other => other.to_string(),
     }
+}
+
+/// The nearest known name, then all of them.
+fn suggest(found: &str, known: &[&str], quote: char) -> String {
+    if known.is_empty() {
+        return "remove it; nothing else can be set here".into();
+    }
+    let shares_beginning = |name: &str| {
+        let shorter = found.len().min(name.len());
+        shorter >= 3 && (name.starts_with(found) || found.starts_with(name))
+    };
     let nearest = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(found, name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 3 || shares_beginning(name))
+        .min();
     let all = known.join(", ");
     match nearest {
-        Some((_, name)) => format!("did you mean `{name}`? known here: {all}"),
+        Some((_, name)) => format!("did you mean {quote}{name}{quote}? known here: {all}"),
         None => format!("known here: {all}"),
     }
 }
@@ -137,10 +167,10 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
                 match i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()) {
                     Ok(i) if i >= 0 => visitor.visit_u64(i as u64),
                     Ok(i) => visitor.visit_i64(i),
-                    Err(_) => Err(de::Error::custom(format!(
-                        "{} does not fit into 64 bits",
-                        i.as_str()
-                    ))),
+                    Err(_) => Err(Error::new(
+                        format!("found {}, expected an integer below 2^63", i.as_str()),
+                        Some("write a smaller number".into()),
+                    )),
                 }
             }
             DeValue::Float(x) => match x.as_str().replace('_', "").parse() {
@@ -148,8 +178,14 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
                 Err(_) => Err(de::Error::custom(format!("{} is not a number", x.as_str()))),
             },
             DeValue::Boolean(b) => visitor.visit_bool(*b),
-            DeValue::Datetime(date) => visitor.visit_str(&date.to_string()),
-            DeValue::Array(items) => visitor.visit_seq(Items(items.iter())),
+            DeValue::Datetime(date) => {
+                let found = format!("the date {date}");
+                Err(de::Error::invalid_type(
+                    de::Unexpected::Other(&found),
+                    &visitor,
+                ))
+            }
+            DeValue::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
             DeValue::Table(table) => visitor.visit_map(Entries::new(table, self.without)),
         };
         result.map_err(|error| error.at(self.value.span()))
@@ -173,41 +209,10 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let name = match self.value.get_ref() {
-            DeValue::Table(table) => match table.get(tag) {
-                Some(name) => name,
-                None => {
-                    let missing = Error::new(
-                        format!("missing key `{tag}`"),
-                        Some(format!(
-                            "add `{tag} = \"...\"`, one of: {}",
-                            variants.join(", ")
-                        )),
-                    );
-                    return Err(missing.at(self.value.span()));
-                }
-            },
-            _ => self.value,
-        };
-        let DeValue::String(variant) = name.get_ref() else {
-            let found = name.get_ref().type_str();
-            let wrong = Error::new(
-                format!("found {found}, expected a name in quotes"),
-                Some(format!("known here: {}", variants.join(", "))),
-            );
-            return Err(wrong.at(name.span()));
-        };
-        let content = Node {
-            value: self.value,
-            without: Some(tag),
-        };
-        let access = Choice {
-            name: variant,
-            span: name.span(),
-            content,
-        };
-        visitor
-            .visit_enum(access)
+        // A type's own name begins with a capital: an enum of plain names, without a tag.
+        let tag = tag.starts_with(char::is_lowercase).then_some(tag);
+        self.choice(tag, variants)
+            .and_then(|choice| visitor.visit_enum(choice))
             .map_err(|error| error.at(self.value.span()))
     }
 
@@ -217,7 +222,63 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
     }
 }
 
-struct Items<'a, 'i>(std::slice::Iter<'a, Spanned<DeValue<'i>>>);
+impl<'a, 'i> Node<'a, 'i> {
+    /// The variant that a name stands for, or a table with the name under `tag`.
+    fn choice(self, tag: Option<&'static str>, variants: &[&str]) -> Result<Choice<'a, 'i>, Error> {
+        let known = variants.join(", ");
+        let value = self.value.get_ref();
+        let name = match (tag, value) {
+            (None, _) => self.value,
+            (Some(tag), DeValue::Table(table)) => table.get(tag).ok_or_else(|| {
+                let help = format!("add `{tag} = \"...\"`, one of: {known}");
+                Error::new(format!("missing key `{tag}`"), Some(help))
+            })?,
+            (Some(tag), other) => {
+                let help = format!("write {{ {tag} = \"...\" }} with one of: {known}");
+                let found = article(other.type_str());
+                return Err(Error::new(
+                    format!("found {found}, expected a table with the key `{tag}`"),
+                    Some(help),
+                ));
+            }
+        };
+        let within = |error: Error| {
+            let error = error.at(name.span());
+            match tag {
+                Some(tag) => error.within(tag),
+                None => error,
+            }
+        };
+        let DeValue::String(variant) = name.get_ref() else {
+            let found = article(name.get_ref().type_str());
+            return Err(within(Error::new(
+                format!("found {found}, expected a name in quotes"),
+                Some(format!("known here: {known}")),
+            )));
+        };
+        Ok(Choice {
+            name: variant,
+            span: name.span(),
+            content: Node {
+                value: self.value,
+                without: tag,
+            },
+        })
+    }
+}
+
+/// A type of TOML with its article.
+fn article(kind: &str) -> String {
+    match kind {
+        "array" => "a list".into(),
+        "integer" => "an integer".into(),
+        "datetime" => "a date".into(),
+        other => format!("a {other}"),
+    }
+}
+
+/// The items of a list, counted.
+struct Items<'a, 'i>(std::iter::Enumerate<std::slice::Iter<'a, Spanned<DeValue<'i>>>>);
 
 impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
     type Error = Error;
@@ -227,7 +288,10 @@ impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
         match self.0.next() {
-            Some(item) => seed.deserialize(Node::new(item)).map(Some),
+            Some((index, item)) => seed
+                .deserialize(Node::new(item))
+                .map(Some)
+                .map_err(|error| error.within(&format!("[{index}]"))),
             None => Ok(None),
         }
     }
@@ -236,7 +300,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_, '_> {
 /// The entries of a table in the order in which they are written.
 struct Entries<'a, 'i> {
     rest: std::vec::IntoIter<Entry<'a, 'i>>,
-    value: Option<&'a Spanned<DeValue<'i>>>,
+    value: Option<Entry<'a, 'i>>,
 }
 
 type Entry<'a, 'i> = (
@@ -268,7 +332,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
         let Some((key, value)) = self.rest.next() else {
             return Ok(None);
         };
-        self.value = Some(value);
+        self.value = Some((key, value));
         let name: &str = key.get_ref();
         seed.deserialize(name.into_deserializer())
             .map(Some)
@@ -276,9 +340,9 @@ impl<'de> de::MapAccess<'de> for Entries<'_, '_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let value = self.value.take().expect("a key comes before its value");
+        let (key, value) = self.value.take().expect("a key comes before its value");
         seed.deserialize(Node::new(value))
-            .map_err(|error| error.at(value.span()))
+            .map_err(|error| error.at(value.span()).within(key.get_ref()))
     }
 }
 
@@ -299,7 +363,13 @@ impl<'de, 'a, 'i> de::EnumAccess<'de> for Choice<'a, 'i> {
     ) -> Result<(V::Value, Self::Variant), Error> {
         let variant = seed
             .deserialize(self.name.into_deserializer())
-            .map_err(|error: Error| error.at(self.span))?;
+            .map_err(|error: Error| {
+                let error = error.at(self.span);
+                match self.content.without {
+                    Some(tag) => error.within(tag),
+                    None => error,
+                }
+            })?;
         Ok((variant, self.content))
     }
 }

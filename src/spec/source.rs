@@ -1,10 +1,14 @@
 //! The text of a spec, and errors that point into it.
 
 use super::de;
+use super::example::example;
 use crate::error::UserError;
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -19,37 +23,58 @@ pub struct Source {
 
 /// A mistake in a spec, or in something that it names; shown with the offending line.
 #[derive(Debug, thiserror::Error, Diagnostic)]
-#[error("{path}: {message}")]
+#[error("{message}")]
 pub struct SpecError {
-    path: String,
+    /// Names the file where no line of it can be shown.
     message: String,
     #[help]
     help: Option<String>,
     #[source_code]
-    source_code: Option<NamedSource<String>>,
-    #[label("here")]
+    source_code: Option<Arc<NamedSource<String>>>,
+    #[label]
     span: Option<SourceSpan>,
 }
 
 impl Source {
+    /// The longest text that is taken for a spec, in bytes.
+    const LONGEST: u64 = 1 << 20;
+
     /// Reads a spec file.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read, or is no text.
     pub fn read(path: &Path) -> Result<Self, SpecError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self {
-                path: path.to_path_buf(),
-                text,
-            }),
-            Err(error) => Err(SpecError {
-                path: path.display().to_string(),
-                message: format!("cannot read the spec: {error}"),
-                help: Some("name a TOML file, for example experiments/convergence.toml".into()),
-                source_code: None,
-                span: None,
-            }),
+        let unreadable = |found: String, help: &str| SpecError {
+            message: format!("{}: {found}", path.display()),
+            help: Some(help.into()),
+            source_code: None,
+            span: None,
+        };
+        let example = "name a TOML file, for example experiments/convergence.toml";
+        let bytes = read(path, Self::LONGEST + 1).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => unreadable("there is no such file".into(), example),
+            io::ErrorKind::IsADirectory => {
+                unreadable("found a folder, expected a spec file".into(), example)
+            }
+            _ => unreadable(format!("cannot be read: {error}"), example),
+        })?;
+        if bytes.len() as u64 > Self::LONGEST {
+            let found = format!("longer than {} bytes, so not a spec", Self::LONGEST);
+            return Err(unreadable(found, example));
         }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let before = &error.as_bytes()[..valid];
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            unreadable(
+                format!("line {line} is not UTF-8 text"),
+                "save the spec as UTF-8",
+            )
+        })?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            text,
+        })
     }
 
     /// The folder that paths in the spec are relative to.
@@ -58,14 +83,21 @@ impl Source {
     }
 
     /// An error at the place that `error.key` names, as precisely as the file has it.
+    ///
+    /// A key that begins with "--" is an option of the command line and has no place in the file.
     pub fn error(&self, error: UserError) -> SpecError {
+        let message = keyed(&error.key, &error.message);
+        if error.key.starts_with("--") {
+            return SpecError {
+                message,
+                help: Some(error.help),
+                source_code: None,
+                span: None,
+            };
+        }
         let span = DeTable::parse(&self.text)
             .ok()
             .and_then(|root| find(&root, &error.key));
-        let message = match error.key.as_str() {
-            "" => error.message,
-            key => format!("{key}: {}", error.message),
-        };
         self.at(message, Some(error.help), span)
     }
 
@@ -75,28 +107,87 @@ impl Source {
     /// The first mistake in syntax, keys or types, with its place.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, SpecError> {
         let root = DeTable::parse(&self.text).map_err(|error| {
-            let help = "mend the TOML syntax here".to_string();
-            self.at(error.message().to_string(), Some(help), error.span())
+            let text = error.span().and_then(|span| self.text.get(span));
+            let (message, help) = syntax(error.message(), text.unwrap_or_default());
+            self.at(
+                format!("not TOML: {message}"),
+                Some(help.into()),
+                error.span(),
+            )
         })?;
         let whole = root.span();
         let root = Spanned::new(whole.clone(), DeValue::Table(root.into_inner()));
         T::deserialize(de::Node::new(&root)).map_err(|error| {
             let span = error.span.filter(|span| *span != whole);
-            self.at(error.message, error.help, span)
+            let help = error.help.or_else(|| {
+                let name = error.key.rsplit('.').next()?.split('[').next()?;
+                example(name).map(|example| format!("write for example {example}"))
+            });
+            self.at(keyed(&error.key, &error.message), help, span)
         })
     }
 
     fn at(&self, message: String, help: Option<String>, span: Option<Range<usize>>) -> SpecError {
-        let name = self.path.display().to_string();
-        SpecError {
-            message,
-            help,
-            source_code: span
-                .is_some()
-                .then(|| NamedSource::new(&name, self.text.clone())),
-            path: name,
-            span: span.map(SourceSpan::from),
+        let path = self.path.display().to_string();
+        match span {
+            Some(span) => SpecError {
+                message,
+                help,
+                source_code: Some(NamedSource::new(path, self.text.clone()).into()),
+                span: Some(span.into()),
+            },
+            None => SpecError {
+                message: format!("{path}: {message}"),
+                help,
+                source_code: None,
+                span: None,
+            },
         }
+    }
+}
+
+/// A mistake in syntax in our words, and what to do; `text` is what the parser points at.
+fn syntax(message: &str, text: &str) -> (String, &'static str) {
+    let has = |words: &str| message.contains(words);
+    if has("must be quoted") && text.is_empty() {
+        let help = "write a number, true, false, a text in quotes or a list [...]";
+        return ("found nothing, expected a value".into(), help);
+    }
+    if has("must be quoted") {
+        let help = "put quotes around a text; a number is written out, as 1000";
+        return (format!("found `{text}`, expected a value"), help);
+    }
+    let help = if has("duplicate key") && text == "estimator" {
+        "write [[estimator]], with double brackets, for each"
+    } else if has("duplicate key") {
+        "keep one of them"
+    } else if has("key with no value") {
+        "write key = value"
+    } else if has("comma between array elements") {
+        "separate the items of a list by commas and close it with ]"
+    } else if has("invalid basic string") {
+        "close the text with a quotation mark on the same line"
+    } else if has("invalid boolean") {
+        "write true or false, in lower case"
+    } else if has("unexpected key or value") {
+        "end the line after the value; several values stand in a list [1, 2]"
+    } else {
+        "mend the syntax here; https://toml.io shows it in full"
+    };
+    (message.to_string(), help)
+}
+
+/// At most `limit` bytes of a file, also of one without an end.
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn keyed(key: &str, message: &str) -> String {
+    match key {
+        "" => message.to_string(),
+        key => format!("{key}: {message}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Figures for papers, drawn from the rows of `records.csv` and nothing else.
 //!
-//! A figure is a function from rows to the text of an SVG; [`write`] lays it down as SVG and PNG. They are
+//! A figure is a function from rows to the text of an SVG; [`write()`] lays it down as SVG and PNG. They are
 //! seven inches wide and measured in points, so that a 9 in the code is 9 pt on paper.
 //!
 //! A new figure is one file here: what it shows, from the shared parts. `settings` sorts rows into what is

@@ -7,8 +7,9 @@ use super::{
     Dataset, FileRecord, Normalisation, Order, RawTensor, Source, checked_batch, read_file,
 };
 use crate::error::UserError;
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const IMAGES: &str = "train-images-idx3-ubyte";
@@ -40,7 +41,8 @@ impl Source for Mnist {
             return Err(UserError::new(
                 "root",
                 format!(
-                    "{IMAGES} holds {count} images, {LABELS} {} labels",
+                    "{}: found {count} images in {IMAGES} but {} labels in {LABELS}",
+                    root.display(),
                     labels.dimensions[0]
                 ),
                 "take both files from the same data set",
@@ -73,72 +75,84 @@ fn read_idx(root: &Path, name: &str, rank: usize) -> Result<(Idx, FileRecord), U
         false => root.join(format!("{name}.gz")),
     };
     if !path.exists() {
+        let found = match (root.is_dir(), root.exists()) {
+            (true, _) => format!("found no {name} or {name}.gz in {}", root.display()),
+            (false, true) => format!("{}: found a file, expected a folder", root.display()),
+            (false, false) => format!("{}: there is no such folder", root.display()),
+        };
         return Err(UserError::new(
             "root",
-            format!("no {name} or {name}.gz in {}", root.display()),
-            "point `root` at the folder that holds the IDX files; it is relative to the spec file",
+            found,
+            "point `root` at the folder with the two IDX files; it is relative to the spec file",
         ));
     }
     let (bytes, record) = read_file(&path, "root")?;
-    let broken = |found: String| {
+    let idx = match bytes.starts_with(&GZIP) {
+        true => parse_idx(
+            MultiGzDecoder::new(bytes.as_slice()),
+            rank,
+            bytes.len() * 1032,
+        ),
+        false => parse_idx(bytes.as_slice(), rank, bytes.len()),
+    };
+    let idx = idx.map_err(|found| {
         UserError::new(
             "root",
             format!("{}: {found}", path.display()),
             "the file is damaged or not an IDX file of unsigned bytes; fetch it again",
         )
-    };
-    let bytes = unpack(bytes).map_err(|error| broken(format!("broken gzip stream: {error}")))?;
-    let idx = parse_idx(&bytes, rank).map_err(broken)?;
+    })?;
     Ok((idx, record))
 }
 
-fn unpack(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(bytes);
-    }
-    // The last four bytes of a gzip file are the unpacked length: a hint, bounded in case it lies.
-    let hint = bytes
-        .last_chunk()
-        .map_or(0, |&tail| u32::from_le_bytes(tail));
-    let mut unpacked = Vec::with_capacity((hint as usize).min(1 << 28));
-    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked)?;
-    Ok(unpacked)
-}
+/// How a gzip file begins. Its unpacked length is at most 1032 times the packed one.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-fn parse_idx(bytes: &[u8], rank: usize) -> Result<Idx, String> {
-    let word = |i: usize| {
-        let bytes = bytes.get(4 * i..4 * i + 4)?;
-        Some(u32::from_be_bytes(bytes.try_into().ok()?))
-    };
-    let expected = 0x0800 | rank as u32;
-    match word(0) {
-        Some(magic) if magic == expected => {}
-        Some(magic) => {
-            return Err(format!(
-                "magic number {magic:#010x}, expected {expected:#010x}"
-            ));
+/// Reads an IDX file of unsigned bytes; `most` bounds what can follow, so that a header that lies
+/// allocates nothing.
+fn parse_idx(mut file: impl Read, rank: usize, most: usize) -> Result<Idx, String> {
+    let mut word = || {
+        let mut bytes = [0; 4];
+        match file.read_exact(&mut bytes) {
+            Ok(()) => Ok(u32::from_be_bytes(bytes)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err("ends within its header".to_string())
+            }
+            Err(error) => Err(format!("broken gzip stream: {error}")),
         }
-        None => return Err(format!("{} bytes, too short for a header", bytes.len())),
-    }
-    let dimensions: Vec<i64> = (1..=rank)
-        .map(|i| word(i).map(i64::from))
-        .collect::<Option<_>>()
-        .ok_or_else(|| format!("{} bytes, too short for a header", bytes.len()))?;
-    let wanted = dimensions
-        .iter()
-        .try_fold(1usize, |product, &n| product.checked_mul(n as usize));
-    let values = &bytes[4 * (rank + 1)..];
-    if wanted != Some(values.len()) {
+    };
+    let (found, expected) = (word()?, 0x0800 | rank as u32);
+    if found != expected {
         return Err(format!(
-            "the header promises {dimensions:?} values, {} bytes follow",
-            values.len()
+            "found magic number {found:#010x}, expected {expected:#010x}"
         ));
     }
-    if values.is_empty() {
-        return Err("it holds no samples".into());
+    let dimensions: Vec<i64> = (0..rank)
+        .map(|_| word().map(i64::from))
+        .collect::<Result<_, _>>()?;
+    if dimensions.contains(&0) {
+        return Err(format!("holds no samples: its header says {dimensions:?}"));
     }
-    Ok(Idx {
-        dimensions,
-        values: values.to_vec(),
-    })
+    let wanted = dimensions
+        .iter()
+        .try_fold(1u64, |product, &n| product.checked_mul(n as u64))
+        .unwrap_or(u64::MAX);
+    let mut values = Vec::new();
+    if wanted <= most as u64 {
+        let room = values.try_reserve_exact(wanted as usize + 1);
+        room.map_err(|_| format!("its {dimensions:?} values do not fit into memory"))?;
+    }
+    // One byte more, which must not come: it makes the decoder read and check the end of the file.
+    file.take(wanted.saturating_add(1))
+        .read_to_end(&mut values)
+        .map_err(|error| format!("broken gzip stream: {error}"))?;
+    match values.len() as u64 {
+        found if found == wanted => Ok(Idx { dimensions, values }),
+        found if found < wanted => Err(format!(
+            "its header promises {dimensions:?} values, only {found} bytes follow"
+        )),
+        _ => Err(format!(
+            "its header promises {dimensions:?} values, more bytes follow"
+        )),
+    }
 }

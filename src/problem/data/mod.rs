@@ -10,6 +10,7 @@ mod safetensors;
 pub use self::safetensors::Safetensors;
 pub use mnist::Mnist;
 pub use order::Order;
+pub(super) use raw::listed;
 pub use raw::{FileRecord, RawTensor, hex, read_file};
 
 use super::generator::TorchGenerator;
@@ -85,35 +86,33 @@ impl Dataset {
     /// # Errors
     /// Values where classes are wanted or the reverse, a wrong shape, or a class out of range.
     pub fn check_targets(&self, wanted: &TargetKind) -> Result<(), UserError> {
-        let shape = self.targets.row_shape();
+        let integer = self.targets.is_integer();
         match wanted {
-            TargetKind::Classes { classes } => {
-                if !self.targets.is_integer() || !shape.is_empty() {
-                    return Err(UserError::new(
-                        "",
-                        format!(
-                            "the loss expects one integer class per sample; the targets are {} with shape {shape:?} per sample",
-                            self.targets.dtype_name()
-                        ),
-                        "use integer targets of shape [N], or kind = \"mse\" for values",
-                    ));
+            TargetKind::Classes { classes } => match (integer, self.targets.shape()) {
+                (true, [_]) => self.check_classes(*classes),
+                _ => Err(self.misfit(
+                    "one integer class per sample".into(),
+                    "save \"y\" as int64 of shape [samples], or take kind = \"mse\" for values",
+                )),
+            },
+            TargetKind::Values { shape } => match self.targets.row_shape() == *shape {
+                true if !integer => Ok(()),
+                _ => {
+                    let expected = [&[self.len() as i64], shape.as_slice()].concat();
+                    Err(self.misfit(
+                        format!("floats of shape {expected:?}, as the outputs of the network"),
+                        "save \"y\" so, or take kind = \"cross_entropy\" for classes",
+                    ))
                 }
-                self.check_classes(*classes)
-            }
-            TargetKind::Values { shape: wanted } => {
-                if self.targets.is_integer() || shape != *wanted {
-                    return Err(UserError::new(
-                        "",
-                        format!(
-                            "the loss expects floating-point targets of shape {wanted:?} per sample, as the outputs; the targets are {} with shape {shape:?} per sample",
-                            self.targets.dtype_name()
-                        ),
-                        "give the targets the shape of the network's outputs, or use kind = \"cross_entropy\" for classes",
-                    ));
-                }
-                Ok(())
-            }
+            },
         }
+    }
+
+    fn misfit(&self, expected: String, help: &str) -> UserError {
+        let (dtype, shape) = (self.targets.dtype_name(), self.targets.shape());
+        let found = format!("found targets of dtype {dtype} and shape {shape:?}");
+        let place = self.targets_place();
+        UserError::new("", format!("{place}{found}, expected {expected}"), help)
     }
 
     fn check_classes(&self, classes: i64) -> Result<(), UserError> {
@@ -123,13 +122,20 @@ impl Dataset {
             Some(sample) => Err(UserError::new(
                 "",
                 format!(
-                    "sample {sample} has label {}; the network has {classes} outputs, so labels must lie in 0..={}",
+                    "{}found label {} at sample {sample}, expected 0 to {}, as the network has {classes} outputs",
+                    self.targets_place(),
                     labels[sample],
                     classes - 1
                 ),
                 "let the last layer put out one score per class, or mend the labels",
             )),
         }
+    }
+
+    /// The file that the targets came from, the last one, with a colon.
+    fn targets_place(&self) -> String {
+        let place = |file: &FileRecord| format!("{}: ", file.path.display());
+        self.files.last().map(place).unwrap_or_default()
     }
 }
 
@@ -140,8 +146,8 @@ fn checked_batch(batch: Option<i64>, len: usize) -> Result<usize, UserError> {
         Some(batch) if batch >= 1 && batch as u64 <= len as u64 => Ok(batch as usize),
         Some(batch) => Err(UserError::new(
             "batch",
-            format!("batch = {batch}, expected 1 to {len}, the number of samples in the data"),
-            "choose a batch size in that range, or leave it out to take all samples",
+            format!("found {batch}, expected 1 to {len}, the number of samples in the data"),
+            "write a number in that range, or leave `batch` out to take all samples",
         )),
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::UserError;
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -20,10 +21,19 @@ pub struct FileRecord {
 /// # Errors
 /// A file that is missing or cannot be read.
 pub fn read_file(path: &Path, key: &str) -> Result<(Vec<u8>, FileRecord), UserError> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read_regular(path).map_err(|error| {
+        let found = match error.kind() {
+            ErrorKind::NotFound => "there is no such file".into(),
+            ErrorKind::IsADirectory => "found a folder, expected a file".into(),
+            ErrorKind::Unsupported => "found no regular file".into(),
+            _ => format!("cannot be read: {error}"),
+        };
         UserError::new(
             key,
-            format!("cannot read {}: {error}", path.display()),
+            match path.as_os_str().is_empty() {
+                true => "found an empty path, expected a file".into(),
+                false => format!("{}: {found}", path.display()),
+            },
             "check the path; it is relative to the spec file",
         )
     })?;
@@ -32,6 +42,25 @@ pub fn read_file(path: &Path, key: &str) -> Result<(Vec<u8>, FileRecord), UserEr
         sha256: hex(&Sha256::digest(&bytes)),
     };
     Ok((bytes, record))
+}
+
+/// A whole file, unless it is a device or a pipe, which may have no end.
+fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    match std::fs::metadata(path)? {
+        other if !other.is_file() && !other.is_dir() => Err(ErrorKind::Unsupported.into()),
+        _ => std::fs::read(path),
+    }
+}
+
+/// Names for people: all of a few, the first ones of many.
+pub(in crate::problem) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.len() {
+        0 => "nothing".into(),
+        all @ 0..=MOST => names[..all].join(", "),
+        all => format!("{}, ... ({all} in all)", names[..MOST].join(", ")),
+    }
 }
 
 /// Bytes as hexadecimal digits.
@@ -57,7 +86,8 @@ impl RawTensor {
         }
     }
 
-    /// A tensor of a safetensors file; `None` for a dtype that libtorch's CPU kernels lack.
+    /// A tensor of a safetensors file; `None` for a dtype that libtorch's CPU kernels lack, or a
+    /// shape beyond 63 bits.
     pub fn from_view(view: &safetensors::tensor::TensorView<'_>) -> Option<Self> {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
@@ -73,7 +103,11 @@ impl RawTensor {
         };
         Some(Self {
             kind,
-            shape: view.shape().iter().map(|&n| n as i64).collect(),
+            shape: view
+                .shape()
+                .iter()
+                .map(|&n| i64::try_from(n).ok())
+                .collect::<Option<_>>()?,
             bytes: view.data().to_vec(),
         })
     }
@@ -101,9 +135,19 @@ impl RawTensor {
         )
     }
 
-    /// The dtype in words.
-    pub fn dtype_name(&self) -> String {
-        format!("{:?}", self.kind).to_lowercase()
+    /// The dtype, as PyTorch calls it.
+    pub fn dtype_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Float => "float32",
+            Kind::Double => "float64",
+            Kind::Half => "float16",
+            Kind::BFloat16 => "bfloat16",
+            Kind::Int64 => "int64",
+            Kind::Int => "int32",
+            Kind::Int16 => "int16",
+            Kind::Int8 => "int8",
+            _ => "uint8",
+        }
     }
 
     /// All of it, on the CPU.

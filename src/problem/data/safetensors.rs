@@ -1,6 +1,6 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{Dataset, Order, RawTensor, Source, checked_batch};
+use super::{Dataset, Order, RawTensor, Source, checked_batch, listed};
 use crate::error::UserError;
 use crate::problem::weights::read_safetensors;
 use serde::{Deserialize, Serialize};
@@ -24,13 +24,13 @@ impl Source for Safetensors {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let path = base.join(&self.path);
         let (mut tensors, file) = read_safetensors(&path, "path")?;
-        let found = tensors.keys().cloned().collect::<Vec<_>>().join(", ");
+        let found = listed(tensors.keys().map(String::as_str));
         let mut named = |name: &str| {
             tensors.remove(name).ok_or_else(|| {
                 UserError::new(
                     "path",
                     format!(
-                        "{} has no tensor \"{name}\"; it has: {found}",
+                        "{}: found no tensor \"{name}\"; the file has: {found}",
                         path.display()
                     ),
                     "save the inputs as \"x\" and the targets as \"y\"",
@@ -52,30 +52,30 @@ impl Source for Safetensors {
     }
 }
 
+/// What is wrong, and what to do.
 fn check(inputs: &RawTensor, targets: &RawTensor) -> Result<(), (String, &'static str)> {
-    if inputs.shape().len() < 2 || inputs.shape().contains(&0) {
+    let (x, y) = (inputs.shape(), targets.shape());
+    if x.len() < 2 || x.contains(&0) {
         return Err((
-            format!(
-                "\"x\" has shape {:?}, expected [samples, features, ...]",
-                inputs.shape()
-            ),
-            "give \"x\" one row per sample and at least one sample",
+            format!("found \"x\" of shape {x:?}, expected [samples, features, ...] without a 0"),
+            "save \"x\" with one row per sample",
         ));
     }
     if inputs.is_integer() {
         return Err((
-            format!("\"x\" is {}, expected floating point", inputs.dtype_name()),
-            "convert \"x\" to float32 and scale it as the network expects",
+            format!(
+                "found \"x\" of dtype {}, expected floating point",
+                inputs.dtype_name()
+            ),
+            "save \"x\" as float32, scaled as the network expects it",
         ));
     }
-    if inputs.rows() != targets.rows() {
+    if y.is_empty() || x[0] != y[0] {
         return Err((
             format!(
-                "\"x\" has {} samples, \"y\" {}",
-                inputs.rows(),
-                targets.rows()
+                "found \"x\" of shape {x:?} and \"y\" of shape {y:?}, expected as many targets as samples"
             ),
-            "save as many targets as inputs",
+            "save one row of \"y\" per row of \"x\"",
         ));
     }
     Ok(())

@@ -27,6 +27,7 @@ pub use sigmoid::Sigmoid;
 pub use sizes::Sizes;
 pub use tanh::Tanh;
 
+use crate::error::UserError;
 use crate::tagged::tagged;
 use std::fmt::Debug;
 use tch::{Kind, Tensor};
@@ -64,10 +65,26 @@ pub trait Config {
 /// An input that a layer cannot take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Misfit {
-    /// What the layer takes, in words: "a flat input [features]".
+    /// What the layer takes, in words: `a flat input [features]`; or, of a setting, its key in
+    /// backquotes first and what was found last: ``` `out` of at least 1, found 0 ```.
     pub expected: String,
     /// What would mend it.
     pub remedy: String,
+}
+
+impl Misfit {
+    /// The same as an error of the layer `kind` in a spec; `input` is what it gets.
+    pub(super) fn of(self, kind: &str, input: &[i64]) -> UserError {
+        let message = format!("{kind} expects {}", self.expected);
+        let setting = self.expected.strip_prefix('`');
+        match setting.and_then(|text| text.split_once('`')) {
+            Some((key, _)) => UserError::new(key, message, self.remedy),
+            None => {
+                let message = format!("{message}; its input has shape {input:?}");
+                UserError::new("", message, self.remedy)
+            }
+        }
+    }
 }
 
 /// A layer with known shapes and no tensors of its own; parameters are handed in.

@@ -1,0 +1,44 @@
+//! How each key may be written, for the remedy of an error.
+
+/// An example for `key`, in backquotes; `None` for a key that explains itself.
+pub(super) fn example(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "name" => "`name = \"my_experiment\"`",
+        "kind" => "`kind = \"convergence\"` or `kind = \"timing\"`",
+        "device" => "`device = \"auto\"`",
+        "data" => {
+            "a section [data], for example with `source = \"mnist\"` and `root = \"data/mnist\"`"
+        }
+        "root" => "`root = \"data/mnist\"`, the folder of the IDX files, relative to the spec",
+        "path" => "`path = \"data.safetensors\"`, relative to the spec",
+        "batch" => "`batch = 256`",
+        "model" => "a section [model] with `layers = [{ kind = \"linear\", out = 10 }]`",
+        "seed" => "`seed = 0`",
+        "layers" => "`layers = [{ kind = \"linear\", out = 10 }]`",
+        "weights" => "`weights = \"model.safetensors\"`, relative to the spec",
+        "out" => "`out = 10`",
+        "kernel_size" => "`kernel_size = 3`",
+        "stride" => "`stride = 1`",
+        "padding" => "`padding = 0`",
+        "dilation" => "`dilation = 1`",
+        "groups" => "`groups = 1`",
+        "bias" => "`bias = false`",
+        "loss" => "a section [loss] with `kind = \"cross_entropy\"`",
+        "sampling" => "a section [sampling]",
+        "V" => "`V = [10, 100]` or `V = { from = 10, to = 1000, steps = 30, scale = \"log\" }`",
+        "V_batch" => "`V_batch = [10]` or `V_batch = \"auto\"`",
+        "seeds" => "`seeds = [0, 1]` or `seeds = { from = 0, count = 15 }`",
+        "memory" => "`memory = \"2GiB\"`",
+        "from" => "`from = 10`",
+        "to" => "`to = 1000`",
+        "steps" => "`steps = 30`",
+        "count" => "`count = 15`",
+        "timing" => "a section [timing] with `repeats = 5`",
+        "warmup" => "`warmup = 1`",
+        "repeats" => "`repeats = 5`",
+        "estimator" => "a section [[estimator]] with `kind = \"exact\"`",
+        "blocks" => "`blocks = \"full\"` or `blocks = \"parameter\"`",
+        "product" => "`product = \"hmp\"` or `product = \"autodiff\"`",
+        _ => return None,
+    })
+}
