@@ -27,10 +27,14 @@ fn uniform_equals_libtorch() {
             let _ = t.uniform_(-bound, bound);
             Vec::<f32>::try_from(t).unwrap()
         });
-        assert_eq!(
-            TorchGenerator::seeded(seed).uniform(10_000, -bound, bound),
-            wanted
-        );
+        let found = TorchGenerator::seeded(seed).uniform(10_000, -bound, bound);
+        for (i, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            assert_eq!(
+                found.to_bits(),
+                wanted.to_bits(),
+                "seed {seed}, draw {i}: {found} {wanted}"
+            );
+        }
     }
 }
 

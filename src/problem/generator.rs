@@ -33,7 +33,8 @@ impl TorchGenerator {
         (0..n)
             .map(|_| {
                 let x = (self.engine.next_u32() & 0x00ff_ffff) as f32 * unit;
-                x * (to - from) + from
+                // libtorch's kernels are compiled with fused multiply-add.
+                x.mul_add(to - from, from)
             })
             .collect()
     }
