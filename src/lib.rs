@@ -10,7 +10,7 @@ pub mod curvature;
 pub mod error;
 pub mod estimator;
 pub mod lists;
-mod memory;
+pub mod memory;
 pub mod output;
 pub mod plan;
 pub mod problem;

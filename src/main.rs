@@ -37,6 +37,7 @@ const FAILED: u8 = 1;
 const CANNOT_WRITE: u8 = 3;
 
 fn main() -> ExitCode {
+    curvature_runner::memory::keep_freed_buffers();
     let arguments = Arguments::parse();
     show_errors_plainly();
     match plans(&arguments) {

@@ -1,4 +1,4 @@
-//! How much memory a piece of work needs, as the operating system sees it.
+//! How much memory a piece of work needs, and how the allocator deals with it.
 
 /// Runs `work` and tells by how many bytes the process grew at most meanwhile.
 ///
@@ -14,6 +14,20 @@ pub fn growth_of<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
         .zip(before)
         .map(|(peak, before)| peak.saturating_sub(before));
     (result, growth)
+}
+
+/// Lets the allocator keep freed buffers for the next chunk instead of giving them back.
+///
+/// Chunks allocate and free tensors of megabytes; glibc returns each to the system, and mapping
+/// them afresh costs up to half of a product's time (V_batch = 100: 0.24 s against 0.13 s).
+#[allow(unsafe_code)]
+pub fn keep_freed_buffers() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only sets parameters of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20); // the largest that glibc takes
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+    }
 }
 
 /// A line of `/proc/self/status`, in bytes.

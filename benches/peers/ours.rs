@@ -56,6 +56,7 @@ const PROPAGATION: (&str, &str, &str, bool) =
     ("propagation", "propagation", "kind = 'propagation'", true);
 
 fn main() {
+    curvature_runner::memory::keep_freed_buffers();
     let folder = std::env::args().nth(1).expect("usage: ours PROBLEM_FOLDER");
     let folder = Path::new(&folder);
     let methods: Vec<_> = METHODS.into_iter().chain([PROPAGATION]).collect();

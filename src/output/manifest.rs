@@ -60,12 +60,10 @@ impl Manifest {
     /// The manifest of a run that starts now and writes to `folder`.
     pub fn start(plan: &Plan, source: &Source, folder: &Path) -> Self {
         let relative = |path: &Path| {
-            let (path, folder) = (std::path::absolute(path), std::path::absolute(folder));
-            let relative = path
-                .ok()
-                .zip(folder.ok())
-                .and_then(|(p, f)| pathdiff::diff_paths(p, f));
-            relative.unwrap_or_default()
+            let plain = |path: &Path| std::path::absolute(path).map(path_clean::clean).ok();
+            let both = plain(path).zip(plain(folder));
+            both.and_then(|(path, folder)| pathdiff::diff_paths(path, folder))
+                .unwrap_or_default()
         };
         let mut spec = plan.spec.clone();
         let base = source.folder();
