@@ -220,6 +220,14 @@ fn parse_device(text: &str) -> Result<Device, UserError> {
     }
 }
 
+/// A device as a spec writes it.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
 fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
     if spec.estimator.is_empty() {
         return Err(UserError::new(

@@ -5,8 +5,8 @@ use crate::estimator::{
 };
 use crate::lists::{Batch, Seed};
 use crate::memory::growth_of;
-use crate::output::{ParameterRecord, Record};
-use crate::plan::{Job, Plan};
+use crate::output::{Finished, ParameterRecord, Record};
+use crate::plan::{Job, Plan, device_name};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use crate::spec::ExperimentKind;
@@ -14,17 +14,6 @@ use anyhow::Result;
 use rayon::prelude::*;
 use std::sync::mpsc;
 use tch::{Cuda, Device, Tensor};
-
-/// The rows of one finished job, `index` counting the plan's jobs.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Which job of the plan.
-    pub index: usize,
-    /// Its rows of `records.csv`.
-    pub records: Vec<Record>,
-    /// Its rows of `parameters.csv`.
-    pub parameters: Vec<ParameterRecord>,
-}
 
 /// Runs all jobs of `plan`; `finished` is called on this thread after each.
 ///
@@ -137,14 +126,6 @@ impl Context<'_> {
             threads: self.threads,
             memory: None,
         }
-    }
-}
-
-/// A device as a spec writes it.
-pub fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".into(),
     }
 }
 

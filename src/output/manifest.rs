@@ -74,7 +74,7 @@ impl Manifest {
         if let Some(weights) = &mut spec.model.weights {
             *weights = relative(&base.join(&weights));
         }
-        spec.device = crate::run::device_name(plan.device);
+        spec.device = crate::plan::device_name(plan.device);
         let entry = |file: &FileRecord| FileEntry {
             path: relative(&file.path).display().to_string(),
             sha256: file.sha256.clone(),

@@ -11,7 +11,7 @@ mod session;
 mod summary;
 
 pub use manifest::{Manifest, Status};
-pub use records::{ParameterRecord, Record, RecordWriter, read_records};
+pub use records::{Finished, ParameterRecord, Record, RecordWriter, read_records};
 pub use session::{Outcome, Session};
 pub use summary::{SummaryRow, summarise};
 

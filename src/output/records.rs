@@ -115,6 +115,17 @@ impl ParameterRecord {
     }
 }
 
+/// The rows of one finished job, `index` counting the plan's jobs.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Which job of the plan.
+    pub index: usize,
+    /// Its rows of `records.csv`.
+    pub records: Vec<Record>,
+    /// Its rows of `parameters.csv`.
+    pub parameters: Vec<ParameterRecord>,
+}
+
 /// Appends to both files; every finished job is on disk before the next is taken.
 pub struct RecordWriter {
     folder: PathBuf,

@@ -4,8 +4,7 @@ use super::records::Record;
 use super::session::Outcome;
 use super::summary::SummaryRow;
 use crate::lists::{Batch, Seed};
-use crate::plan::{Job, Plan};
-use crate::run::device_name;
+use crate::plan::{Job, Plan, device_name};
 use crate::spec::{ExperimentKind, Source};
 use std::fmt::Write;
 

@@ -2,10 +2,9 @@
 
 use super::figures;
 use super::manifest::{Manifest, Status};
-use super::records::{ParameterRecord, Record, RecordWriter, replace};
+use super::records::{Finished, ParameterRecord, Record, RecordWriter, replace};
 use super::summary::{SummaryRow, summarise};
 use crate::plan::Plan;
-use crate::run::Finished;
 use crate::spec::{ExperimentKind, Source};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
