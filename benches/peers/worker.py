@@ -34,15 +34,14 @@ class Worker:
 
     def ask(self, request: dict, timeout: float) -> dict:
         """Send one request and wait for its answer; {"error": ...} when there is none."""
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        answer = self._read(timeout)
+        answer = self._read(timeout) if self._write(request) else self._death()
         if "error" in answer and self.process.poll() is not None:
             self._start()
         return answer
 
     def close(self) -> None:
         """Ask the worker to quit, and see that it does."""
-        self.process.stdin.write(b'{"quit": true}\n')
+        self._write({"quit": True})
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -65,6 +64,16 @@ class Worker:
             raise RuntimeError(f"{' '.join(self.command)} did not start: {ready['error']}; see {self.log}")
         self.name, self.versions, self.methods = ready["name"], ready["versions"], ready["methods"]
 
+    def _write(self, request: dict) -> bool:
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            return False
+        return True
+
+    def _death(self) -> dict:
+        return {"error": f"the worker died with exit code {self.process.wait()}"}
+
     def _read(self, timeout: float) -> dict:
         if not select.select([self.process.stdout], [], [], timeout)[0]:
             self.process.kill()
@@ -72,5 +81,5 @@ class Worker:
             return {"error": f"no answer within {timeout:.0f} s"}
         line = self.process.stdout.readline()
         if not line.endswith(b"\n"):
-            return {"error": f"the worker died with exit code {self.process.wait()}"}
+            return self._death()
         return json.loads(line)

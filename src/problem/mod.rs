@@ -88,6 +88,7 @@ pub fn initialise(network: &Network, generator: &mut TorchGenerator) -> Vec<Tens
     let draw = |info: &ParameterInfo| {
         let values = match info.init {
             Init::Uniform { bound } => generator.uniform(info.numel() as usize, -bound, bound),
+            Init::Constant { value } => vec![value as f32; info.numel() as usize],
         };
         Tensor::from_slice(&values).reshape(&info.shape)
     };

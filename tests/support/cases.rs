@@ -1,7 +1,10 @@
 //! The table of networks that drives all tests of products, rules and estimators.
 
 use super::*;
-use curvature_runner::problem::layer::{Conv, MaxPool};
+use curvature_runner::problem::layer::{
+    AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu, Gelu,
+    Hardtanh, LeakyRelu, LogSigmoid, MaxPool, Selu, Silu, Softplus, ZeroPad,
+};
 
 /// A name, the layers, and the shape of a sample.
 type Network = (&'static str, Vec<LayerSpec>, Vec<i64>);
@@ -68,8 +71,8 @@ fn dense() -> Vec<Network> {
     ]
 }
 
-/// Networks of all other layers, each with two losses and batches.
-fn others() -> Vec<Network> {
+/// Networks of convolutions and max pooling.
+fn convolutions() -> Vec<Network> {
     vec![
         (
             "conv2d",
@@ -242,6 +245,283 @@ fn others() -> Vec<Network> {
     ]
 }
 
+/// Networks of transposed convolutions, averages, padding, normalisation.
+fn linear_maps() -> Vec<Network> {
+    vec![
+        (
+            "conv_transpose2d",
+            vec![
+                LayerSpec::ConvTranspose2d(ConvTranspose::new(2, [2, 3])),
+                tanh(),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![3, 2, 3],
+        ),
+        (
+            "conv_transpose2d, stride, padding, output_padding, groups, on conv2d",
+            vec![
+                conv2d(Conv::new(4, 2)),
+                sigmoid(),
+                LayerSpec::ConvTranspose2d(ConvTranspose {
+                    stride: [3, 2].into(),
+                    padding: [1, 2].into(),
+                    output_padding: [2, 1].into(),
+                    groups: 2,
+                    ..ConvTranspose::new(2, [2, 3])
+                }),
+                tanh(),
+                flatten(),
+                linear(2, false),
+            ],
+            vec![1, 3, 4],
+        ),
+        (
+            "conv_transpose2d, dilation with output_padding above the stride",
+            vec![
+                LayerSpec::ConvTranspose2d(ConvTranspose {
+                    dilation: [3, 1].into(),
+                    output_padding: [2, 0].into(),
+                    bias: false,
+                    ..ConvTranspose::new(2, 2)
+                }),
+                tanh(),
+                LayerSpec::ConvTranspose2d(ConvTranspose::new(1, 2)),
+                flatten(),
+            ],
+            vec![2, 2, 3],
+        ),
+        (
+            "conv_transpose1d",
+            vec![
+                LayerSpec::ConvTranspose1d(ConvTranspose {
+                    stride: 2.into(),
+                    ..ConvTranspose::new(3, 3)
+                }),
+                sigmoid(),
+                LayerSpec::ConvTranspose1d(ConvTranspose::new(1, 2)),
+                flatten(),
+            ],
+            vec![2, 3],
+        ),
+        (
+            "conv_transpose3d",
+            vec![
+                LayerSpec::ConvTranspose3d(ConvTranspose {
+                    stride: [1, 2, 1].into(),
+                    ..ConvTranspose::new(2, [2, 1, 2])
+                }),
+                tanh(),
+                flatten(),
+            ],
+            vec![2, 1, 2, 2],
+        ),
+        (
+            "avg_pool2d, uneven, padded, ceil_mode",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                tanh(),
+                LayerSpec::AvgPool2d(AvgPool {
+                    stride: Some([2, 1].into()),
+                    padding: [1, 0].into(),
+                    ceil_mode: true,
+                    count_include_pad: false,
+                    ..AvgPool::new([3, 2])
+                }),
+                conv2d(Conv::new(2, 2)),
+                LayerSpec::AvgPool2d(AvgPool {
+                    divisor_override: Some(3),
+                    ..AvgPool::new([1, 2])
+                }),
+                flatten(),
+            ],
+            vec![1, 5, 6],
+        ),
+        (
+            "avg_pool1d and adaptive_avg_pool1d",
+            vec![
+                LayerSpec::Conv1d(Conv::new(2, 2)),
+                LayerSpec::AvgPool1d(AvgPool {
+                    stride: Some(1.into()),
+                    padding: 1.into(),
+                    ..AvgPool::new(2)
+                }),
+                sigmoid(),
+                LayerSpec::Conv1d(Conv::new(2, 2)),
+                LayerSpec::AdaptiveAvgPool1d(AdaptiveAvgPool {
+                    output_size: 2.into(),
+                }),
+                flatten(),
+            ],
+            vec![2, 6],
+        ),
+        (
+            "avg_pool3d and adaptive_avg_pool3d",
+            vec![
+                LayerSpec::Conv3d(Conv::new(2, 1)),
+                tanh(),
+                LayerSpec::AvgPool3d(AvgPool::new([1, 2, 1])),
+                LayerSpec::Conv3d(Conv::new(2, [2, 1, 1])),
+                LayerSpec::AdaptiveAvgPool3d(AdaptiveAvgPool {
+                    output_size: [1, 2, 2].into(),
+                }),
+                flatten(),
+            ],
+            vec![1, 2, 4, 3],
+        ),
+        (
+            "adaptive_avg_pool2d, global",
+            vec![
+                conv2d(Conv::new(3, 2)),
+                tanh(),
+                LayerSpec::AdaptiveAvgPool2d(AdaptiveAvgPool {
+                    output_size: [2, 3].into(),
+                }),
+                conv2d(Conv::new(3, [1, 2])),
+                LayerSpec::AdaptiveAvgPool2d(AdaptiveAvgPool {
+                    output_size: 1.into(),
+                }),
+                flatten(),
+            ],
+            vec![1, 4, 5],
+        ),
+        (
+            "zero_pad2d and dropout",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                LayerSpec::Dropout(Dropout::default()),
+                tanh(),
+                LayerSpec::ZeroPad2d(ZeroPad {
+                    padding: [1, 2, -1, 3].into(),
+                }),
+                LayerSpec::Dropout(Dropout { p: 0.1 }),
+                conv2d(Conv {
+                    stride: 3.into(),
+                    ..Conv::new(2, 2)
+                }),
+                flatten(),
+            ],
+            vec![1, 3, 4],
+        ),
+        (
+            "zero_pad1d and zero_pad3d",
+            vec![
+                LayerSpec::Conv3d(Conv::new(2, 1)),
+                sigmoid(),
+                LayerSpec::ZeroPad3d(ZeroPad {
+                    padding: [0, 1, 1, 0, 0, -1].into(),
+                }),
+                flatten(),
+                linear(2, false),
+            ],
+            vec![1, 2, 1, 2],
+        ),
+        (
+            "zero_pad1d",
+            vec![
+                LayerSpec::Conv1d(Conv::new(2, 2)),
+                sigmoid(),
+                LayerSpec::ZeroPad1d(ZeroPad {
+                    padding: [2, 1].into(),
+                }),
+                flatten(),
+                linear(2, false),
+            ],
+            vec![1, 4],
+        ),
+        (
+            "batch_norm2d, batch_norm1d",
+            vec![
+                conv2d(Conv::new(3, 2)),
+                LayerSpec::BatchNorm2d(BatchNorm::default()),
+                tanh(),
+                LayerSpec::BatchNorm2d(BatchNorm {
+                    eps: 0.5,
+                    affine: false,
+                }),
+                flatten(),
+                linear(3, true),
+                LayerSpec::BatchNorm1d(BatchNorm::default()),
+                sigmoid(),
+                linear(2, false),
+            ],
+            vec![1, 3, 4],
+        ),
+        (
+            "batch_norm1d on sequences, batch_norm3d, at the bottom",
+            vec![
+                LayerSpec::BatchNorm1d(BatchNorm::default()),
+                tanh(),
+                LayerSpec::Conv1d(Conv::new(3, 2)),
+                flatten(),
+            ],
+            vec![2, 4],
+        ),
+        (
+            "batch_norm3d",
+            vec![
+                LayerSpec::Conv3d(Conv::new(2, 2)),
+                LayerSpec::BatchNorm3d(BatchNorm::default()),
+                sigmoid(),
+                flatten(),
+            ],
+            vec![1, 2, 3, 3],
+        ),
+    ]
+}
+
+/// Every activation between two linear layers, and on the output of another.
+fn activations() -> Vec<Network> {
+    let all = [
+        ("elu", LayerSpec::Elu(Elu::default())),
+        ("elu, alpha", LayerSpec::Elu(Elu { alpha: 0.3 })),
+        ("gelu", LayerSpec::Gelu(Gelu::default())),
+        (
+            "gelu, tanh",
+            LayerSpec::Gelu(Gelu {
+                approximate: Approximation::Tanh,
+            }),
+        ),
+        ("hardtanh", LayerSpec::Hardtanh(Hardtanh::default())),
+        (
+            "hardtanh, bounds",
+            LayerSpec::Hardtanh(Hardtanh {
+                min_val: -0.2,
+                max_val: 0.4,
+            }),
+        ),
+        ("leaky_relu", LayerSpec::LeakyRelu(LeakyRelu::default())),
+        (
+            "leaky_relu, negative_slope",
+            LayerSpec::LeakyRelu(LeakyRelu {
+                negative_slope: 0.3,
+            }),
+        ),
+        ("log_sigmoid", LayerSpec::LogSigmoid(LogSigmoid {})),
+        ("selu", LayerSpec::Selu(Selu {})),
+        ("silu", LayerSpec::Silu(Silu {})),
+        ("softplus", LayerSpec::Softplus(Softplus::default())),
+        (
+            "softplus, beta and a threshold that some pass",
+            LayerSpec::Softplus(Softplus {
+                beta: 2.0,
+                threshold: 0.5,
+            }),
+        ),
+    ];
+    let network = |(name, activation): (&'static str, LayerSpec)| {
+        let layers = vec![
+            linear(5, true),
+            activation.clone(),
+            tanh(),
+            linear(3, true),
+            activation,
+        ];
+        (name, layers, vec![4])
+    };
+    all.into_iter().map(network).collect()
+}
+
 fn conv2d(conv: Conv<2>) -> LayerSpec {
     LayerSpec::Conv2d(conv)
 }
@@ -268,7 +548,8 @@ pub fn cases() -> Vec<(String, Problem)> {
         (mse(Reduction::Sum), 1),
     ];
     let dense = dense().into_iter().map(|network| (network, &all));
-    let others = others().into_iter().map(|network| (network, &some));
+    let others = [convolutions(), linear_maps(), activations()];
+    let others = others.into_iter().flatten().map(|network| (network, &some));
     let mut cases = Vec::new();
     for ((name, layers, input), ways) in dense.chain(others) {
         for (loss, batch) in ways {

@@ -2,7 +2,7 @@
 
 use super::convolution::Convolution;
 use super::correlation::Correlation;
-use super::window::{Window, channels, possible};
+use super::window::{Window, channels};
 use super::{Config, Layer, Misfit, Sizes};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl<const D: usize> Config for Conv<D> {
         divisible(inputs, self.out, self.groups)?;
         let window = Window::new(self.kernel_size, self.stride, self.padding, self.dilation)?;
         let positions = window.positions(spatial, false)?;
-        let output = possible([&[self.out], positions.as_slice()].concat())?;
+        let output = [&[self.out], positions.as_slice()].concat();
         let map = Correlation {
             window,
             groups: self.groups,
@@ -77,7 +77,6 @@ impl<const D: usize> Config for Conv<D> {
             b: output.clone(),
             transposed: false,
         };
-        possible(map.weight())?;
         let layer = Convolution {
             map,
             bias: self.bias,
@@ -105,9 +104,9 @@ pub(super) fn divisible(inputs: i64, out: i64, groups: i64) -> Result<(), Misfit
     if inputs % groups != 0 || out % groups != 0 {
         return wrong(
             format!(
-                "in- and out-channels that groups = {groups} divides, found {inputs} and {out}"
+                "`groups` that divide in- and out-channels, {inputs} and {out}, found {groups}"
             ),
-            "write a number of groups, or `out`, to which that applies",
+            "leave `groups` out for a convolution over all channels",
         );
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The bilinear map under every convolution, with the rules of its three arguments.
 
+use super::linear_map::folded;
 use super::window::Window;
 use tch::{Kind, Tensor};
 
@@ -38,22 +39,6 @@ fn in_parts(t: &Tensor, floats: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
     }
     let part = |(start, length)| f(&t.narrow(0, start, length));
     Tensor::cat(&parts(t.size()[0], floats).map(part).collect::<Vec<_>>(), 0)
-}
-
-/// `f` on `[K, N, *]` with K and N as one axis, in the order that needs no copy.
-fn folded(t: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    let strides = t.stride();
-    let samples_first = strides[0] < strides[1];
-    let t = match samples_first {
-        true => t.transpose(0, 1),
-        false => t.shallow_clone(),
-    };
-    let z = f(&t.flatten(0, 1));
-    let z = z.view([&t.size()[..2], &z.size()[1..]].concat().as_slice());
-    match samples_first {
-        true => z.transpose(0, 1),
-        false => z,
-    }
 }
 
 impl Correlation {

@@ -1,6 +1,6 @@
-//! The template of activations `z = σ(x)`: a new one states `σ`, `σ'` and `σ''` and nothing else.
+//! The template of activations `z = σ(x)`: a new one states `σ`, `σ'`, `σ''`, and its keys if any.
 
-use super::{Layer, Local, Residual};
+use super::{Config, Layer, Local, Misfit, Residual};
 use std::fmt::Debug;
 use tch::Tensor;
 
@@ -14,6 +14,33 @@ pub trait Activation: Debug + Send + Sync + Clone + 'static {
 
     /// `σ''(x)`; `None` where it is zero almost everywhere.
     fn second(&self, x: &Tensor, z: &Tensor) -> Option<Tensor>;
+
+    /// Whether its keys make sense.
+    ///
+    /// # Errors
+    /// What was expected of them, otherwise.
+    fn check(&self) -> Result<(), Misfit> {
+        Ok(())
+    }
+}
+
+/// An activation takes any shape.
+impl<A: Activation> Config for A {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+        self.check()?;
+        Ok((Box::new(Elementwise(self.clone())), input.to_vec()))
+    }
+}
+
+/// A key that has to be a number, neither infinite nor NaN.
+pub(super) fn finite(key: &str, value: f64) -> Result<(), Misfit> {
+    match value.is_finite() {
+        true => Ok(()),
+        false => Err(Misfit {
+            expected: format!("`{key}` to be finite, found {value}"),
+            remedy: "leave it out for torch.nn's default".into(),
+        }),
+    }
 }
 
 /// An activation as a layer.
@@ -79,19 +106,6 @@ macro_rules! activation {
             fn second(&self, x: &tch::Tensor, z: &tch::Tensor) -> Option<tch::Tensor> {
                 let second: fn(&tch::Tensor, &tch::Tensor) -> Option<tch::Tensor> = $second;
                 second(x, z)
-            }
-        }
-
-        impl $crate::problem::layer::Config for $name {
-            fn build(
-                &self,
-                input: &[i64],
-            ) -> Result<
-                (Box<dyn $crate::problem::layer::Layer>, Vec<i64>),
-                $crate::problem::layer::Misfit,
-            > {
-                let layer = $crate::problem::layer::elementwise::Elementwise(self.clone());
-                Ok((Box::new(layer), input.to_vec()))
             }
         }
     };

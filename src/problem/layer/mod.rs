@@ -4,28 +4,57 @@
 //! carry a leading probe axis: `[K, N, *in]` for K vectors at once. To add a layer, write its file
 //! and name it in [`LayerSpec`].
 
+mod adaptive_avg_pool;
+mod avg_pool;
+mod batch_norm;
 mod channel_bias;
 mod conv;
+mod conv_transpose;
 mod convolution;
 mod correlation;
+mod dropout;
 mod elementwise;
+mod elu;
 mod flatten;
+mod gelu;
+mod hardtanh;
+mod leaky_relu;
 mod linear;
+mod linear_map;
+mod log_sigmoid;
 mod max_pool;
 mod relu;
+mod selu;
 mod sigmoid;
+mod silu;
 mod sizes;
+mod softplus;
 mod tanh;
 mod window;
+mod zero_pad;
 
+pub use adaptive_avg_pool::AdaptiveAvgPool;
+pub use avg_pool::AvgPool;
+pub use batch_norm::BatchNorm;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use dropout::Dropout;
+pub use elu::Elu;
 pub use flatten::Flatten;
+pub use gelu::{Approximation, Gelu};
+pub use hardtanh::Hardtanh;
+pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
+pub use log_sigmoid::LogSigmoid;
 pub use max_pool::MaxPool;
 pub use relu::Relu;
+pub use selu::Selu;
 pub use sigmoid::Sigmoid;
+pub use silu::Silu;
 pub use sizes::Sizes;
+pub use softplus::Softplus;
 pub use tanh::Tanh;
+pub use zero_pad::ZeroPad;
 
 use crate::error::UserError;
 use crate::tagged::tagged;
@@ -50,6 +79,11 @@ pub enum Init {
     Uniform {
         /// Half the width.
         bound: f64,
+    },
+    /// All the same, without a draw.
+    Constant {
+        /// The value.
+        value: f64,
     },
 }
 
@@ -202,27 +236,75 @@ pub(super) fn features(x: &Tensor) -> Tensor {
 tagged! {
     /// A layer as a spec writes it: `{ kind = "linear", out = 20 }`, with torch.nn's defaults.
     pub enum LayerSpec: Config, by "kind" {
+        /// Means over a given number of parts, of sequences.
+        AdaptiveAvgPool1d(AdaptiveAvgPool<1>) = "adaptive_avg_pool1d",
+        /// Of images.
+        AdaptiveAvgPool2d(AdaptiveAvgPool<2>) = "adaptive_avg_pool2d",
+        /// Of volumes.
+        AdaptiveAvgPool3d(AdaptiveAvgPool<3>) = "adaptive_avg_pool3d",
+        /// Means under a window, of sequences.
+        AvgPool1d(AvgPool<1>) = "avg_pool1d",
+        /// Of images.
+        AvgPool2d(AvgPool<2>) = "avg_pool2d",
+        /// Of volumes.
+        AvgPool3d(AvgPool<3>) = "avg_pool3d",
+        /// Scale and shift per channel, of vectors or sequences.
+        BatchNorm1d(BatchNorm<1>) = "batch_norm1d",
+        /// Of images.
+        BatchNorm2d(BatchNorm<2>) = "batch_norm2d",
+        /// Of volumes.
+        BatchNorm3d(BatchNorm<3>) = "batch_norm3d",
         /// Convolution of sequences.
         Conv1d(Conv<1>) = "conv1d",
-        /// Convolution of images.
+        /// Of images.
         Conv2d(Conv<2>) = "conv2d",
-        /// Convolution of volumes.
+        /// Of volumes.
         Conv3d(Conv<3>) = "conv3d",
+        /// Transposed convolution of sequences.
+        ConvTranspose1d(ConvTranspose<1>) = "conv_transpose1d",
+        /// Of images.
+        ConvTranspose2d(ConvTranspose<2>) = "conv_transpose2d",
+        /// Of volumes.
+        ConvTranspose3d(ConvTranspose<3>) = "conv_transpose3d",
+        /// Nothing, in evaluation.
+        Dropout(Dropout) = "dropout",
+        /// x, or `α(eˣ−1)`.
+        Elu(Elu) = "elu",
         /// Flattens a sample.
         Flatten(Flatten) = "flatten",
+        /// `x Φ(x)`.
+        Gelu(Gelu) = "gelu",
+        /// x between two bounds.
+        Hardtanh(Hardtanh) = "hardtanh",
+        /// x, or a small part of it.
+        LeakyRelu(LeakyRelu) = "leaky_relu",
         /// `x Wᵀ + b`.
         Linear(Linear) = "linear",
-        /// The largest entry under a window, on sequences.
+        /// `log 1/(1+e⁻ˣ)`.
+        LogSigmoid(LogSigmoid) = "log_sigmoid",
+        /// The largest entry under a window, of sequences.
         MaxPool1d(MaxPool<1>) = "max_pool1d",
-        /// The largest entry under a window, on images.
+        /// Of images.
         MaxPool2d(MaxPool<2>) = "max_pool2d",
-        /// The largest entry under a window, on volumes.
+        /// Of volumes.
         MaxPool3d(MaxPool<3>) = "max_pool3d",
         /// `max(x, 0)`.
         Relu(Relu) = "relu",
+        /// Elu, scaled.
+        Selu(Selu) = "selu",
         /// `1/(1+e⁻ˣ)`.
         Sigmoid(Sigmoid) = "sigmoid",
+        /// `x/(1+e⁻ˣ)`.
+        Silu(Silu) = "silu",
+        /// `log(1 + eˣ)`.
+        Softplus(Softplus) = "softplus",
         /// `tanh x`.
         Tanh(Tanh) = "tanh",
+        /// Zeros around sequences.
+        ZeroPad1d(ZeroPad<2>) = "zero_pad1d",
+        /// Around images.
+        ZeroPad2d(ZeroPad<4>) = "zero_pad2d",
+        /// Around volumes.
+        ZeroPad3d(ZeroPad<6>) = "zero_pad3d",
     }
 }

@@ -11,7 +11,7 @@ pub struct Sizes<const D: usize>(pub [i64; D]);
 
 impl<const D: usize> Sizes<D> {
     /// The most that any of them can sensibly be; more is taken for a slip of the pen.
-    const MOST: i64 = 1 << 24;
+    pub(super) const MOST: i64 = 1 << 24;
 
     /// The numbers, if each is at least `least`; `key` is what the spec calls them.
     pub(super) fn checked(&self, key: &str, least: i64) -> Result<Vec<i64>, Misfit> {

@@ -104,15 +104,3 @@ pub(super) fn channels(input: &[i64], dimensions: usize) -> Result<(i64, &[i64])
         }),
     }
 }
-
-/// A shape, if a tensor of it can exist.
-pub(super) fn possible(shape: Vec<i64>) -> Result<Vec<i64>, Misfit> {
-    let numel = shape.iter().try_fold(1i64, |n, &size| n.checked_mul(size));
-    match numel {
-        Some(n) if n < 1 << 40 => Ok(shape),
-        _ => Err(Misfit {
-            expected: format!("fewer than 2^40 numbers in one tensor, found shape {shape:?}"),
-            remedy: "make out, kernel_size or padding smaller".into(),
-        }),
-    }
-}

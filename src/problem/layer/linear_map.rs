@@ -1,0 +1,63 @@
+//! The template of layers without parameters that are linear in their input.
+
+use super::{Layer, Local};
+use std::fmt::Debug;
+use tch::Tensor;
+
+/// A linear map of samples and its adjoint.
+pub(super) trait LinearMap: Debug + Send + Sync + Clone + 'static {
+    /// `A x`: `[B, *in] -> [B, *out]`.
+    fn apply(&self, x: &Tensor) -> Tensor;
+
+    /// `Aᵀ z`: `[B, *out] -> [B, *in]`.
+    fn transpose(&self, z: &Tensor) -> Tensor;
+
+    /// The diagonal of `Aᵀ diag(d) A` where that is all there is of it.
+    fn diagonal(&self, _d: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+/// A linear map as a layer.
+#[derive(Clone, Debug)]
+pub(super) struct Fixed<A>(pub A);
+
+impl<A: LinearMap> Layer for Fixed<A> {
+    fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
+        self.0.apply(x)
+    }
+
+    fn at(&self, _x: &Tensor, _w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
+        Box::new(self.clone())
+    }
+}
+
+impl<A: LinearMap> Local for Fixed<A> {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        folded(dx, |dx| self.0.apply(dx))
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        folded(gz, |gz| self.0.transpose(gz))
+    }
+
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        self.0.diagonal(d)
+    }
+}
+
+/// `f` on `[K, N, *]` with K and N as one axis, in the order that needs no copy.
+pub(super) fn folded(t: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let strides = t.stride();
+    let samples_first = strides[0] < strides[1];
+    let t = match samples_first {
+        true => t.transpose(0, 1),
+        false => t.shallow_clone(),
+    };
+    let z = f(&t.flatten(0, 1));
+    let z = z.reshape([&t.size()[..2], &z.size()[1..]].concat());
+    match samples_first {
+        true => z.transpose(0, 1),
+        false => z,
+    }
+}
