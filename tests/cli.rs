@@ -76,6 +76,14 @@ fn a_run_prints_and_writes_its_result() {
         );
         assert!(text.contains(&format!("results/small/{name}")), "{text}");
     }
+    for line in [
+        "exact ",
+        "hutchinson hmp full ",
+        "propagation ",
+        "activation separate parameter ",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
     let rows = records(folder.path());
     assert_eq!(rows.len(), 1 + 3 * 4 + 2 * 2);
     let exact = rows[0].estimate;

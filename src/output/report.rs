@@ -113,13 +113,15 @@ pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
     text
 }
 
-/// All rows of a timing experiment; of a convergence one those of the largest V.
+/// All rows of a timing experiment; of a convergence one every setting at its largest V.
 fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
-    let largest = rows.iter().filter_map(|row| row.v).max();
     let all = plan.spec.kind == ExperimentKind::Timing;
-    rows.iter()
-        .filter(|row| all || row.v.is_none() || row.v == largest)
-        .collect()
+    let exceeds = |other: &SummaryRow, row: &SummaryRow| {
+        let same = label(other) == label(row) && other.v_batch == row.v_batch;
+        same && other.probe == row.probe && other.v > row.v
+    };
+    let last = |row: &SummaryRow| !rows.iter().any(|other| exceeds(other, row));
+    rows.iter().filter(|row| all || last(row)).collect()
 }
 
 fn label(row: &SummaryRow) -> String {
