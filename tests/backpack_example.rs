@@ -1,12 +1,16 @@
 //! BackPACK's example "Hutchinson Trace Estimation", number for number, on real MNIST.
 
-use curvature_runner::output::Record;
+use curvature_runner::output::{ParameterRecord, Record};
 use curvature_runner::plan::{Overrides, Plan};
 use curvature_runner::run::run;
 use curvature_runner::spec::{Source, Spec};
 use std::path::Path;
 
 fn records_of(spec: &str) -> Vec<Record> {
+    rows_of(spec).0
+}
+
+fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("experiments")
         .join(spec);
@@ -22,7 +26,11 @@ fn records_of(spec: &str) -> Vec<Record> {
     })
     .unwrap();
     jobs.sort_by_key(|job| job.index);
-    jobs.into_iter().flat_map(|job| job.records).collect()
+    let parameters = jobs.iter().flat_map(|job| job.parameters.clone()).collect();
+    (
+        jobs.into_iter().flat_map(|job| job.records).collect(),
+        parameters,
+    )
 }
 
 /// What BackPACK 1.7.1 prints, in the order of the script.
@@ -40,7 +48,21 @@ const PRINTED: [(&str, Option<u64>, &str); 9] = [
 
 #[test]
 fn the_nine_printed_numbers() {
-    let records = records_of("backpack_example.toml");
+    let (records, parameters) = rows_of("backpack_example.toml");
+    for (part, (name, trace)) in parameters
+        .iter()
+        .zip([("1.weight", 7.705597), ("3.weight", 4.749412)])
+    {
+        assert_eq!(
+            (part.estimator.as_str(), part.parameter.as_str()),
+            ("exact", name)
+        );
+        assert!(
+            (part.estimate - trace).abs() < 2e-6,
+            "{name}: {} against {trace}",
+            part.estimate
+        );
+    }
     let unseeded: Vec<&Record> = records.iter().filter(|r| r.seed.is_none()).collect();
     assert_eq!(unseeded.len(), PRINTED.len());
     for (record, (name, v_batch, printed)) in unseeded.iter().zip(PRINTED) {

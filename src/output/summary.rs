@@ -45,7 +45,8 @@ pub struct SummaryRow {
     pub seconds: f64,
     /// Products until the standard error is 1 % of the mean, as the standard errors here predict.
     pub products_to_1_percent: Option<f64>,
-    /// Seconds until then.
+    /// Seconds until then; where the run is already more precise, the seconds of the run, since the
+    /// set-up does not shrink with the probes.
     pub seconds_to_1_percent: Option<f64>,
     /// How many times as fast as the slowest row of the same V.
     pub speed: Option<f64>,
@@ -121,7 +122,7 @@ fn row(group: &[&Record]) -> SummaryRow {
         products: first.products,
         seconds,
         products_to_1_percent: factor.map(|factor| factor * first.products as f64),
-        seconds_to_1_percent: factor.map(|factor| factor * seconds),
+        seconds_to_1_percent: factor.map(|factor| factor.max(1.0) * seconds),
         speed: None,
     }
 }
@@ -132,5 +133,28 @@ fn median(mut values: Vec<f64>) -> f64 {
     match values.len() % 2 {
         1 => values[middle],
         _ => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::sample;
+    use super::*;
+
+    #[test]
+    fn time_to_a_precision_is_never_less_than_a_run() {
+        let run = |std_error| Record {
+            seconds: 2.0,
+            std_error: Some(std_error),
+            ..sample::row(10, 0, 100.0)
+        };
+        for (std_error, products, seconds) in [(2.0, 40.0, 8.0), (0.5, 2.5, 2.0)] {
+            let rows = summarise(&[Record {
+                products: 10,
+                ..run(std_error)
+            }]);
+            assert_eq!(rows[0].products_to_1_percent, Some(products));
+            assert_eq!(rows[0].seconds_to_1_percent, Some(seconds));
+        }
     }
 }

@@ -18,7 +18,7 @@ mod numbers;
 mod plot;
 mod raster;
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 mod settings;
 mod style;
 mod timing;

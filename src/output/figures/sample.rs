@@ -3,7 +3,7 @@
 use super::super::Record;
 
 /// An estimate from `v` probes of `seed`.
-pub(super) fn row(v: u64, seed: u64, estimate: f64) -> Record {
+pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
     Record {
         experiment: "convergence".into(),
         estimator: "hutchinson".into(),
