@@ -1,0 +1,102 @@
+//! The command line: `runner SPEC...` runs experiments; every subcommand has a file of its own.
+
+mod check;
+mod completions;
+mod run;
+
+use clap::{Parser, Subcommand};
+use curvature_runner::spec::SpecError;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  runner experiments/convergence.toml
+  runner --dry-run experiments/timing.toml
+  runner check mine.toml";
+
+/// Curvature experiments: exact and stochastic Hessian traces of neural networks
+#[derive(Parser)]
+#[command(
+    name = "runner",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = EXAMPLES
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check specs and everything that they name; compute nothing
+    Check(check::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+impl Arguments {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// What ends the program early.
+    pub fn execute(&self) -> Result<End, Failure> {
+        match &self.command {
+            None => run::execute(&self.run),
+            Some(Command::Check(arguments)) => check::execute(arguments),
+            Some(Command::Completions(arguments)) => completions::execute(arguments),
+        }
+    }
+}
+
+/// How a command ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Done.
+    Success,
+    /// Done, and something in the result is bad.
+    Bad,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Success => Self::SUCCESS,
+            End::Bad => Self::from(1),
+        }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input is wrong; nothing was written.
+    Input(miette::Report),
+    /// Results could not be written.
+    Output(anyhow::Error),
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl Failure {
+    /// Prints why, and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Input(report) => {
+                eprintln!("{report:?}");
+                ExitCode::from(2)
+            }
+            Self::Output(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::from(3)
+            }
+        }
+    }
+}
