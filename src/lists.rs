@@ -1,11 +1,12 @@
 //! Lists and ranges of numbers.
 
 use crate::error::UserError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 /// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Counts {
     /// As they stand.
@@ -15,7 +16,7 @@ pub enum Counts {
 }
 
 /// `steps` integers from `from` to `to`, both included.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountRange {
     /// The first.
@@ -30,7 +31,7 @@ pub struct CountRange {
 }
 
 /// How a range is spaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// Equal steps.
@@ -41,18 +42,23 @@ pub enum Scale {
 }
 
 /// Probes at once: a list or range like V, or `"auto"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Batches {
     /// Each of these.
     Counts(Counts),
     /// The fastest that the memory budget allows, found by a short trial.
     #[serde(serialize_with = "as_auto")]
+    #[schemars(schema_with = "auto_schema")]
     Auto,
 }
 
 fn as_auto<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("auto")
+}
+
+fn auto_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "const": "auto" })
 }
 
 /// One number of probes at once.
@@ -78,7 +84,7 @@ impl Batches {
 }
 
 /// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Seeds {
     /// As they stand.
@@ -88,11 +94,12 @@ pub enum Seeds {
     /// No seed: the draws go on where the model's initialisation, the data's order and the
     /// estimators before have left the stream, as in a script with one global generator.
     #[serde(serialize_with = "as_continue")]
+    #[schemars(schema_with = "continue_schema")]
     Continue,
 }
 
 /// `count` seeds from `from` on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeedRange {
     /// The first.
@@ -103,6 +110,10 @@ pub struct SeedRange {
 
 fn as_continue<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("continue")
+}
+
+fn continue_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "const": "continue" })
 }
 
 impl Counts {

@@ -1,5 +1,8 @@
 //! Enums that a spec writes as a table with the variant under one key: `{ kind = "linear", ... }`.
 
+use schemars::Schema;
+use serde_json::{Map, Value, json};
+
 /// Declares such an enum from its list of variants, one line each, over a common trait.
 ///
 /// The serde name of the enum is the key, which is what [`crate::spec`] reads it by (serde's own
@@ -43,6 +46,37 @@ macro_rules! tagged {
                 table.serialize(serializer)
             }
         }
+
+        impl schemars::JsonSchema for $Name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let variants = vec![$({
+                    let config = <$Config as schemars::JsonSchema>::json_schema(generator);
+                    $crate::tagged::variant(config, $tag, $kind)
+                }),*];
+                schemars::json_schema!({ "oneOf": variants })
+            }
+        }
     };
 }
 pub(crate) use tagged;
+
+/// The schema of a table that has `kind` under `tag` beside the keys of `config`.
+pub(crate) fn variant(mut config: Schema, tag: &str, kind: &str) -> Schema {
+    let table = config.ensure_object();
+    table.insert("title".into(), kind.into());
+    let mut keys = Map::from_iter([(tag.to_string(), json!({ "const": kind }))]);
+    let mut required = vec![json!(tag)];
+    if let Some(Value::Object(own)) = table.remove("properties") {
+        keys.extend(own);
+    }
+    if let Some(Value::Array(own)) = table.remove("required") {
+        required.extend(own);
+    }
+    table.insert("properties".into(), keys.into());
+    table.insert("required".into(), required.into());
+    config
+}

@@ -1,5 +1,6 @@
 //! Whatever stands in a spec or a data file, reading it ends in a plan or an error, never a panic.
 
+mod agreement;
 mod files;
 
 use curvature_runner::error::UserError;
@@ -172,6 +173,7 @@ fn a_mutated_spec_is_planned_or_refused() {
         plan(&source(spec.clone())).unwrap_or_else(|error| panic!("{error}\n{spec}"));
     }
     let mut random = Random(0);
+    let validator = agreement::validator();
     let (mut planned, mut refused) = (0, 0);
     for round in 0..4000 {
         let text = mutated_text(&specs[round % specs.len()], &specs, &mut random);
@@ -181,6 +183,7 @@ fn a_mutated_spec_is_planned_or_refused() {
             Ok(false) => refused += 1,
             Err(_) => panic!("round {round} panics:\n{}", source.text),
         }
+        agreement::check(&validator, &source);
     }
     println!("{planned} planned, {refused} refused");
     assert!(planned > 200 && refused > 2000, "{planned} and {refused}");

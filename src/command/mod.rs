@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod run;
+mod schema;
 
 use clap::{Parser, Subcommand};
 use curvature_runner::spec::SpecError;
@@ -36,6 +37,8 @@ enum Command {
     Check(check::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Print the JSON schema of specs, by which an editor completes and checks them
+    Schema,
 }
 
 impl Arguments {
@@ -48,6 +51,7 @@ impl Arguments {
             None => run::execute(&self.run),
             Some(Command::Check(arguments)) => check::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
+            Some(Command::Schema) => schema::execute(),
         }
     }
 }

@@ -60,11 +60,12 @@ pub use autodiff::Autodiff;
 pub use forward::Forward;
 pub use hmp::Hmp;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// Which entries of the Hessian a product sees; both choices have the same trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blocks {
     /// The whole Hessian.

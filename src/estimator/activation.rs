@@ -8,6 +8,7 @@ use super::{
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{Linearization, LinearizedLayer, Problem};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use tch::{Kind, Tensor};
@@ -24,7 +25,7 @@ use tch::{Kind, Tensor};
 /// Cost: one tangent pass from each layer up per probe (`passes = "separate"`), or one pass for
 /// all (`"joint"`: every layer's probes at once, more variance, only the total). Valid for any
 /// sign of curvature where no layer couples samples.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Activation {
     /// Whether layers are probed one by one or together.
@@ -45,7 +46,7 @@ pub struct Activation {
 }
 
 /// Whether layers are probed one by one or together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PassKind {
     /// A pass per layer: every parameter's trace.
@@ -56,7 +57,7 @@ pub enum PassKind {
 }
 
 /// Distribution of probes in activation space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationProbe {
     /// Independent signs.

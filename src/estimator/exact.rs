@@ -4,12 +4,13 @@ use super::{Columns, Estimate, EstimatorConfig, Expanded, Moments, Sampling, Sta
 use crate::curvature::exact;
 use crate::error::UserError;
 use crate::problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exact {}
 

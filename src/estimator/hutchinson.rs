@@ -8,6 +8,7 @@ use crate::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
 use crate::problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use tch::Tensor;
 /// Unbiased for every square A, indefinite ones too; V products. Girard (Numer. Math. 56, 1989),
 /// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
 /// that of the mean of V independent quadratic forms.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hutchinson {
     /// Which entries the product sees.
@@ -41,7 +42,7 @@ pub struct Hutchinson {
 }
 
 /// How quadratic forms `vᵀHv` are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductKind {
     /// One double-backward product at a time.

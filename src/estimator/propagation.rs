@@ -7,6 +7,7 @@ use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::layer::Residual;
 use crate::problem::{Linearization, LinearizedLayer, Problem};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use tch::{Kind, Tensor};
@@ -24,7 +25,7 @@ use tch::{Kind, Tensor};
 /// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
 /// Valid for any sign of curvature where every curved layer acts entry by entry and no layer
 /// couples samples; standard errors are those of the mean over passes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Propagation {
     /// Passes, instead of `[sampling]`'s.

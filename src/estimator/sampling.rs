@@ -6,10 +6,11 @@ use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `[sampling]` of a spec; an estimator may carry its own `V`, `V_batch`, `seeds` or `probe`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
     /// Numbers of probes.

@@ -4,19 +4,22 @@
 
 mod de;
 mod example;
+mod schema;
 mod source;
 
+pub use schema::schema;
 pub use source::{Source, SpecError};
 
 use crate::estimator::{EstimatorSpec, Sampling};
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::problem::loss::LossSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// One experiment.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Results go to `results/<name>/` under the current directory.
@@ -49,8 +52,9 @@ pub struct Spec {
 }
 
 /// A table whose content does not matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(from = "serde::de::IgnoredAny")]
+#[schemars(with = "serde_json::Value")]
 pub struct Ignored;
 
 impl From<serde::de::IgnoredAny> for Ignored {
@@ -74,7 +78,7 @@ impl Spec {
 }
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExperimentKind {
     /// The estimate against V, for many seeds.
@@ -84,7 +88,7 @@ pub enum ExperimentKind {
 }
 
 /// The floating-point type of parameters, data and products.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dtype {
     /// 32 bits.
@@ -95,7 +99,7 @@ pub enum Dtype {
 }
 
 /// `[model]`: the layers, and the parameters they have.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// `torch.manual_seed(seed)` before the layers are initialised.
@@ -109,7 +113,7 @@ pub struct ModelSpec {
 }
 
 /// `[timing]`: repetitions of a timing experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
     /// Runs before the first that counts.

@@ -6,10 +6,11 @@ mod torch;
 pub use philox::{PhiloxStream, Space, philox};
 pub use torch::TorchStream;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which random numbers a spec's probes are made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamKind {
     /// Counter-based: the k-th probe of a seed is the same vector whatever else is asked.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::error::UserError;
 use flate2::read::MultiGzDecoder;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const IMAGES: &str = "train-images-idx3-ubyte";
 const LABELS: &str = "train-labels-idx1-ubyte";
 
 /// `source = "mnist"`: the training set under `root`, normalised as PyTorch's MNIST example does.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mnist {
     /// Folder of the two IDX files.

@@ -1,10 +1,11 @@
 //! Which samples make up the batch.
 
 use crate::problem::generator::TorchGenerator;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The order in which samples are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// As PyTorch's shuffling DataLoader draws its first batch, after the layers are initialised.

@@ -3,11 +3,12 @@
 use super::{Dataset, Order, RawTensor, Source, checked_batch, listed};
 use crate::error::UserError;
 use crate::problem::weights::read_safetensors;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Safetensors {
     /// The file.

@@ -4,12 +4,13 @@ use super::avg_pool::shape_only;
 use super::linear_map::{Fixed, LinearMap};
 use super::window::channels;
 use super::{Config, Layer, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// Means over `output_size` parts of every dimension of `[channels, *spatial]`, part t of T from
 /// `⌊tS/T⌋` to `⌈(t+1)S/T⌉` (torch.nn.AdaptiveAvgPool1d to 3d).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool<const D: usize> {
     /// The number of parts.

@@ -4,12 +4,13 @@ use super::conv::{yes, zero};
 use super::linear_map::{Fixed, LinearMap};
 use super::window::{Window, channels};
 use super::{Config, Layer, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z[c, t] = mean_δ x[c, t·stride + δ − padding]` on inputs `[channels, *spatial]`
 /// (torch.nn.AvgPool1d, AvgPool2d, AvgPool3d).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool<const D: usize> {
     /// The size of the window.
@@ -18,7 +19,7 @@ pub struct AvgPool<const D: usize> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Sizes<D>>,
     /// Zeros added at both ends.
-    #[serde(default = "zero")]
+    #[serde(default = "zero::<D>")]
     pub padding: Sizes<D>,
     /// Whether a last window may stand over the end.
     #[serde(default)]

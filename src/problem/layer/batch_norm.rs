@@ -5,13 +5,14 @@ use super::conv::yes;
 use super::elementwise::finite;
 use super::window::channels;
 use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = x̂ ∘ w + b` per channel of `[channels, *spatial]` with `x̂ = (x − mean)/√(var + ε)` of the
 /// running statistics, mean 0 and var 1 as torch.nn initialises them (torch.nn.BatchNorm1d to 3d in
 /// evaluation mode, in which no sample depends on another).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm<const D: usize> {
     /// `ε`.

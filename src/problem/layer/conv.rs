@@ -4,11 +4,12 @@ use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
 use super::{Config, Layer, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `z[o, t] = b[o] + Σ_{c, δ} W[o, c, δ] x[c, t·stride + δ·dilation − padding]` on inputs
 /// `[channels, *spatial]` (torch.nn.Conv1d, Conv2d, Conv3d; in-channels are inferred).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv<const D: usize> {
     /// Out-channels.
@@ -16,13 +17,13 @@ pub struct Conv<const D: usize> {
     /// The size of the kernel.
     pub kernel_size: Sizes<D>,
     /// How far it moves.
-    #[serde(default = "one")]
+    #[serde(default = "one::<D>")]
     pub stride: Sizes<D>,
     /// Zeros added at both ends.
-    #[serde(default = "zero")]
+    #[serde(default = "zero::<D>")]
     pub padding: Sizes<D>,
     /// How far its entries are apart.
-    #[serde(default = "one")]
+    #[serde(default = "one::<D>")]
     pub dilation: Sizes<D>,
     /// Parts of the channels, each convolved by itself.
     #[serde(default = "ungrouped")]

@@ -5,11 +5,12 @@ use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
 use super::{Config, Layer, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `z[c, t·stride + δ·dilation − padding] += Σ_o W[o, c, δ] x[o, t]`, plus `b[c]`, on inputs
 /// `[channels, *spatial]` (torch.nn.ConvTranspose1d to 3d; in-channels are inferred).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose<const D: usize> {
     /// Out-channels.
@@ -17,13 +18,13 @@ pub struct ConvTranspose<const D: usize> {
     /// The size of the kernel.
     pub kernel_size: Sizes<D>,
     /// How far it moves over the output.
-    #[serde(default = "one")]
+    #[serde(default = "one::<D>")]
     pub stride: Sizes<D>,
     /// What is cut off at both ends.
-    #[serde(default = "zero")]
+    #[serde(default = "zero::<D>")]
     pub padding: Sizes<D>,
     /// What is added at the far end.
-    #[serde(default = "zero")]
+    #[serde(default = "zero::<D>")]
     pub output_padding: Sizes<D>,
     /// Parts of the channels, each convolved by itself.
     #[serde(default = "ungrouped")]
@@ -32,7 +33,7 @@ pub struct ConvTranspose<const D: usize> {
     #[serde(default = "yes")]
     pub bias: bool,
     /// How far the kernel's entries are apart.
-    #[serde(default = "one")]
+    #[serde(default = "one::<D>")]
     pub dilation: Sizes<D>,
 }
 

@@ -2,11 +2,12 @@
 
 use super::linear_map::{Fixed, LinearMap};
 use super::{Config, Layer, Misfit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = x` (torch.nn.Dropout in evaluation mode).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dropout {
     /// What was dropped in training; it has no effect here.

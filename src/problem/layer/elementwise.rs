@@ -90,7 +90,7 @@ impl Local for LocalElementwise {
 macro_rules! activation {
     ($(#[$doc:meta])* $name:ident, $value:expr, $first:expr, $second:expr $(,)?) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, schemars::JsonSchema, serde::Serialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name {}
 

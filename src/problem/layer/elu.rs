@@ -2,12 +2,13 @@
 
 use super::Misfit;
 use super::elementwise::{Activation, finite};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = x` for x > 0, else `α(eˣ−1)`; `σ' = 1`, else `z + α`; `σ'' = 0`, else `z + α`
 /// (torch.nn.ELU).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Elu {
     /// What `−z` tends to below zero.

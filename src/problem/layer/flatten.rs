@@ -1,11 +1,12 @@
 //! Flattens a sample to a vector.
 
 use super::{Config, Layer, Local, Misfit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `[N, *in] -> [N, features]` (torch.nn.Flatten with its defaults).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}
 

@@ -1,12 +1,13 @@
 //! Gaussian error linear unit.
 
 use super::elementwise::Activation;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
 use tch::Tensor;
 
 /// `z = x Φ(x)` with the normal distribution Φ, or its approximation by tanh (torch.nn.GELU).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gelu {
     /// "none" or "tanh".
@@ -14,7 +15,7 @@ pub struct Gelu {
 }
 
 /// How Φ is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approximation {
     /// `Φ(x) = (1 + erf(x/√2))/2`; `σ' = Φ + xφ`, `σ'' = φ(2−x²)` with the density φ.

@@ -2,12 +2,13 @@
 
 use super::Misfit;
 use super::elementwise::{Activation, finite};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = min(max(x, min_val), max_val)`; `σ' = 1` in between, else 0; `σ'' = 0` almost everywhere
 /// (torch.nn.Hardtanh).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hardtanh {
     /// The least value.

@@ -2,11 +2,12 @@
 
 use super::Misfit;
 use super::elementwise::{Activation, finite};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = x` for x > 0, else `slope · x`; `σ'' = 0` almost everywhere (torch.nn.LeakyReLU).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeakyRelu {
     /// The slope below zero.

@@ -1,11 +1,12 @@
 //! The linear layer.
 
 use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// `z = x Wᵀ + b` on the last axis of `x: [N, *, in]` (torch.nn.Linear; in-features are inferred).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
     /// Out-features.

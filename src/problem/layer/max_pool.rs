@@ -3,12 +3,13 @@
 use super::conv::{one, zero};
 use super::window::{Window, channels};
 use super::{Config, Layer, Local, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z[c, t] = max_δ x[c, t·stride + δ·dilation − padding]` on inputs `[channels, *spatial]`
 /// (torch.nn.MaxPool1d, MaxPool2d, MaxPool3d).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool<const D: usize> {
     /// The size of the window.
@@ -17,10 +18,10 @@ pub struct MaxPool<const D: usize> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Sizes<D>>,
     /// Entries of −∞ added at both ends.
-    #[serde(default = "zero")]
+    #[serde(default = "zero::<D>")]
     pub padding: Sizes<D>,
     /// How far its entries are apart.
-    #[serde(default = "one")]
+    #[serde(default = "one::<D>")]
     pub dilation: Sizes<D>,
     /// Whether a last window may stand over the end.
     #[serde(default)]

@@ -1,8 +1,10 @@
 //! Numbers per spatial dimension, as a spec writes them: `3`, or `[3, 5]`.
 
 use super::Misfit;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// One number for each of `D` dimensions; a spec may write one number that stands for all.
@@ -50,6 +52,27 @@ impl<const D: usize> Serialize for Sizes<D> {
 impl<'de, const D: usize> Deserialize<'de> for Sizes<D> {
     fn deserialize<T: Deserializer<'de>>(deserializer: T) -> Result<Self, T::Error> {
         deserializer.deserialize_any(SizesVisitor)
+    }
+}
+
+impl<const D: usize> JsonSchema for Sizes<D> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Sizes{D}").into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let integer = json_schema!({ "type": "integer" });
+        match D {
+            1 => integer,
+            _ => json_schema!({ "anyOf": [
+                integer,
+                { "type": "array", "items": integer, "minItems": D, "maxItems": D },
+            ] }),
+        }
     }
 }
 

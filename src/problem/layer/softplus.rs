@@ -2,12 +2,13 @@
 
 use super::Misfit;
 use super::elementwise::{Activation, finite};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = log(1 + eᵘ)/β` with `u = βx`, or x where u is above a threshold; with `s = 1/(1+e⁻ᵘ)`,
 /// `σ' = s`, else 1; `σ'' = β s(1−s)`, else 0 (torch.nn.Softplus).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Softplus {
     /// How sharply it bends.

@@ -3,11 +3,12 @@
 use super::linear_map::{Fixed, LinearMap};
 use super::window::channels;
 use super::{Config, Layer, Misfit, Sizes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// Zeros around `[channels, *spatial]`, two `SIDES` per dimension (torch.nn.ZeroPad1d to 3d).
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZeroPad<const SIDES: usize> {
     /// How many: left, right, top, bottom, front, back; negative ones cut off.

@@ -2,11 +2,12 @@
 
 use super::{LocalLoss, Loss, Reduction, TargetKind};
 use crate::problem::layer::features;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// `ℓ = Σ_n −log softmax(f_n)[y_n]`, or its mean over samples (torch.nn.CrossEntropyLoss).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrossEntropy {
     /// Mean or sum.

@@ -12,12 +12,13 @@ pub use mse::Mse;
 
 use super::layer::features;
 use crate::tagged::tagged;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use tch::Tensor;
 
 /// How the per-sample terms are joined, as torch.nn's `reduction`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
     /// The mean over terms.

@@ -1,11 +1,12 @@
 //! Mean squared error.
 
 use super::{LocalLoss, Loss, Reduction, TargetKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `ℓ = Σ_{n,c} (f_nc − y_nc)²`, or its mean over all N·C entries (torch.nn.MSELoss).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mse {
     /// Mean or sum.

@@ -1,0 +1,3 @@
+//! The subcommands, as a user sees them.
+
+mod schema;
