@@ -2,10 +2,12 @@
 
 mod check;
 mod completions;
+mod report;
 mod run;
 mod schema;
 
 use clap::{Parser, Subcommand};
+use curvature_runner::error::UserError;
 use curvature_runner::spec::SpecError;
 use std::process::ExitCode;
 
@@ -37,6 +39,8 @@ enum Command {
     Check(check::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Draw the summary, figures and report of a results folder anew from its CSV files
+    Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
     Schema,
 }
@@ -51,6 +55,7 @@ impl Arguments {
             None => run::execute(&self.run),
             Some(Command::Check(arguments)) => check::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
+            Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema) => schema::execute(),
         }
     }
@@ -86,6 +91,12 @@ pub enum Failure {
 impl From<SpecError> for Failure {
     fn from(error: SpecError) -> Self {
         Self::Input(error.into())
+    }
+}
+
+impl From<UserError> for Failure {
+    fn from(error: UserError) -> Self {
+        Self::Input(miette::miette!(help = error.help, "{}", error.message))
     }
 }
 

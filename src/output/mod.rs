@@ -6,12 +6,16 @@ mod environment;
 pub mod figures;
 mod manifest;
 mod records;
+mod redraw;
 pub mod report;
+mod results;
 mod session;
 mod summary;
 
 pub use manifest::{Manifest, Status};
 pub use records::{Finished, ParameterRecord, Record, RecordWriter, read_records};
+pub use redraw::redraw;
+pub use results::Results;
 pub use session::{Outcome, Session};
 pub use summary::{SummaryRow, summarise};
 

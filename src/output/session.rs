@@ -1,11 +1,12 @@
 //! The results folder of one run, from its first row to its figures.
 
-use super::figures;
 use super::manifest::{Manifest, Status};
 use super::records::{Finished, ParameterRecord, Record, RecordWriter, replace};
+use super::redraw::redraw;
+use super::results::Results;
 use super::summary::{SummaryRow, summarise};
 use crate::plan::Plan;
-use crate::spec::{ExperimentKind, Source};
+use crate::spec::Source;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,7 +14,6 @@ use std::time::Instant;
 /// A run's results: rows are on disk as soon as their job is finished.
 pub struct Session {
     folder: PathBuf,
-    kind: ExperimentKind,
     manifest: Manifest,
     writer: RecordWriter,
     finished: Vec<Finished>,
@@ -43,7 +43,6 @@ impl Session {
         manifest.write(folder)?;
         Ok(Self {
             folder: folder.to_path_buf(),
-            kind: plan.spec.kind,
             manifest,
             writer: RecordWriter::create(folder)?,
             finished: Vec::new(),
@@ -62,7 +61,7 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the rows in the plan's order, and writes summary, figures and manifest.
+    /// Puts the rows in the plan's order, writes the manifest and what follows from both.
     ///
     /// # Errors
     /// A full or failing disk; the rows written so far stay.
@@ -77,12 +76,6 @@ impl Session {
         let file = |name: &str| self.folder.join(name);
         replace(&file("records.csv"), &records)?;
         replace(&file("parameters.csv"), &parameters)?;
-        let summary = summarise(&records);
-        replace(&file("summary.csv"), &summary)?;
-        let mut files: Vec<PathBuf> = ["records.csv", "parameters.csv", "summary.csv"]
-            .map(file)
-            .into();
-        files.extend(draw(&self.folder, self.kind, &records)?);
         let non_finite: Vec<Record> = records
             .into_iter()
             .filter(|record| !record.estimate.is_finite())
@@ -94,21 +87,15 @@ impl Session {
         self.manifest
             .end(status, self.clock.elapsed().as_secs_f64());
         self.manifest.write(&self.folder)?;
-        files.push(self.folder.join("manifest.toml"));
+        let mut files: Vec<PathBuf> = ["records.csv", "parameters.csv", "manifest.toml"]
+            .map(file)
+            .into();
+        let results = Results::read(&self.folder)?;
+        files.extend(redraw(&results)?);
         Ok(Outcome {
             files,
-            summary,
+            summary: summarise(&results.records),
             non_finite,
         })
     }
-}
-
-fn draw(folder: &Path, kind: ExperimentKind, records: &[Record]) -> Result<Vec<PathBuf>> {
-    let drawable = |record: &Record| record.v.is_some() && record.estimate.is_finite();
-    let (stem, svg) = match kind {
-        ExperimentKind::Convergence if !records.iter().any(drawable) => return Ok(Vec::new()),
-        ExperimentKind::Convergence => ("convergence", figures::convergence(records)?),
-        ExperimentKind::Timing => ("timing", figures::timing(records)?),
-    };
-    Ok(figures::write(folder, stem, &svg)?.into())
 }

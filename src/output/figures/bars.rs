@@ -79,9 +79,23 @@ pub fn bars(subtitle: &[String], bars: &[Bar], notes: &[String]) -> String {
             INK,
             &unit.write(bar.median),
         );
+        let middle = ((left + right) / 2.0, y);
+        canvas.hint(middle, (right - left, PITCH), &hint(bar, &unit));
     }
     canvas.line(&[(left, top), (left, bottom)], Stroke::solid(INK, 0.8));
     finish(canvas, foot, notes)
+}
+
+/// The numbers behind a bar.
+fn hint(bar: &Bar, unit: &Unit) -> String {
+    let [low, median, high] = [bar.low, bar.median, bar.high].map(|seconds| unit.write(seconds));
+    match bar.count {
+        1 => format!("{}: {median}", bar.label),
+        n => format!(
+            "{}: median {median}, {low} to {high} in {n} runs",
+            bar.label
+        ),
+    }
 }
 
 fn axis(bars: &[Bar], unit: &Unit) -> Axis {

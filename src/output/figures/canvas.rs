@@ -115,6 +115,17 @@ impl Canvas {
         }
     }
 
+    /// Words about what lies around `at`, which a browser shows under the pointer; never drawn.
+    pub(super) fn hint(&mut self, at: Point, size: (f64, f64), words: &str) {
+        let (x, y) = (at.0 - size.0 / 2.0, at.1 - size.1 / 2.0);
+        self.add(format_args!(
+            r#"<rect x="{x:.2}" y="{y:.2}" width="{:.2}" height="{:.2}" fill="none" pointer-events="all"><title>{}</title></rect>"#,
+            size.0,
+            size.1,
+            escape(words)
+        ));
+    }
+
     /// A text in one line.
     pub(super) fn text(&mut self, at: Point, anchor: Anchor, size: f64, colour: &str, text: &str) {
         self.place(at, anchor, size, colour, "", text);

@@ -3,7 +3,7 @@
 use super::super::Record;
 use super::axis::Axis;
 use super::canvas::Point;
-use super::curve::{Curve, probes, set_aside};
+use super::curve::{Curve, Mean, probes, set_aside};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
 use super::settings::{Compare, matrix_name, settings};
@@ -127,6 +127,26 @@ fn draw(plot: &mut Plot, curves: &[Curve], exact: &[f64]) {
             );
         }
     }
+    for curve in curves {
+        for mean in &curve.means {
+            canvas.hint(
+                at(curve, mean.v, mean.mean),
+                (8.0, 16.0),
+                &hint(curve, mean),
+            );
+        }
+    }
+}
+
+/// The numbers behind a point.
+fn hint(curve: &Curve, mean: &Mean) -> String {
+    let Mean { v, mean, sd, runs } = mean;
+    let mean = significant(*mean, 5);
+    let value = match runs {
+        1 => mean,
+        _ => format!("{mean} ± {} over {runs} runs", significant(*sd, 2)),
+    };
+    format!("{}, V {v}: {value}", curve.label)
 }
 
 /// How to read the lines.
@@ -197,6 +217,7 @@ mod tests {
         let svg = convergence(&curves()).unwrap();
         for text in [
             ">probes V<",
+            "<title>hmp, parameter, V_batch 10, V 100: 12.445 ± 0.27 over 3 runs</title>",
             ">Hessian trace estimate (loss / parameter²)<",
             ">hmp, parameter, V_batch 10<",
             ">exact trace 12.455009<",

@@ -33,6 +33,8 @@ pub(super) struct Mean {
     pub(super) mean: f64,
     /// Standard deviation; zero for one seed.
     pub(super) sd: f64,
+    /// How many there are.
+    pub(super) runs: usize,
 }
 
 impl<'a> Curve<'a> {
@@ -58,6 +60,7 @@ impl<'a> Curve<'a> {
                 v: v.unwrap_or(0) as f64,
                 mean,
                 sd,
+                runs: estimates.len(),
             }
         };
         let means = by_v.into_iter().map(mean).collect();

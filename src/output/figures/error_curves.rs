@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::Point;
+use super::numbers::significant;
 use super::plot::{Entry, Plot};
 use super::style;
 use anyhow::{Result, ensure};
@@ -66,15 +67,23 @@ pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String
     let mut plot = Plot::new(subtitle, &legend, x, y);
     for (i, label) in labels.iter().enumerate() {
         let style = style::style(i);
-        let mut line: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == *label).collect();
-        line.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let mut of_label: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == *label).collect();
+        of_label.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let at =
             |p: &&&ErrorPoint| -> Point { (plot.x.at(p.seconds), plot.y.at(p.error.max(foot))) };
-        let line: Vec<Point> = line.iter().map(at).collect();
+        let line: Vec<Point> = of_label.iter().map(at).collect();
         plot.canvas.line(&line, style.stroke);
         for &point in &line {
             let marker = style.marker.expect("curves have markers");
             plot.canvas.marker(point, marker, style.stroke.colour);
+        }
+        for (point, &at) in of_label.iter().zip(&line) {
+            let (error, seconds) = (
+                significant(100.0 * point.error, 2),
+                significant(point.seconds, 3),
+            );
+            let words = format!("{label}: error {error} % in {seconds} s");
+            plot.canvas.hint(at, (9.0, 9.0), &words);
         }
     }
     Ok(plot.finish(&[]))
