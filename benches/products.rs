@@ -23,7 +23,7 @@ fn example() -> Problem {
     let source = Source::read(&path).expect("the spec is there");
     let spec = Spec::parse(&source).expect("the spec is valid");
     let plan = Plan::new(spec, &Overrides::default(), &source).expect("the spec makes sense");
-    plan.setup.build(Device::Cpu, Kind::Float).0
+    plan.setup.network().build(Device::Cpu, Kind::Float).0
 }
 
 fn probes(problem: &Problem, count: u64) -> Vec<Tensor> {

@@ -1,14 +1,13 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
 mod memory;
+mod setup;
+
+pub use setup::{NetworkSetup, Setup};
 
 use crate::error::UserError;
 use crate::estimator::{Columns, Expanded, Task};
 use crate::lists::{Batch, Seed};
-use crate::problem::data::{Dataset, FileRecord, RawTensor};
-use crate::problem::generator::TorchGenerator;
-use crate::problem::loss::LossSpec;
-use crate::problem::{Network, Problem, initialise, weights};
 use crate::spec::{Dtype, ExperimentKind, Source, Spec, SpecError, Timing};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ pub struct Plan {
     pub device: Device,
     /// Its floating-point type.
     pub dtype: Kind,
-    /// Network, loss and data, read and checked.
+    /// What it is about, read and checked.
     pub setup: Setup,
     /// Bytes that `V_batch = "auto"` may use.
     pub memory: u64,
@@ -31,26 +30,13 @@ pub struct Plan {
     pub jobs: Vec<Job>,
 }
 
-/// Network, loss and data in memory, not yet on a device.
-#[derive(Debug)]
-pub struct Setup {
-    /// The layers with their shapes.
-    pub network: Arc<Network>,
-    /// The loss.
-    pub loss: LossSpec,
-    /// The data set and how a batch is taken from it.
-    pub dataset: Dataset,
-    /// The files that were read.
-    pub files: Vec<FileRecord>,
-    weights: Option<Vec<RawTensor>>,
-    seed: u64,
-}
-
 /// One task from one seed: an estimate, or one for each of several numbers of probes.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The estimator with its settings.
     pub task: Arc<dyn Task>,
+    /// Which of the setup's subjects it is about.
+    pub subject: usize,
     /// Probes at once; `None` where that means nothing.
     pub v_batch: Option<Batch>,
     /// Numbers of probes, rising; empty without probes.
@@ -80,6 +66,7 @@ impl Plan {
     fn check(spec: Spec, overrides: &Overrides, source: &Source) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
+        setup::check_sections(&spec)?;
         let jobs = jobs(&spec)?;
         let device = match &overrides.device {
             Some(device) => parse_device(device).map_err(|e| e.within("--device"))?,
@@ -99,78 +86,6 @@ impl Plan {
             memory: spec.sampling.memory()?,
             spec,
         })
-    }
-}
-
-impl Setup {
-    fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
-        let base = source.folder();
-        let dataset = spec.data.load(base).map_err(|e| e.within("data"))?;
-        let network =
-            Network::new(&spec.model.layers, &dataset.input()).map_err(|e| e.within("model"))?;
-        if network.parameters().is_empty() {
-            return Err(UserError::new(
-                "model.layers",
-                "the network has no parameters, so there is no Hessian",
-                "add a layer with parameters, for example { kind = \"linear\", out = 10 }",
-            ));
-        }
-        let wanted = spec.loss.targets(network.output()).map_err(|expected| {
-            UserError::new(
-                "loss",
-                format!(
-                    "{} expects {expected}; the network puts out shape {:?}",
-                    spec.loss.kind(),
-                    network.output()
-                ),
-                "end the network with a layer that puts that out",
-            )
-        })?;
-        dataset
-            .check_targets(&wanted)
-            .map_err(|e| e.within("loss"))?;
-        let mut files = dataset.files.clone();
-        let weights = match &spec.model.weights {
-            None => None,
-            Some(path) => {
-                let (tensors, file) =
-                    weights::load(&base.join(path), &network).map_err(|e| e.within("model"))?;
-                files.push(file);
-                Some(tensors)
-            }
-        };
-        Ok(Self {
-            network: network.into(),
-            loss: spec.loss.clone(),
-            dataset,
-            files,
-            weights,
-            seed: spec.model.seed,
-        })
-    }
-
-    /// The problem on `device`, and PyTorch's global generator as drawing it has left it.
-    pub fn build(&self, device: Device, kind: Kind) -> (Problem, TorchGenerator) {
-        let mut generator = TorchGenerator::seeded(self.seed);
-        let initial = initialise(&self.network, &mut generator);
-        let parameters = match &self.weights {
-            Some(weights) => weights.iter().map(RawTensor::tensor).collect(),
-            None => initial,
-        };
-        let (inputs, targets) = self.dataset.draw(&mut generator);
-        let place = |t: &tch::Tensor| t.to_device(device).to_kind(kind);
-        let targets = match targets.is_floating_point() {
-            true => place(&targets),
-            false => targets.to_device(device).to_kind(Kind::Int64),
-        };
-        let problem = Problem {
-            network: self.network.clone(),
-            loss: self.loss.clone(),
-            parameters: parameters.iter().map(place).collect(),
-            inputs: place(&inputs),
-            targets,
-        };
-        (problem, generator)
     }
 }
 
@@ -237,18 +152,20 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
         ));
     }
     let mut jobs: Vec<Job> = Vec::new();
-    let mut settings: HashMap<(Columns, Option<Batch>), usize> = HashMap::new();
+    let subjects = setup::subjects(spec);
+    let mut settings: HashMap<(Columns, usize, Option<Batch>), usize> = HashMap::new();
     let mut taken: HashMap<Key, Taken> = HashMap::new();
     let mut rows: usize = 0;
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let section = format!("estimator[{index}]");
-        let expanded = estimator.expand(&spec.sampling).map_err(|error| {
-            match error.key.starts_with("sampling") {
-                true => error,
-                false => error.within(&section),
-            }
-        })?;
-        rows = rows.saturating_add(expanded.rows());
+        let expanded =
+            estimator
+                .expand(&spec.sampling, &spec.problem)
+                .map_err(|error| match error.key.starts_with("sampling") {
+                    true => error,
+                    false => error.within(&section),
+                })?;
+        rows = rows.saturating_add(expanded.rows().saturating_mul(subjects));
         if rows > MOST_ROWS {
             return Err(UserError::new(
                 section,
@@ -256,10 +173,10 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
                 "shorten V, V_batch or seeds",
             ));
         }
-        for mut job in jobs_of(&expanded, spec.kind) {
+        for mut job in jobs_of(&expanded, subjects, spec.kind) {
             let next = settings.len();
             let settings = *settings
-                .entry((job.task.columns(), job.v_batch))
+                .entry((job.task.columns(), job.subject, job.v_batch))
                 .or_insert(next);
             let keys = job.keys(settings);
             let before = keys.iter().filter_map(|key| taken.get(key));
@@ -300,8 +217,8 @@ struct Taken {
     estimator: usize,
 }
 
-/// Every task, for all counts, from every seed.
-fn jobs_of(expanded: &Expanded, kind: ExperimentKind) -> Vec<Job> {
+/// Every task, for all counts, from every seed, on each of so many subjects.
+fn jobs_of(expanded: &Expanded, subjects: usize, kind: ExperimentKind) -> Vec<Job> {
     // One estimate per V is timed alone; a convergence run shares its probes among all V.
     let lists: Vec<Vec<u64>> = match kind {
         ExperimentKind::Timing if !expanded.counts.is_empty() => {
@@ -310,16 +227,17 @@ fn jobs_of(expanded: &Expanded, kind: ExperimentKind) -> Vec<Job> {
         _ => vec![expanded.counts.clone()],
     };
     let mut jobs = Vec::new();
-    for &v_batch in &expanded.batches {
-        for counts in &lists {
-            for &seed in &expanded.seeds {
-                jobs.push(Job {
+    for subject in 0..subjects {
+        for &v_batch in &expanded.batches {
+            for counts in &lists {
+                jobs.extend(expanded.seeds.iter().map(|&seed| Job {
                     task: expanded.task.clone(),
+                    subject,
                     v_batch,
                     counts: counts.clone(),
                     seed,
                     repeat: 0,
-                });
+                }));
             }
         }
     }

@@ -7,13 +7,13 @@ use crate::lists::{Batch, Seed};
 use crate::memory::growth_of;
 use crate::output::{Finished, ParameterRecord, Record};
 use crate::plan::{Job, Plan, device_name};
-use crate::problem::Problem;
+use crate::problem::Subject;
 use crate::problem::generator::TorchGenerator;
 use crate::spec::ExperimentKind;
 use anyhow::Result;
 use rayon::prelude::*;
 use std::sync::mpsc;
-use tch::{Cuda, Device, Tensor};
+use tch::{Cuda, Device};
 
 /// Runs all jobs of `plan`; `finished` is called on this thread after each.
 ///
@@ -23,30 +23,37 @@ use tch::{Cuda, Device, Tensor};
 /// # Errors
 /// Those of `finished`; the jobs under way are completed first.
 pub fn run(plan: &Plan, mut finished: impl FnMut(Finished) -> Result<()>) -> Result<()> {
-    let (problem, generator) = plan.setup.build(plan.device, plan.dtype);
+    let (subjects, generator) = plan.setup.build(plan.device, plan.dtype);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let wants_exact = plan.jobs.iter().any(|job| job.seed.is_none());
+    let exact = |subject: &Subject| match subject {
+        Subject::Network(_) if !wants_exact => None,
+        // Known without computing anything where the subject is a matrix.
+        _ => Some(exact_trace(subject)),
+    };
     let context = Context {
         plan,
-        exact: wants_exact.then(|| exact_trace(&problem)),
+        parameters: plan.setup.parameters(),
+        matrices: subjects.iter().map(matrix_name).collect(),
+        exact: subjects.iter().map(exact).collect(),
         threads: cores,
     };
-    let planned = tuned(plan, &problem);
+    let planned = tuned(plan, &subjects);
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     let timed = plan.spec.kind == ExperimentKind::Timing;
     let jobs = planned.iter().enumerate();
     if timed || continues || plan.device != Device::Cpu || plan.jobs.len() <= cores {
-        return serial(&context, &problem, generator, jobs, finished);
+        return serial(&context, &subjects, generator, jobs, finished);
     }
     let (seeded, single): (Vec<_>, Vec<_>) = jobs.partition(|(_, job)| job.seed.is_some());
     serial(
         &context,
-        &problem,
+        &subjects,
         generator,
         single.into_iter(),
         &mut finished,
     )?;
-    parallel(context, &problem, seeded, finished)
+    parallel(context, &subjects, seeded, finished)
 }
 
 /// The estimates of a job, and by how many bytes the process grew.
@@ -54,7 +61,11 @@ type Measured = (Vec<Estimate>, Option<u64>);
 
 struct Context<'a> {
     plan: &'a Plan,
-    exact: Option<f64>,
+    /// Name and number of entries of every parameter.
+    parameters: Vec<(String, i64)>,
+    /// Of every subject: which matrix the trace is of, and the exact trace.
+    matrices: Vec<String>,
+    exact: Vec<Option<f64>>,
     threads: usize,
 }
 
@@ -72,15 +83,9 @@ impl Context<'_> {
                     memory: *memory,
                     ..self.record(job, repeat, estimate)
                 };
-                let parts = self
-                    .plan
-                    .setup
-                    .network
-                    .parameters()
-                    .iter()
-                    .zip(&estimate.parameters);
-                rows.parameters.extend(parts.map(|(info, part)| {
-                    ParameterRecord::new(&record, &info.name, info.numel(), part)
+                let parts = self.parameters.iter().zip(&estimate.parameters);
+                rows.parameters.extend(parts.map(|((name, numel), part)| {
+                    ParameterRecord::new(&record, name, *numel, part)
                 }));
                 rows.records.push(record);
             }
@@ -104,7 +109,7 @@ impl Context<'_> {
         Record {
             experiment: self.plan.spec.name.clone(),
             estimator: columns.estimator,
-            matrix: "hessian".into(),
+            matrix: self.matrices[job.subject].clone(),
             blocks: columns.blocks,
             product: columns.product,
             probe: columns.probe,
@@ -118,7 +123,7 @@ impl Context<'_> {
             repeat,
             estimate: estimate.trace.mean,
             std_error: estimate.trace.std_error,
-            exact: self.exact,
+            exact: self.exact[job.subject],
             products: estimate.products,
             seconds: estimate.seconds,
             device: device_name(self.plan.device),
@@ -131,7 +136,7 @@ impl Context<'_> {
 
 fn serial<'a>(
     context: &Context<'_>,
-    problem: &Problem,
+    subjects: &[Subject],
     mut generator: TorchGenerator,
     jobs: impl Iterator<Item = (usize, &'a Job)>,
     mut finished: impl FnMut(Finished) -> Result<()>,
@@ -142,15 +147,16 @@ fn serial<'a>(
         ExperimentKind::Convergence => (0, 1),
     };
     for (index, job) in jobs {
+        let subject = &subjects[job.subject];
         let start = context.start(job, &generator);
         for _ in 0..warmup {
-            estimates(problem, job, &start);
+            estimates(subject, job, &start);
         }
         let repeated: Vec<_> = (0..repeats)
-            .map(|_| growth_of(|| estimates(problem, job, &start)))
+            .map(|_| growth_of(|| estimates(subject, job, &start)))
             .collect();
         if let (Start::Torch(start), Some(&last)) = (start, job.counts.last()) {
-            generator = after(problem, start, last);
+            generator = after(subject, start, last);
         }
         finished(context.finished(index, job, &repeated))?;
     }
@@ -159,7 +165,7 @@ fn serial<'a>(
 
 fn parallel(
     context: Context<'_>,
-    problem: &Problem,
+    subjects: &[Subject],
     jobs: Vec<(usize, &Job)>,
     mut finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
@@ -173,18 +179,18 @@ fn parallel(
         .start_handler(|_| tch::set_num_threads(1))
         .build()?;
     let (sender, receiver) = mpsc::channel();
-    let problem = problem.clone();
+    let subjects = subjects.to_vec();
     let outcome = std::thread::scope(|scope| {
         scope.spawn(move || {
             let jobs = jobs.into_par_iter().with_max_len(1);
-            let work = |(problem, sender): &mut (Problem, mpsc::Sender<Finished>),
+            let work = |(subjects, sender): &mut (Vec<Subject>, mpsc::Sender<Finished>),
                         (index, job): (usize, &Job)| {
                 let start = context.start(job, &TorchGenerator::seeded(0));
-                let estimates = estimates(problem, job, &start);
+                let estimates = estimates(&subjects[job.subject], job, &start);
                 sender.send(context.finished(index, job, &[(estimates, None)]))
             };
             // The receiver is gone after an error, which it returns; then no new job is begun.
-            let _ = pool.install(|| jobs.try_for_each_with((problem, sender), work));
+            let _ = pool.install(|| jobs.try_for_each_with((subjects, sender), work));
         });
         receiver.into_iter().try_for_each(&mut finished)
     });
@@ -194,7 +200,7 @@ fn parallel(
 }
 
 /// The plan's jobs with every `V_batch = "auto"` found: once per estimator and largest V.
-fn tuned(plan: &Plan, problem: &Problem) -> Vec<Job> {
+fn tuned(plan: &Plan, subjects: &[Subject]) -> Vec<Job> {
     let mut found: Vec<(Columns, u64, u64)> = Vec::new();
     let mut jobs = plan.jobs.clone();
     for job in jobs
@@ -209,7 +215,8 @@ fn tuned(plan: &Plan, problem: &Problem) -> Vec<Job> {
         let size = match known {
             Some((_, _, size)) => *size,
             None => {
-                let size = tuned_v_batch(job.task.as_ref(), problem, most, plan.memory);
+                let task = job.task.as_ref();
+                let size = tuned_v_batch(task, &subjects[job.subject], most, plan.memory);
                 found.push((columns, most, size));
                 size
             }
@@ -226,17 +233,25 @@ fn size(batch: Batch) -> u64 {
     }
 }
 
+/// Which matrix a trace is of.
+fn matrix_name(subject: &Subject) -> String {
+    match subject {
+        Subject::Network(_) => "hessian".into(),
+        Subject::Matrix(matrix) => matrix.name.clone(),
+    }
+}
+
 /// Every estimate of a job, each as if it alone had been asked for.
-fn estimates(problem: &Problem, job: &Job, start: &Start) -> Vec<Estimate> {
-    synchronize(problem.device());
+fn estimates(subject: &Subject, job: &Job, start: &Start) -> Vec<Estimate> {
+    synchronize(subject.device());
     let v_batch = job.v_batch.map_or(1, size);
-    job.task.run(problem, start, &job.counts, v_batch)
+    job.task.run(subject, start, &job.counts, v_batch)
 }
 
 /// PyTorch's generator after `probes` probes from `generator`.
-fn after(problem: &Problem, generator: TorchGenerator, probes: u64) -> TorchGenerator {
-    let shapes = problem.parameters.iter().map(Tensor::size).collect();
-    let mut stream = TorchStream::new(generator, shapes, problem.kind(), problem.device());
+fn after(subject: &Subject, generator: TorchGenerator, probes: u64) -> TorchGenerator {
+    let (kind, device) = (subject.kind(), subject.device());
+    let mut stream = TorchStream::new(generator, subject.shapes(), kind, device);
     stream.skip(probes);
     stream.into_generator()
 }

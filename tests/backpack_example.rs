@@ -133,7 +133,7 @@ fn the_other_seeds_agree_with_autodiff() {
         &source,
     )
     .unwrap();
-    let (problem, _) = plan.setup.build(Device::Cpu, Kind::Float);
+    let (problem, _) = plan.setup.network().build(Device::Cpu, Kind::Float);
     let autodiff = Autodiff::new(&problem, Blocks::Parameter);
     let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(|p| p.size()).collect();
     for seed in 5..15 {

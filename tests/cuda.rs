@@ -105,13 +105,15 @@ fn every_estimator_agrees_with_the_cpu() {
     let Some(device) = gpu("every_estimator_agrees_with_the_cpu") else {
         return;
     };
-    let sampling = sampling(8, 4);
     for cpu in problems() {
         let cuda = on(&cpu, device);
         for estimator in every_estimator() {
-            let task = estimator.expand(&sampling).unwrap().task;
-            let run = |problem| task.run(problem, &Start::Philox(1), &[3, 8], 4);
-            for (found, wanted) in run(&cuda).iter().zip(run(&cpu)) {
+            let task = task(&estimator);
+            let run = |subject| task.run(subject, &Start::Philox(1), &[3, 8], 4);
+            for (found, wanted) in run(&cuda.clone().into())
+                .iter()
+                .zip(run(&cpu.clone().into()))
+            {
                 let error = (found.trace.mean - wanted.trace.mean).abs();
                 assert!(
                     error < 1e-9 * wanted.trace.mean.abs().max(1.0),

@@ -5,12 +5,12 @@
 
 mod support;
 
-use curvature_runner::curvature::{Blocks, exact};
+use curvature_runner::curvature::{Blocks, ProductKind, exact};
 use curvature_runner::estimator::{
-    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, ProductKind, Start,
+    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, Start,
 };
-use curvature_runner::problem::Problem;
 use curvature_runner::problem::loss::Reduction;
+use curvature_runner::problem::{Problem, Subject};
 use rayon::prelude::*;
 use support::*;
 use tch::{Kind, Tensor};
@@ -45,9 +45,10 @@ fn problems() -> Vec<(String, Problem)> {
 
 /// One estimate for each of `seeds`, from `count` probes.
 fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) -> Vec<Estimate> {
-    let task = estimator.expand(&sampling(1, 4)).unwrap().task;
+    let subject = Subject::Network(problem.clone());
+    let task = task(estimator);
     (0..seeds)
-        .flat_map(|seed| task.run(problem, &Start::Philox(seed), &[count], 4))
+        .flat_map(|seed| task.run(&subject, &Start::Philox(seed), &[count], 4))
         .collect()
 }
 
@@ -178,11 +179,11 @@ fn hadamard_probes_are_exact_at_the_width() {
 /// An estimate does not depend on V_batch, nor on the longer V list that it is a prefix of.
 #[test]
 fn samples_do_not_depend_on_chunks() {
-    let (_, problem) = problems().remove(5);
+    let subject = Subject::Network(problems().remove(5).1);
     for estimator in every_estimator() {
-        let task = estimator.expand(&sampling(1, 4)).unwrap().task;
+        let task = task(&estimator);
         let run = |v_batch, counts: &[u64]| {
-            let means = task.run(&problem, &Start::Philox(3), counts, v_batch);
+            let means = task.run(&subject, &Start::Philox(3), counts, v_batch);
             means.iter().map(|e| e.trace.mean).collect::<Vec<f64>>()
         };
         let together = run(7, &[3, 10, 25]);

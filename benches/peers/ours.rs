@@ -2,7 +2,7 @@
 
 use curvature_runner::estimator::{EstimatorSpec, Sampling, Start, Task};
 use curvature_runner::plan::{Overrides, Plan};
-use curvature_runner::problem::Problem;
+use curvature_runner::problem::{ProblemSpec, Subject};
 use curvature_runner::spec::{Source, Spec};
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -60,7 +60,7 @@ fn main() {
     let folder = std::env::args().nth(1).expect("usage: ours PROBLEM_FOLDER");
     let folder = Path::new(&folder);
     let methods: Vec<_> = METHODS.into_iter().chain([PROPAGATION]).collect();
-    let problem = load(folder);
+    let subject = load(folder);
     let listed: Vec<Value> = methods
         .iter()
         .map(|(method, quantity, _, batched)| {
@@ -89,20 +89,20 @@ fn main() {
         println!(
             "{}",
             match methods.iter().find(|method| asked(method)) {
-                Some((_, _, spec, _)) => answer(&problem, spec, &request),
+                Some((_, _, spec, _)) => answer(&subject, spec, &request),
                 None => json!({"error": "no such method"}),
             }
         );
     }
 }
 
-fn answer(problem: &Problem, spec: &str, request: &Value) -> Value {
+fn answer(subject: &Subject, spec: &str, request: &Value) -> Value {
     let number = |key: &str, default: u64| request[key].as_u64().unwrap_or(default);
     let (v, v_batch, seed) = (number("V", 1), number("V_batch", 20), number("seed", 0));
     let task = task(spec, v_batch);
     let clock = Instant::now();
     let estimate = task
-        .run(problem, &Start::Philox(seed), &[v], v_batch)
+        .run(subject, &Start::Philox(seed), &[v], v_batch)
         .remove(0);
     let seconds = clock.elapsed().as_secs_f64();
     json!({"seconds": seconds, "estimate": estimate.trace.mean, "std_error": estimate.trace.std_error})
@@ -121,13 +121,13 @@ fn task(spec: &str, v_batch: u64) -> std::sync::Arc<dyn Task> {
     };
     let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
     estimator
-        .expand(&Sampling::default())
+        .expand(&Sampling::default(), &ProblemSpec::default())
         .expect("a valid estimator")
         .task
 }
 
 /// The problem of a folder, through a spec like a user's.
-fn load(folder: &Path) -> Problem {
+fn load(folder: &Path) -> Subject {
     let text = std::fs::read_to_string(folder.join("problem.json")).expect("problem.json");
     let description: Value = serde_json::from_str(&text).expect("problem.json is JSON");
     let part = |value: &Value| {
@@ -150,5 +150,5 @@ fn load(folder: &Path) -> Problem {
     let plan =
         Spec::parse(&source).and_then(|spec| Plan::new(spec, &Overrides::default(), &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
-    plan.setup.build(plan.device, plan.dtype).0
+    plan.setup.build(plan.device, plan.dtype).0.remove(0)
 }

@@ -54,11 +54,14 @@
 mod autodiff;
 pub mod exact;
 mod forward;
+mod given;
 mod hmp;
+mod operator;
 
 pub use autodiff::Autodiff;
 pub use forward::Forward;
 pub use hmp::Hmp;
+pub use operator::{Access, Operator, ProductKind};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Linearization, LinearizedLayer, Problem};
+use crate::problem::{Linearization, LinearizedLayer, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -70,12 +70,12 @@ pub enum ActivationProbe {
 }
 
 impl EstimatorConfig for Activation {
-    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let task = ActivationTask {
             passes: self.passes,
             probe: self.probe,
         };
-        one_pass::expand(shared, &self.v, &self.v_batch, &self.seeds, task)
+        one_pass::expand(shared, problem, &self.v, &self.v_batch, &self.seeds, task)
     }
 }
 
@@ -96,12 +96,12 @@ impl Task for ActivationTask {
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
-        let at = problem.linearize();
+        let at = subject.network().linearize();
         let probes = Probes {
             at: &at,
-            stream: start.philox(problem),
+            stream: start.philox(subject),
             kind: self.probe,
         };
         let mut estimates = prefixes(clock, counts, v_batch, |first, count| match self.passes {

@@ -1,9 +1,10 @@
-//! The exact trace, as the sum of the exact Hessian diagonal; no probes.
+//! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
+//! no probes.
 
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Moments, Sampling, Start, Task};
 use crate::curvature::exact;
 use crate::error::UserError;
-use crate::problem::Problem;
+use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Instant;
 pub struct Exact {}
 
 impl EstimatorConfig for Exact {
-    fn expand(&self, _shared: &Sampling) -> Result<Expanded, UserError> {
+    fn expand(&self, _shared: &Sampling, _problem: &ProblemSpec) -> Result<Expanded, UserError> {
         Ok(Expanded {
             task: Arc::new(Self {}),
             batches: vec![None],
@@ -32,14 +33,13 @@ impl Task for Exact {
 
     fn run(
         &self,
-        problem: &Problem,
+        subject: &Subject,
         _start: &Start,
         _counts: &[u64],
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let diagonal = exact::diagonal(&problem.linearize());
-        let traces = exact::traces(&diagonal);
+        let traces = traces(subject);
         vec![Estimate {
             v: None,
             trace: Moments::exact(traces.iter().sum()),
@@ -51,8 +51,13 @@ impl Task for Exact {
 }
 
 /// The exact trace alone.
-pub fn exact_trace(problem: &Problem) -> f64 {
-    exact::traces(&exact::diagonal(&problem.linearize()))
-        .iter()
-        .sum()
+pub fn exact_trace(subject: &Subject) -> f64 {
+    traces(subject).iter().sum()
+}
+
+fn traces(subject: &Subject) -> Vec<f64> {
+    match subject {
+        Subject::Network(problem) => exact::traces(&exact::diagonal(&problem.linearize())),
+        Subject::Matrix(matrix) => vec![matrix.trace()],
+    }
 }

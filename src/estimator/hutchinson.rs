@@ -1,13 +1,13 @@
 //! Hutchinson's trace estimator.
 
 use super::samples::{chunks, prefixes};
-use super::sampling::{batches, counts, seeds};
+use super::sampling::{access, batches, counts, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written};
-use crate::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic};
+use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
-use crate::problem::Problem;
+use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use tch::Tensor;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hutchinson {
-    /// Which entries the product sees.
-    pub blocks: Blocks,
-    /// How it is computed.
-    #[serde(default)]
-    pub product: ProductKind,
+    /// Which entries of a network's matrix are seen; required there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Blocks>,
+    /// How products with a network's matrix are computed: forward if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductKind>,
     /// Instead of `[sampling]`'s.
     #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
     pub v: Option<Counts>,
@@ -41,32 +42,22 @@ pub struct Hutchinson {
     pub probe: Option<Probe>,
 }
 
-/// How quadratic forms `vᵀHv` are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductKind {
-    /// One double-backward product at a time.
-    Autodiff,
-    /// V_batch products at once by layer rules.
-    Hmp,
-    /// V_batch quadratic forms at once from one tangent pass, without a product.
-    #[default]
-    Forward,
-}
-
 impl EstimatorConfig for Hutchinson {
-    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let probe = self.probe.unwrap_or(shared.probe);
-        let batches = match self.product {
-            ProductKind::Autodiff => vec![None],
-            ProductKind::Hmp | ProductKind::Forward => batches(&self.v_batch, &shared.v_batch)?,
+        let access = access(problem, self.blocks, self.product, ProductKind::Forward)?;
+        let batches = match access {
+            Access::Network {
+                product: ProductKind::Autodiff,
+                ..
+            } => vec![None],
+            _ => batches(&self.v_batch, &shared.v_batch)?,
         };
         let seeds = seeds(&self.seeds, &shared.seeds)?;
         check_stream(shared.stream, probe, &seeds, &batches)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {
-                blocks: self.blocks,
-                product: self.product,
+                access,
                 probe,
                 stream: shared.stream,
             }),
@@ -107,11 +98,10 @@ fn check_stream(
     }
 }
 
-/// Hutchinson's estimator over one product.
+/// Hutchinson's estimator over one operator.
 #[derive(Clone, Debug)]
 struct HutchinsonTask {
-    blocks: Blocks,
-    product: ProductKind,
+    access: Access,
     probe: Probe,
     stream: StreamKind,
 }
@@ -119,31 +109,17 @@ struct HutchinsonTask {
 impl Task for HutchinsonTask {
     fn columns(&self) -> Columns {
         Columns {
-            estimator: "hutchinson".into(),
-            blocks: Some(written(self.blocks)),
-            product: Some(written(self.product)),
             probe: Some(written(self.probe)),
             stream: Some(written(self.stream)),
+            ..Columns::over(self.access, "hutchinson")
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
-        let sampling = (start, counts, v_batch);
-        match self.product {
-            ProductKind::Autodiff => {
-                let form = Autodiff::new(problem, self.blocks);
-                self.sample(clock, problem, &form, sampling)
-            }
-            ProductKind::Hmp => {
-                let at = problem.linearize();
-                self.sample(clock, problem, &Hmp::new(&at, self.blocks), sampling)
-            }
-            ProductKind::Forward => {
-                let at = problem.linearize();
-                self.sample(clock, problem, &Forward::new(&at, self.blocks), sampling)
-            }
-        }
+        self.access.open(subject, |operator| {
+            self.sample(clock, operator, start, counts, v_batch)
+        })
     }
 }
 
@@ -151,16 +127,17 @@ impl HutchinsonTask {
     fn sample(
         &self,
         clock: Instant,
-        problem: &Problem,
-        form: &dyn Quadratic,
-        (start, counts, v_batch): (&Start, &[u64], u64),
+        operator: &Operator<'_>,
+        start: &Start,
+        counts: &[u64],
+        v_batch: u64,
     ) -> Vec<Estimate> {
-        let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(Tensor::size).collect();
-        let (kind, device) = (problem.kind(), problem.device());
+        let (kind, device) = (operator.kind(), operator.device());
         match start {
             Start::Torch(generator) => {
+                let shapes = operator.shapes().to_vec();
                 let stream = TorchStream::new(generator.clone(), shapes, kind, device);
-                chunks(clock, counts, v_batch, stream, |v| form.quadratic(v))
+                chunks(clock, counts, v_batch, stream, |v| operator.quadratic(v))
             }
             Start::Philox(seed) => {
                 let stream = PhiloxStream::new(*seed, kind, device);
@@ -168,8 +145,9 @@ impl HutchinsonTask {
                     let probe = |(index, shape): (usize, &Vec<i64>)| {
                         stream.draw(self.probe, Space::Parameter(index), first, count, shape)
                     };
-                    let v: Vec<Tensor> = shapes.iter().enumerate().map(probe).collect();
-                    form.quadratic(&v)
+                    let shapes = operator.shapes().iter().enumerate();
+                    let v: Vec<Tensor> = shapes.map(probe).collect();
+                    operator.quadratic(&v)
                 })
             }
         }

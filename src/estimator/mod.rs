@@ -17,16 +17,17 @@ mod tuning;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
 pub use exact::{Exact, exact_trace};
-pub use hutchinson::{Hutchinson, ProductKind};
+pub use hutchinson::Hutchinson;
 pub use probe::Probe;
 pub use propagation::Propagation;
 pub use sampling::{Sampling, Start};
 pub use statistics::{Estimate, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 
+use crate::curvature::Access;
 use crate::error::UserError;
 use crate::lists::{Batch, Seed};
-use crate::problem::Problem;
+use crate::problem::{ProblemSpec, Subject};
 use crate::tagged::tagged;
 use serde::Serialize;
 use std::fmt::Debug;
@@ -48,12 +49,12 @@ tagged! {
 
 /// What a spec says of an estimator.
 pub trait EstimatorConfig {
-    /// The estimates that it asks for, `shared` holding what it does not say itself.
+    /// The estimates that it asks for of a problem, `shared` holding what it does not say itself.
     ///
     /// # Errors
     /// A setting that is missing or makes no sense; its key starts with `sampling` if it stands
     /// there, else it is relative to the estimator.
-    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError>;
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError>;
 }
 
 /// An estimator's jobs: the task at every V_batch, for all counts, from every seed.
@@ -85,16 +86,16 @@ pub trait Task: Debug + Send + Sync {
 
     /// One estimate per count (rising), each as if it alone had been asked for, with `v_batch`
     /// probes at once (1 where that means nothing).
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate>;
+    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate>;
 }
 
 /// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
-pub fn tuned_v_batch(task: &dyn Task, problem: &Problem, most: u64, budget: u64) -> u64 {
+pub fn tuned_v_batch(task: &dyn Task, subject: &Subject, most: u64, budget: u64) -> u64 {
     let start = Start::Philox(0);
-    let bytes = problem.bytes_per_probe();
-    let on_gpu = problem.device().is_cuda();
+    let bytes = subject.bytes_per_probe();
+    let on_gpu = subject.device().is_cuda();
     tuning::v_batch(budget, most, bytes, on_gpu, |k| {
-        task.run(problem, &start, &[k], k);
+        task.run(subject, &start, &[k], k);
     })
 }
 
@@ -119,6 +120,19 @@ impl Columns {
         Self {
             estimator: estimator.into(),
             ..Self::default()
+        }
+    }
+
+    /// Those of an estimator over an operator.
+    pub fn over(access: Access, estimator: &str) -> Self {
+        let (blocks, product) = match access {
+            Access::Network { blocks, product } => (Some(blocks), Some(product)),
+            Access::Matrix => (None, None),
+        };
+        Self {
+            blocks: blocks.map(written),
+            product: product.map(written),
+            ..Self::of(estimator)
         }
     }
 }

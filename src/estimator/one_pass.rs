@@ -4,14 +4,16 @@ use super::sampling::{batches, counts, seeds};
 use super::{Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seed, Seeds};
+use crate::problem::ProblemSpec;
 use std::sync::Arc;
 
 /// Expands the lists of an estimator whose probes only the Philox stream defines.
 ///
 /// # Errors
-/// A missing or senseless list, or another stream.
+/// A missing or senseless list, another stream, or a problem without layers.
 pub(super) fn expand(
     shared: &Sampling,
+    problem: &ProblemSpec,
     v: &Option<Counts>,
     v_batch: &Option<Batches>,
     own_seeds: &Option<Seeds>,
@@ -24,6 +26,13 @@ pub(super) fn expand(
         );
         Err(UserError::new("", message, help))
     };
+    if !problem.is_network() {
+        return Err(UserError::new(
+            "",
+            "found a given matrix, which has no layers; this estimator goes through layers",
+            "take kind = \"hutchinson\", which needs products only",
+        ));
+    }
     if shared.stream != StreamKind::Philox {
         return refused(
             "`stream = \"torch\"`",

@@ -6,7 +6,7 @@ use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::layer::Residual;
-use crate::problem::{Linearization, LinearizedLayer, Problem};
+use crate::problem::{Linearization, LinearizedLayer, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -40,8 +40,15 @@ pub struct Propagation {
 }
 
 impl EstimatorConfig for Propagation {
-    fn expand(&self, shared: &Sampling) -> Result<Expanded, UserError> {
-        one_pass::expand(shared, &self.v, &self.v_batch, &self.seeds, PropagationTask)
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        one_pass::expand(
+            shared,
+            problem,
+            &self.v,
+            &self.v_batch,
+            &self.seeds,
+            PropagationTask,
+        )
     }
 }
 
@@ -57,10 +64,10 @@ impl Task for PropagationTask {
         }
     }
 
-    fn run(&self, problem: &Problem, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
-        let at = problem.linearize();
-        let passes = Passes::new(&at, start.philox(problem));
+        let at = subject.network().linearize();
+        let passes = Passes::new(&at, start.philox(subject));
         prefixes(clock, counts, v_batch, |first, count| {
             passes.draw(first, count)
         })

@@ -2,10 +2,11 @@
 
 use super::Probe;
 use super::stream::{PhiloxStream, StreamKind};
+use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
-use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
+use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,15 +65,48 @@ pub enum Start {
 }
 
 impl Start {
-    /// The counter-based stream for `problem`.
+    /// The counter-based stream for `subject`.
     ///
     /// # Panics
     /// If this is PyTorch's stream, which a plan refuses where it is not defined.
-    pub fn philox(&self, problem: &Problem) -> PhiloxStream {
+    pub fn philox(&self, subject: &Subject) -> PhiloxStream {
         match self {
-            Self::Philox(seed) => PhiloxStream::new(*seed, problem.kind(), problem.device()),
+            Self::Philox(seed) => PhiloxStream::new(*seed, subject.kind(), subject.device()),
             Self::Torch(_) => unreachable!("the plan refuses stream \"torch\" here"),
         }
+    }
+}
+
+/// How an estimator's `blocks` and `product` (`usual` if absent) reach the matrix of `problem`.
+///
+/// # Errors
+/// A network without `blocks`, a matrix with either key.
+pub(super) fn access(
+    problem: &ProblemSpec,
+    blocks: Option<Blocks>,
+    product: Option<ProductKind>,
+    usual: ProductKind,
+) -> Result<Access, UserError> {
+    let meaningless = |key: &str| {
+        Err(UserError::new(
+            key,
+            format!("`{key}` means nothing to a given matrix, whose entries are known"),
+            "remove it",
+        ))
+    };
+    match (problem.is_network(), blocks, product) {
+        (true, Some(blocks), product) => Ok(Access::Network {
+            blocks,
+            product: product.unwrap_or(usual),
+        }),
+        (true, None, _) => Err(UserError::new(
+            "",
+            "missing key `blocks`",
+            "add `blocks = \"full\"` or `blocks = \"parameter\"`",
+        )),
+        (false, None, None) => Ok(Access::Matrix),
+        (false, Some(_), _) => meaningless("blocks"),
+        (false, None, Some(_)) => meaningless("product"),
     }
 }
 

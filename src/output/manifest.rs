@@ -68,10 +68,11 @@ impl Manifest {
         let mut spec = plan.spec.clone();
         let base = source.folder();
         match &mut spec.data {
-            DataSpec::Mnist(data) => data.root = relative(&base.join(&data.root)),
-            DataSpec::Safetensors(data) => data.path = relative(&base.join(&data.path)),
+            Some(DataSpec::Mnist(data)) => data.root = relative(&base.join(&data.root)),
+            Some(DataSpec::Safetensors(data)) => data.path = relative(&base.join(&data.path)),
+            None => {}
         }
-        if let Some(weights) = &mut spec.model.weights {
+        if let Some(weights) = spec.model.as_mut().and_then(|model| model.weights.as_mut()) {
             *weights = relative(&base.join(&weights));
         }
         spec.device = crate::plan::device_name(plan.device);
@@ -93,7 +94,7 @@ impl Manifest {
                 start: now(),
                 end: None,
                 seconds: None,
-                files: plan.setup.files.iter().map(entry).collect(),
+                files: plan.setup.files().iter().map(entry).collect(),
             },
             spec,
         }

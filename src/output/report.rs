@@ -3,15 +3,15 @@
 use super::records::Record;
 use super::session::Outcome;
 use super::summary::SummaryRow;
+use crate::estimator::written;
 use crate::lists::{Batch, Seed};
-use crate::plan::{Job, Plan, device_name};
+use crate::plan::{Job, Plan, Setup, device_name};
 use crate::spec::{ExperimentKind, Source};
 use std::fmt::Write;
 
 /// What running `plan` would do.
 pub fn plan(source: &Source, plan: &Plan) -> String {
     let mut text = String::new();
-    let setup = &plan.setup;
     let _ = writeln!(
         text,
         "{}: {} experiment \"{}\"",
@@ -19,29 +19,51 @@ pub fn plan(source: &Source, plan: &Plan) -> String {
         kind(plan),
         plan.spec.name
     );
-    let _ = writeln!(
-        text,
-        "  data: {} of {} samples of shape {:?}; device {}, {}",
-        setup.dataset.batch,
-        setup.dataset.len(),
-        setup.dataset.input(),
-        device_name(plan.device),
-        format!("{:?}", plan.spec.dtype).to_lowercase(),
-    );
-    let total: i64 = setup.network.parameters().iter().map(|p| p.numel()).sum();
-    let _ = writeln!(
-        text,
-        "  network: {total} parameters, output {:?}",
-        setup.network.output()
-    );
-    for parameter in setup.network.parameters() {
-        let _ = writeln!(text, "    {} {:?}", parameter.name, parameter.shape);
+    let device = device_name(plan.device);
+    let dtype = written(plan.spec.dtype);
+    match &plan.setup {
+        Setup::Network(setup) => {
+            let (data, network) = (&setup.dataset, &setup.network);
+            let _ = writeln!(
+                text,
+                "  data: {} of {} samples of shape {:?}; device {device}, {dtype}",
+                data.batch,
+                data.len(),
+                data.input(),
+            );
+            let total: i64 = network.parameters().iter().map(|p| p.numel()).sum();
+            let output = network.output();
+            let _ = writeln!(text, "  network: {total} parameters, output {output:?}");
+            for parameter in network.parameters() {
+                let _ = writeln!(text, "    {} {:?}", parameter.name, parameter.shape);
+            }
+        }
+        Setup::Matrix(matrix) => {
+            let (n, basis) = (matrix.n, written(matrix.basis));
+            let _ = writeln!(
+                text,
+                "  matrices: {n} x {n}, basis {basis}; device {device}, {dtype}"
+            );
+            for spectrum in &matrix.spectra {
+                let _ = writeln!(text, "    {}", spectrum.name());
+            }
+        }
     }
     let _ = writeln!(text, "  jobs: {}", plan.jobs.len());
     for job in &plan.jobs {
-        let _ = writeln!(text, "    {}", describe(job));
+        let _ = writeln!(text, "    {}{}", of(plan, job), describe(job));
     }
     text
+}
+
+/// Which matrix a job is about, where there are several.
+fn of(plan: &Plan, job: &Job) -> String {
+    match &plan.setup {
+        Setup::Matrix(matrix) if matrix.spectra.len() > 1 => {
+            format!("{}: ", matrix.spectra[job.subject].name())
+        }
+        _ => String::new(),
+    }
 }
 
 fn kind(plan: &Plan) -> &'static str {
@@ -125,7 +147,10 @@ fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
 }
 
 fn label(row: &SummaryRow) -> String {
+    // What is not said of a network.
+    let matrix = (row.matrix != "hessian").then_some(&row.matrix);
     [
+        matrix,
         Some(&row.estimator),
         row.product.as_ref(),
         row.blocks.as_ref(),

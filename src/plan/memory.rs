@@ -2,14 +2,15 @@
 //!
 //! Every bound is a lower one: what passes may still be too much, what is refused cannot run.
 
-use super::{Job, Setup};
+use super::{Job, NetworkSetup, Setup};
 use crate::error::UserError;
 use crate::lists::{Batch, Counts};
 use crate::problem::Network;
+use crate::problem::matrix::Basis;
 use crate::spec::Spec;
 use std::fs::read_to_string;
 
-/// Checks the parameters, one batch and the probes of `jobs`, of `element` bytes a number.
+/// Checks what `jobs` need at least, of `element` bytes a number.
 ///
 /// # Errors
 /// The first layer or list that asks for more than there is.
@@ -20,68 +21,94 @@ pub(super) fn check(
     element: u64,
 ) -> Result<(), UserError> {
     let Some(total) = total() else { return Ok(()) };
+    match setup {
+        Setup::Network(setup) => network(spec, setup, jobs, element, total),
+        Setup::Matrix(matrix) => {
+            let vectors = jobs.iter().filter_map(probes_at_once).max().unwrap_or(0);
+            // Probes and their products; the basis is drawn in float64 beside the matrices.
+            let n = matrix.n as f64;
+            let needed = match matrix.basis {
+                Basis::Haar => 3.0 * 8.0 * n * n,
+                Basis::Diagonal => 0.0,
+            };
+            refuse("problem.n", "the basis", needed, total, "make n smaller")?;
+            let needed = vectors as f64 * 2.0 * n * element as f64;
+            let what = format!("a batch of {vectors} probes");
+            let key = key_of_v_batch(spec, vectors);
+            refuse(&key, &what, needed, total, "make V_batch smaller")
+        }
+    }
+}
+
+/// Refuses `what` if it takes more than `total` bytes.
+fn refuse(key: &str, what: &str, needed: f64, total: u64, help: &str) -> Result<(), UserError> {
+    if needed <= total as f64 {
+        return Ok(());
+    }
+    let (needed, total) = (in_words(needed), in_words(total as f64));
+    let found = format!("{what} takes at least {needed}, this machine has {total}");
+    Err(UserError::new(key, found, help))
+}
+
+/// How many probes a job multiplies at once.
+fn probes_at_once(job: &Job) -> Option<u64> {
+    match job.v_batch? {
+        Batch::Fixed(v_batch) => Some(v_batch.min(*job.counts.last()?)),
+        Batch::Auto => None,
+    }
+}
+
+/// Checks the parameters, one batch and the probes of `jobs`.
+fn network(
+    spec: &Spec,
+    setup: &NetworkSetup,
+    jobs: &[Job],
+    element: u64,
+    total: u64,
+) -> Result<(), UserError> {
     let bytes = |numbers: f64| numbers * element as f64;
-    let refuse = |key: String, what: String, needed: f64, help: &str| {
-        let (needed, total) = (in_words(needed), in_words(total as f64));
-        let found = format!("{what} takes at least {needed}, this machine has {total}");
-        Err(UserError::new(key, found, help))
-    };
     let samples = setup.dataset.batch as f64;
     let mut needed = 0.0;
-    for (index, (layer, size)) in spec
-        .model
-        .layers
-        .iter()
-        .zip(setup.network.sizes())
-        .enumerate()
-    {
+    let layers = spec.model.iter().flat_map(|model| &model.layers);
+    for (index, (layer, size)) in layers.zip(setup.network.sizes()).enumerate() {
         needed += bytes(size.parameters as f64 + samples * size.outputs as f64);
-        if needed > total as f64 {
-            return refuse(
-                format!("model.layers[{index}]"),
-                format!("the network up to this {} layer", layer.kind()),
-                needed,
-                "make the layers or the batch smaller",
-            );
-        }
+        let key = format!("model.layers[{index}]");
+        let what = format!("the network up to this {} layer", layer.kind());
+        refuse(
+            &key,
+            &what,
+            needed,
+            total,
+            "make the layers or the batch smaller",
+        )?;
     }
     // The roots of the loss at the output: as many columns as outputs.
     let exact = |job: &Job| job.task.columns().estimator == "exact";
-    let outputs = setup.network.output().iter().product::<i64>() as f64;
-    let needed = bytes(samples * outputs * outputs);
-    if needed > total as f64 && jobs.iter().any(exact) {
-        return refuse(
-            "model.layers".into(),
-            format!("the exact trace over {outputs} outputs"),
-            needed,
-            "make the output or the batch smaller, or remove the estimator \"exact\"",
-        );
+    if jobs.iter().any(exact) {
+        let outputs = setup.network.output().iter().product::<i64>() as f64;
+        let what = format!("the exact trace over {outputs} outputs");
+        let help = "make the output or the batch smaller, or remove the estimator \"exact\"";
+        let needed = bytes(samples * outputs * outputs);
+        refuse("model.layers", &what, needed, total, help)?;
     }
     let (parameters, widest) = probe(&setup.network);
     let batch = |job: &Job| {
-        let Batch::Fixed(v_batch) = job.v_batch? else {
-            return None;
-        };
-        let probes = v_batch.min(*job.counts.last()?);
+        let probes = probes_at_once(job)?;
         // The others draw theirs at the layers' outputs.
         let drawn = match job.task.columns().estimator.as_str() {
-            "hutchinson" => parameters,
-            _ => 0.0,
+            "activation" | "propagation" => 0.0,
+            _ => parameters,
         };
         Some((probes, bytes(probes as f64 * (drawn + samples * widest))))
     };
     let batches = jobs.iter().filter_map(batch);
     match batches.max_by(|(_, a), (_, b)| a.total_cmp(b)) {
-        Some((probes, needed)) if needed > total as f64 => {
+        Some((probes, needed)) => {
             let what = format!("a batch of {probes} probes");
-            refuse(
-                key_of_v_batch(spec, probes),
-                what,
-                needed,
-                "make V_batch smaller",
-            )
+            let key = key_of_v_batch(spec, probes);
+            refuse(&key, &what, needed, total, "make V_batch smaller")
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

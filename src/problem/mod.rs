@@ -1,13 +1,17 @@
-//! The problem: a network with its parameters, a loss, and one batch of data on one device.
+//! The problem: a network with its parameters, a loss, and one batch of data on one device; or a
+//! matrix with a known spectrum.
 
 pub mod data;
 pub mod generator;
 pub mod layer;
 pub mod loss;
+pub mod matrix;
 mod network;
+mod subject;
 pub mod weights;
 
 pub use network::{LayerSize, Linearization, LinearizedLayer, Network, ParameterInfo, Tangents};
+pub use subject::{NetworkSpec, ProblemSpec, Subject};
 
 use generator::TorchGenerator;
 use layer::Init;

@@ -1,11 +1,15 @@
 //! How each key may be written, for the remedy of an error.
 
 /// An example for `key`, in backquotes; `None` for a key that explains itself.
-pub(super) fn example(key: &str) -> Option<&'static str> {
+pub(crate) fn example(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "`name = \"my_experiment\"`",
         "kind" => "`kind = \"convergence\"` or `kind = \"timing\"`",
         "device" => "`device = \"auto\"`",
+        "spectra" => "`spectra = [{ kind = \"exp\", base = 0.9 }]`",
+        "base" => "`base = 0.9`",
+        "small" => "`small = 1e-3`",
+        "n" => "`n = 1000`",
         "data" => {
             "a section [data], for example with `source = \"mnist\"` and `root = \"data/mnist\"`"
         }

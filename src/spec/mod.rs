@@ -3,7 +3,7 @@
 //! Everything here is shape only; whether it makes sense is for the [plan](crate::plan) to say.
 
 mod de;
-mod example;
+pub(crate) mod example;
 mod schema;
 mod source;
 
@@ -11,6 +11,7 @@ pub use schema::schema;
 pub use source::{Source, SpecError};
 
 use crate::estimator::{EstimatorSpec, Sampling};
+use crate::problem::ProblemSpec;
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::problem::loss::LossSpec;
@@ -32,12 +33,18 @@ pub struct Spec {
     /// The floating-point type.
     #[serde(default)]
     pub dtype: Dtype,
-    /// Where the batch comes from.
-    pub data: DataSpec,
+    /// What the curvature is of: a network, unless it says otherwise.
+    #[serde(default, skip_serializing_if = "ProblemSpec::is_network")]
+    pub problem: ProblemSpec,
+    /// Where the batch of a network comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSpec>,
     /// The network.
-    pub model: ModelSpec,
-    /// The loss.
-    pub loss: LossSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSpec>,
+    /// The loss of a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossSpec>,
     /// What estimators share.
     #[serde(default)]
     pub sampling: Sampling,

@@ -3,17 +3,18 @@
 
 pub mod cases;
 
-use curvature_runner::curvature::Blocks;
+use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
-    Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, ProductKind,
-    Propagation, Sampling,
+    Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, Propagation, Sampling,
+    Task,
 };
 use curvature_runner::lists::{Batches, Counts, Seeds};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{Flatten, LayerSpec, Linear, Relu, Sigmoid, Tanh};
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
-use curvature_runner::problem::{Network, Problem, initialise};
+use curvature_runner::problem::{Network, Problem, ProblemSpec, initialise};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 pub fn linear(out: i64, bias: bool) -> LayerSpec {
@@ -175,10 +176,16 @@ pub fn sampling(v: i64, v_batch: i64) -> Sampling {
     }
 }
 
+/// The task of an estimator over a network.
+pub fn task(estimator: &EstimatorSpec) -> Arc<dyn Task> {
+    let network = ProblemSpec::default();
+    estimator.expand(&sampling(1, 4), &network).unwrap().task
+}
+
 pub fn hutchinson(blocks: Blocks, product: ProductKind, probe: Probe) -> EstimatorSpec {
     EstimatorSpec::Hutchinson(Hutchinson {
-        blocks,
-        product,
+        blocks: Some(blocks),
+        product: Some(product),
         probe: Some(probe),
         v: None,
         v_batch: None,

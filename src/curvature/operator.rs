@@ -1,0 +1,153 @@
+//! A symmetric matrix as estimators see it: products, counted.
+
+use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
+use crate::problem::Subject;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use tch::{Device, Kind, Tensor};
+
+/// How products with a network's matrix are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductKind {
+    /// One double-backward product at a time.
+    Autodiff,
+    /// V_batch products at once by layer rules.
+    Hmp,
+    /// V_batch quadratic forms at once from one tangent pass, without a product.
+    #[default]
+    Forward,
+}
+
+/// How an operator is made of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// A network's Hessian.
+    Network {
+        /// Which entries are seen.
+        blocks: Blocks,
+        /// How products are computed.
+        product: ProductKind,
+    },
+    /// A given matrix, as it is.
+    Matrix,
+}
+
+/// A symmetric matrix over parameters, known by its products with vectors only.
+///
+/// K vectors are a slice with one tensor `[K, *shape]` per parameter. Every product with one vector
+/// counts once, also where only the quadratic form is taken: the budget in which estimators are
+/// compared.
+pub struct Operator<'a> {
+    map: Map<'a>,
+    shapes: Vec<Vec<i64>>,
+    kind: Kind,
+    device: Device,
+    products: Cell<u64>,
+}
+
+enum Map<'a> {
+    Product(&'a dyn Product),
+    Form(&'a dyn Quadratic),
+}
+
+impl<'a> Operator<'a> {
+    /// A product over parameters shaped as those of `subject`.
+    pub fn new(product: &'a dyn Product, subject: &Subject) -> Self {
+        Self::of(Map::Product(product), subject)
+    }
+
+    /// A quadratic form without products.
+    pub fn form(form: &'a dyn Quadratic, subject: &Subject) -> Self {
+        Self::of(Map::Form(form), subject)
+    }
+
+    fn of(map: Map<'a>, subject: &Subject) -> Self {
+        Self {
+            map,
+            shapes: subject.shapes(),
+            kind: subject.kind(),
+            device: subject.device(),
+            products: Cell::new(0),
+        }
+    }
+
+    /// The shape of every parameter.
+    pub fn shapes(&self) -> &[Vec<i64>] {
+        &self.shapes
+    }
+
+    /// Rows and columns: the entries of all parameters.
+    pub fn size(&self) -> i64 {
+        self.shapes.iter().map(|s| s.iter().product::<i64>()).sum()
+    }
+
+    /// The floating-point kind of vectors.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where vectors are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// How many matrix-vector products have been spent.
+    pub fn products(&self) -> u64 {
+        self.products.get()
+    }
+
+    /// `A v_k` for K vectors.
+    ///
+    /// # Panics
+    /// If this is a quadratic form alone, which a plan refuses for estimators that need products.
+    pub fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
+        self.count(v);
+        match self.map {
+            Map::Product(product) => product.multiply(v),
+            Map::Form(_) => unreachable!("the plan refuses forms without a product here"),
+        }
+    }
+
+    /// `v_kᵀ A v_k` for K vectors in float64: `[parameters, K]` or `[1, K]`, see [`Quadratic`].
+    pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
+        self.count(v);
+        match self.map {
+            Map::Product(product) => product.quadratic(v),
+            Map::Form(form) => form.quadratic(v),
+        }
+    }
+
+    fn count(&self, v: &[Tensor]) {
+        let vectors = v.first().map_or(0, |v| v.size()[0]);
+        self.products.set(self.products.get() + vectors as u64);
+    }
+}
+
+impl Access {
+    /// Does `work` with the operator; for a network that begins with one linearisation (or, for
+    /// autodiff, with one differentiable gradient).
+    ///
+    /// # Panics
+    /// If `subject` is a network and this is not, or the reverse.
+    pub fn open<T>(self, subject: &Subject, work: impl FnOnce(&Operator<'_>) -> T) -> T {
+        match (self, subject) {
+            (Self::Matrix, Subject::Matrix(matrix)) => work(&Operator::new(matrix, subject)),
+            (Self::Network { blocks, product }, Subject::Network(problem)) => match product {
+                ProductKind::Autodiff => {
+                    work(&Operator::new(&Autodiff::new(problem, blocks), subject))
+                }
+                ProductKind::Hmp => {
+                    let at = problem.linearize();
+                    work(&Operator::new(&Hmp::new(&at, blocks), subject))
+                }
+                ProductKind::Forward => {
+                    let at = problem.linearize();
+                    work(&Operator::form(&Forward::new(&at, blocks), subject))
+                }
+            },
+            _ => unreachable!("the plan gives each problem its own access"),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What an experiment is about, read and checked, in memory but not yet on a device.
+
+use crate::error::UserError;
+use crate::problem::data::{DataSpec, Dataset, FileRecord, RawTensor};
+use crate::problem::generator::TorchGenerator;
+use crate::problem::loss::LossSpec;
+use crate::problem::matrix::MatrixSpec;
+use crate::problem::{Network, Problem, ProblemSpec, Subject, initialise, weights};
+use crate::spec::{ModelSpec, Source, Spec, example};
+use std::path::Path;
+use std::sync::Arc;
+use tch::{Device, Kind};
+
+/// Everything that jobs can be about.
+#[derive(Debug)]
+pub enum Setup {
+    /// A network with its loss and data.
+    Network(NetworkSetup),
+    /// Matrices with known spectra.
+    Matrix(MatrixSpec),
+}
+
+/// Network, loss and data in memory, not yet on a device.
+#[derive(Debug)]
+pub struct NetworkSetup {
+    /// The layers with their shapes.
+    pub network: Arc<Network>,
+    /// The loss.
+    pub loss: LossSpec,
+    /// The data set and how a batch is taken from it.
+    pub dataset: Dataset,
+    /// The files that were read.
+    pub files: Vec<FileRecord>,
+    weights: Option<Vec<RawTensor>>,
+    seed: u64,
+}
+
+impl Setup {
+    /// Reads and checks what `spec` names.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub(super) fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
+        match &spec.problem {
+            ProblemSpec::Network(_) => {
+                NetworkSetup::new(&Sections::of(spec)?, source.folder()).map(Self::Network)
+            }
+            ProblemSpec::Matrix(matrix) => {
+                matrix.check().map_err(|e| e.within("problem"))?;
+                Ok(Self::Matrix(matrix.clone()))
+            }
+        }
+    }
+
+    /// The subjects of the jobs on `device`, and PyTorch's global generator as drawing them has
+    /// left it.
+    pub fn build(&self, device: Device, kind: Kind) -> (Vec<Subject>, TorchGenerator) {
+        match self {
+            Self::Network(setup) => {
+                let (problem, generator) = setup.build(device, kind);
+                (vec![problem.into()], generator)
+            }
+            Self::Matrix(matrix) => {
+                let (matrices, generator) = matrix.build(device, kind);
+                (matrices.into_iter().map(Subject::from).collect(), generator)
+            }
+        }
+    }
+
+    /// Name and number of entries of every parameter; a matrix is one, called "matrix".
+    pub fn parameters(&self) -> Vec<(String, i64)> {
+        match self {
+            Self::Network(setup) => {
+                let parameters = setup.network.parameters().iter();
+                parameters.map(|p| (p.name.clone(), p.numel())).collect()
+            }
+            Self::Matrix(matrix) => vec![("matrix".into(), matrix.n)],
+        }
+    }
+
+    /// The files that were read.
+    pub fn files(&self) -> &[FileRecord] {
+        match self {
+            Self::Network(setup) => &setup.files,
+            Self::Matrix(_) => &[],
+        }
+    }
+
+    /// The network.
+    ///
+    /// # Panics
+    /// If this is about matrices.
+    pub fn network(&self) -> &NetworkSetup {
+        match self {
+            Self::Network(setup) => setup,
+            Self::Matrix(_) => panic!("this experiment is about matrices"),
+        }
+    }
+}
+
+/// How many subjects [`Setup::build`] will give.
+pub(super) fn subjects(spec: &Spec) -> usize {
+    match &spec.problem {
+        ProblemSpec::Network(_) => 1,
+        ProblemSpec::Matrix(matrix) => matrix.spectra.len(),
+    }
+}
+
+/// The sections that a network needs.
+struct Sections<'a> {
+    data: &'a DataSpec,
+    model: &'a ModelSpec,
+    loss: &'a LossSpec,
+}
+
+impl<'a> Sections<'a> {
+    fn of(spec: &'a Spec) -> Result<Self, UserError> {
+        let missing = |section: &str| {
+            let help = example::example(section).unwrap_or_default();
+            UserError::new(
+                "",
+                format!("missing key `{section}`"),
+                format!("add {help}"),
+            )
+        };
+        Ok(Self {
+            data: spec.data.as_ref().ok_or_else(|| missing("data"))?,
+            model: spec.model.as_ref().ok_or_else(|| missing("model"))?,
+            loss: spec.loss.as_ref().ok_or_else(|| missing("loss"))?,
+        })
+    }
+}
+
+/// Refuses sections that are missing, or that have no place beside a given matrix.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check_sections(spec: &Spec) -> Result<(), UserError> {
+    if spec.problem.is_network() {
+        return Sections::of(spec).map(drop);
+    }
+    let present = [
+        ("data", spec.data.is_some()),
+        ("model", spec.model.is_some()),
+        ("loss", spec.loss.is_some()),
+    ];
+    match present.into_iter().find(|(_, present)| *present) {
+        None => Ok(()),
+        Some((section, _)) => Err(UserError::new(
+            section,
+            format!("found [{section}], which a given matrix has no use for"),
+            "remove it, or write [problem] kind = \"network\"",
+        )),
+    }
+}
+
+impl NetworkSetup {
+    fn new(sections: &Sections<'_>, base: &Path) -> Result<Self, UserError> {
+        let Sections { data, model, loss } = sections;
+        let dataset = data.load(base).map_err(|e| e.within("data"))?;
+        let network =
+            Network::new(&model.layers, &dataset.input()).map_err(|e| e.within("model"))?;
+        if network.parameters().is_empty() {
+            return Err(UserError::new(
+                "model.layers",
+                "the network has no parameters, so there is no Hessian",
+                "add a layer with parameters, for example { kind = \"linear\", out = 10 }",
+            ));
+        }
+        let wanted = loss.targets(network.output()).map_err(|expected| {
+            UserError::new(
+                "loss",
+                format!(
+                    "{} expects {expected}; the network puts out shape {:?}",
+                    loss.kind(),
+                    network.output()
+                ),
+                "end the network with a layer that puts that out",
+            )
+        })?;
+        dataset
+            .check_targets(&wanted)
+            .map_err(|e| e.within("loss"))?;
+        let mut files = dataset.files.clone();
+        let weights = match &model.weights {
+            None => None,
+            Some(path) => {
+                let (tensors, file) =
+                    weights::load(&base.join(path), &network).map_err(|e| e.within("model"))?;
+                files.push(file);
+                Some(tensors)
+            }
+        };
+        Ok(Self {
+            network: network.into(),
+            loss: (*loss).clone(),
+            dataset,
+            files,
+            weights,
+            seed: model.seed,
+        })
+    }
+
+    /// The problem on `device`, and PyTorch's global generator as drawing it has left it.
+    pub fn build(&self, device: Device, kind: Kind) -> (Problem, TorchGenerator) {
+        let mut generator = TorchGenerator::seeded(self.seed);
+        let initial = initialise(&self.network, &mut generator);
+        let parameters = match &self.weights {
+            Some(weights) => weights.iter().map(RawTensor::tensor).collect(),
+            None => initial,
+        };
+        let (inputs, targets) = self.dataset.draw(&mut generator);
+        let place = |t: &tch::Tensor| t.to_device(device).to_kind(kind);
+        let targets = match targets.is_floating_point() {
+            true => place(&targets),
+            false => targets.to_device(device).to_kind(Kind::Int64),
+        };
+        let problem = Problem {
+            network: self.network.clone(),
+            loss: self.loss.clone(),
+            parameters: parameters.iter().map(place).collect(),
+            inputs: place(&inputs),
+            targets,
+        };
+        (problem, generator)
+    }
+}
