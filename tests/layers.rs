@@ -4,9 +4,10 @@ mod support;
 
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{
-    AvgPool, Conv, ConvTranspose, Elu, Hardtanh, LayerSpec, LeakyRelu, MaxPool, Softplus,
+    AvgPool, Conv, ConvTranspose, Elu, Hardtanh, Layer, LayerSpec, LeakyRelu, MaxPool, Part,
+    Softplus,
 };
-use curvature_runner::problem::{Network, initialise};
+use curvature_runner::problem::{Combine, Network, initialise};
 use curvature_runner::spec::Source;
 use support::*;
 use tch::{Device, Kind, Tensor};
@@ -21,7 +22,14 @@ fn read(text: &str) -> Result<LayerSpec, String> {
 }
 
 fn built(spec: &LayerSpec, input: &[i64]) -> Option<Vec<i64>> {
-    spec.build(input).ok().map(|(_, output)| output)
+    spec.part(input).ok().map(|part| layer(part).1)
+}
+
+fn layer(part: Part<'_>) -> (Box<dyn Layer>, Vec<i64>) {
+    match part {
+        Part::Layer(layer, output) => (layer, output),
+        Part::Branches(_) => panic!("a layer by itself was expected"),
+    }
 }
 
 fn samples(input: &[i64]) -> Tensor {
@@ -168,7 +176,7 @@ fn composed_activations_equal_libtorch() {
         (LayerSpec::Softplus(Softplus::default()), x.softplus()),
     ];
     for (spec, expected) in cases {
-        let (layer, _) = spec.build(&[601]).unwrap();
+        let (layer, _) = layer(spec.part(&[601]).unwrap());
         let error = relative_error(&layer.forward(&x, &[]), &expected);
         assert!(error < 1e-15, "{}: off by {error:e}", spec.kind());
     }
@@ -337,7 +345,8 @@ fn mistakes_have_messages() {
         ),
     ];
     for (text, input, expected) in cases {
-        let misfit = read(text).unwrap().build(input).err();
+        let spec = read(text).unwrap();
+        let misfit = spec.part(input).err();
         let misfit = misfit.unwrap_or_else(|| panic!("{text} was taken"));
         assert_eq!(misfit.expected, expected, "{text}");
         assert!(!misfit.remedy.is_empty(), "{text}");
@@ -364,5 +373,68 @@ fn sizes_that_cannot_be_read_have_messages() {
     for (key, expected) in cases {
         let message = read(&format!("kind = 'conv2d'; out = 2; {key}")).unwrap_err();
         assert!(message.contains(expected), "{key}: {message}");
+    }
+}
+
+/// Parameters stand in the order in which torch.nn registers the lists, under their names.
+#[test]
+fn nested_layers_have_names() {
+    let layers = [
+        flatten(),
+        parallel(
+            Combine::Cat,
+            vec![
+                vec![],
+                vec![tanh(), residual(vec![linear(4, false)], vec![])],
+            ],
+        ),
+        residual(vec![tanh(), linear(2, true)], vec![linear(2, false)]),
+    ];
+    let network = Network::new(&layers, &[1, 4]).unwrap();
+    let names: Vec<&str> = network
+        .parameters()
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "1.branches.1.1.body.0.weight",
+            "2.body.1.weight",
+            "2.body.1.bias",
+            "2.shortcut.0.weight",
+        ]
+    );
+    assert_eq!(network.output(), [2]);
+    assert_eq!(network.parameters()[1].shape, [2, 8]);
+}
+
+#[test]
+fn branches_that_do_not_meet_have_messages() {
+    let cases: [(&str, &str, &str); 4] = [
+        (
+            "kind = 'residual'; body = [{ kind = 'linear', out = 5 }]",
+            "layers[0]",
+            "residual expects branches that put out the same shape, found body [5], shortcut [4]; its input has shape [4]",
+        ),
+        (
+            "kind = 'parallel'; combine = 'cat'; branches = []",
+            "layers[0].branches",
+            "parallel expects `branches` with at least one list of layers, found []",
+        ),
+        (
+            "kind = 'parallel'; combine = 'add'; branches = [[], [{ kind = 'linear', out = 3 }]]",
+            "layers[0]",
+            "parallel expects branches that put out the same shape, found branches[0] [4], branches[1] [3]; its input has shape [4]",
+        ),
+        (
+            "kind = 'parallel'; combine = 'add'; branches = [[], [{ kind = 'tanh' }, { kind = 'linear', out = 0 }]]",
+            "layers[0].branches[1][1].out",
+            "linear expects `out` of at least 1, found 0",
+        ),
+    ];
+    for (text, key, message) in cases {
+        let error = Network::new(&[read(text).unwrap()], &[4]).unwrap_err();
+        assert_eq!((error.key.as_str(), error.message.as_str()), (key, message));
     }
 }

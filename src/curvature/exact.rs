@@ -1,7 +1,6 @@
 //! The exact Hessian diagonal, without probes.
 
-use crate::problem::layer::Residual;
-use crate::problem::{Linearization, LinearizedLayer};
+use crate::problem::{Diagonal, Linearization, LinearizedLayer};
 use tch::{Kind, Tensor};
 
 /// The most numbers of one chunk of columns, so that memory stays bounded.
@@ -24,9 +23,15 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
         diagonal: Vec::new(),
     };
     sum.diagonal.resize_with(at.parameter_count(), || None);
-    let top = at.layers().len();
-    sum.columns(top, at.loss().columns(), None);
-    sum.residuals();
+    sum.columns(at.top(), at.layers().len(), at.loss().columns(), None);
+    at.carry(|d| {
+        sum.add(d.layer, |layer, i| {
+            layer.parameters().diagonal_of_diagonal(i, &d.entries)
+        });
+        if d.ends {
+            sum.unit_columns(&d);
+        }
+    });
     sum.diagonal
         .into_iter()
         .map(|d| d.expect("the loss's columns reach every parameter"))
@@ -45,74 +50,43 @@ struct Accumulator<'a> {
 }
 
 impl Accumulator<'_> {
-    /// Pulls signed columns `s: [Q, N, *]` that stand at the input of layer `above` down.
-    fn columns(&mut self, above: usize, s: Tensor, sign: Option<&Tensor>) {
-        let mut s = s;
-        for index in (0..above).rev() {
-            let layer = &self.at.layers()[index];
-            self.add(layer, |layer, i| {
-                layer.parameters().diagonal_of_columns(i, &s, sign)
-            });
-            if index > 0 {
-                s = layer.local.adjoint(&s);
-            }
-        }
-    }
-
-    /// The curvature of every layer: carried down as a diagonal while the layers are diagonal,
-    /// then taken by the parameters it meets, then turned into columns for those below.
-    fn residuals(&mut self) {
-        let mut carried: Option<Tensor> = None;
-        for index in (0..self.at.layers().len()).rev() {
-            let layer = &self.at.layers()[index];
-            if let Some(d) = carried.take() {
+    /// Pulls signed columns `s: [Q, N, *]` down that stand at the output of layer `from`; layers
+    /// below number `seen` have not yet seen what they stand for.
+    fn columns(&mut self, from: usize, seen: usize, s: Tensor, sign: Option<&Tensor>) {
+        let at = self.at;
+        at.pull(from, s, None, |index, layer, s| {
+            if index < seen {
                 self.add(layer, |layer, i| {
-                    layer.parameters().diagonal_of_diagonal(i, &d)
-                });
-                if index == 0 {
-                    return;
-                }
-                carried = layer.local.diagonal_adjoint(&d);
-                if carried.is_none() {
-                    self.unit_columns(index, &d);
-                }
-            }
-            if let Residual::Diagonal(r) = &layer.residual {
-                carried = Some(match carried {
-                    Some(d) => d + r,
-                    None => r.shallow_clone(),
+                    layer.parameters().diagonal_of_columns(i, s, sign)
                 });
             }
-        }
+            None
+        });
     }
 
-    /// Pulls `diag(d)`, `d: [N, *out]` at the output of `layer`, below that layer, as columns.
-    fn unit_columns(&mut self, layer: usize, d: &Tensor) {
-        let size = d.size();
+    /// `diag(d)` as columns for the layers below its own.
+    fn unit_columns(&mut self, d: &Diagonal<'_>) {
+        let size = d.entries.size();
         let entries: i64 = size[1..].iter().product();
-        let flat = d.flatten(1, -1);
-        let widest = entries.max(self.widest_below(layer));
+        let flat = d.entries.flatten(1, -1);
+        let widest = entries.max(self.widest_below(d.index));
         let chunk = (CHUNK / (size[0] * widest).max(1)).clamp(1, entries);
         for first in (0..entries).step_by(chunk as usize) {
             let count = chunk.min(entries - first);
             let part = flat.narrow(1, first, count);
-            let options = (d.kind(), d.device());
+            let options = (flat.kind(), flat.device());
             let s = Tensor::zeros([count, size[0], entries], options);
             let diagonal = s.narrow(2, first, count).diagonal(0, 0, 2);
             diagonal.shallow_clone().copy_(&part.abs().sqrt());
             let s = s.reshape([&[count], size.as_slice()].concat());
-            let s = self.at.layers()[layer].local.adjoint(&s);
-            self.columns(layer, s, Some(&part.sign().tr()));
+            self.columns(d.index, d.index, s, Some(&part.sign().tr()));
         }
     }
 
     fn widest_below(&self, layer: usize) -> i64 {
         let width = |l: &LinearizedLayer| l.gradient.size()[1..].iter().product::<i64>();
-        self.at.layers()[..layer]
-            .iter()
-            .map(width)
-            .max()
-            .unwrap_or(1)
+        let widths = self.at.layers()[..layer].iter().map(width);
+        widths.max().unwrap_or(1)
     }
 
     fn add(&mut self, layer: &LinearizedLayer, term: impl Fn(&LinearizedLayer, usize) -> Tensor) {

@@ -35,7 +35,7 @@ impl<'a> Hmp<'a> {
         });
         let mut product = None;
         let top = self.at.loss().hessian(&tangents.output);
-        self.at.pull(top, l, |at, layer, hz| {
+        self.at.pull(self.at.top(), top, Some(l), |at, layer, hz| {
             if at == l {
                 product = Some(layer.parameters().adjoint(i, hz));
                 return None;
@@ -50,7 +50,7 @@ impl<'a> Hmp<'a> {
         let tangents = self.at.push(0, |_, layer| layer.parameter_tangent(v));
         let mut product: Vec<Option<Tensor>> = v.iter().map(|_| None).collect();
         let top = self.at.loss().hessian(&tangents.output);
-        self.at.pull(top, 0, |at, layer, hz| {
+        self.at.pull(self.at.top(), top, None, |at, layer, hz| {
             let dx = tangents.inputs[at].as_ref();
             let mut below = dx.and_then(|dx| layer.residual.apply(dx));
             for (i, index) in layer.indices.clone().enumerate() {
@@ -58,7 +58,7 @@ impl<'a> Hmp<'a> {
                 let mixed =
                     dx.and_then(|dx| layer.parameters().mixed_parameter(i, &layer.gradient, dx));
                 product[index] = add(Some(own), mixed);
-                if at > 0 {
+                if layer.has_input() {
                     let mixed = layer
                         .parameters()
                         .mixed_input(i, &layer.gradient, &v[index]);

@@ -5,7 +5,6 @@ use super::stream::{PhiloxStream, Space};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::layer::Residual;
 use crate::problem::{Linearization, LinearizedLayer, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,8 +79,8 @@ pub(crate) struct Passes<'a> {
     stream: PhiloxStream,
     /// The part of every parameter's trace that is known exactly.
     known: Vec<f64>,
-    /// Layers below this one are sampled; it and those above are known.
-    topmost: usize,
+    /// The topmost layer with parameters, where all of its trace is known.
+    topmost: Option<usize>,
     /// Curvature to be added as noise at the output of a layer: `[N, *out]`.
     noise: Vec<Option<Noise>>,
 }
@@ -95,17 +94,13 @@ struct Noise {
 impl<'a> Passes<'a> {
     /// Walks down once, without noise.
     pub(crate) fn new(at: &'a Linearization, stream: PhiloxStream) -> Self {
-        let topmost = (at.layers().iter())
-            .rposition(|layer| !layer.indices.is_empty())
-            .unwrap_or(0);
         let mut passes = Self {
             at,
             stream,
             known: vec![0.0; at.parameter_count()],
-            topmost,
-            noise: Vec::new(),
+            topmost: None,
+            noise: at.layers().iter().map(|_| None).collect(),
         };
-        passes.noise.resize_with(at.layers().len(), || None);
         passes.take_diagonals();
         passes.take_topmost();
         passes
@@ -114,42 +109,37 @@ impl<'a> Passes<'a> {
     /// Carries every layer's curvature down while it stays a diagonal: exact for the parameters it
     /// meets, noise for what lies below the first layer that mixes entries.
     fn take_diagonals(&mut self) {
-        let mut carried: Option<Tensor> = None;
-        for (index, layer) in self.at.layers().iter().enumerate().rev() {
-            if let Some(d) = carried.take() {
-                self.know(layer, |layer, i| {
-                    layer
-                        .parameters()
-                        .diagonal_of_diagonal(i, &d)
-                        .sum(Kind::Double)
-                });
-                carried = layer.local.diagonal_adjoint(&d);
-                if carried.is_none() && index > 0 {
-                    self.noise[index] = Some(Noise::of(&d));
-                }
+        let at = self.at;
+        at.carry(|d| {
+            self.know(d.layer, |layer, i| {
+                let maps = layer.parameters();
+                maps.diagonal_of_diagonal(i, &d.entries).sum(Kind::Double)
+            });
+            if d.ends {
+                self.noise[d.index] = Some(Noise::of(&d.entries));
             }
-            if let Residual::Diagonal(r) = &layer.residual {
-                carried = Some(match carried {
-                    Some(d) => d + r,
-                    None => r.shallow_clone(),
-                });
-            }
-        }
+        });
     }
 
-    /// The topmost block from all columns of the loss's root.
+    /// The topmost block from all columns of the loss's root, if no noise reaches it.
     fn take_topmost(&mut self) {
-        let mut columns = self.at.loss().columns();
-        for layer in self.at.layers()[self.topmost + 1..].iter().rev() {
-            columns = layer.local.adjoint(&columns);
+        let at = self.at;
+        let topmost = at.layers().iter().rposition(|l| !l.indices.is_empty());
+        let Some(topmost) = topmost else { return };
+        if self.noise[topmost + 1..].iter().any(Option::is_some) {
+            return;
         }
-        let layer = &self.at.layers()[self.topmost];
-        self.know(layer, |layer, i| {
-            layer
-                .parameters()
-                .trace_of_columns(i, &columns)
-                .sum(Kind::Double)
+        let columns = at.loss().columns();
+        at.pull(at.top(), columns, Some(topmost), |index, layer, columns| {
+            if index == topmost {
+                self.know(layer, |layer, i| {
+                    let maps = layer.parameters();
+                    maps.trace_of_columns(i, columns).sum(Kind::Double)
+                });
+            }
+            None
         });
+        self.topmost = Some(topmost);
     }
 
     fn know(&mut self, layer: &LinearizedLayer, part: impl Fn(&LinearizedLayer, usize) -> Tensor) {
@@ -158,52 +148,61 @@ impl<'a> Passes<'a> {
         }
     }
 
+    /// Whether the traces of a layer's parameters are sampled.
+    fn samples(&self, index: usize) -> bool {
+        self.topmost != Some(index) && !self.at.layers()[index].indices.is_empty()
+    }
+
     /// Passes `first..first + count`: `[parameters, count]` in float64.
     pub(crate) fn draw(&self, first: u64, count: u64) -> Tensor {
-        let device = self.at.loss().gradient().device();
-        let known = Tensor::from_slice(&self.known)
-            .to_device(device)
-            .unsqueeze(1);
-        let traces = known.repeat([1, count as i64]);
-        if self.topmost == 0 {
+        let gradient = self.at.loss().gradient();
+        let known = Tensor::from_slice(&self.known).to_device(gradient.device());
+        let traces = known.unsqueeze(1).repeat([1, count as i64]);
+        let Some(lowest) = (0..=self.at.top()).find(|&index| self.samples(index)) else {
             return traces;
-        }
+        };
         let signs = |space, shape: &[i64]| {
             self.stream
                 .draw(Probe::Rademacher, space, first, count, shape)
         };
-        let gradient = self.at.loss().gradient();
-        let mut positive = self.at.loss().root(&signs(Space::Loss, &gradient.size()));
-        let mut negative: Option<Tensor> = None;
-        for (index, layer) in self.at.layers().iter().enumerate().rev() {
-            if index < self.topmost {
-                for (i, parameter) in layer.indices.clone().enumerate() {
-                    let maps = layer.parameters();
-                    let mut row = traces.get(parameter as i64);
-                    row += maps.trace_of_columns(i, &positive);
-                    if let Some(negative) = &negative {
-                        row -= maps.trace_of_columns(i, negative);
-                    }
+        let (mut positive, mut negative) = (self.at.adjoints(None), self.at.adjoints(None));
+        let root = self.at.loss().root(&signs(Space::Loss, &gradient.size()));
+        positive.add(self.at.top(), root);
+        for index in (lowest..=self.at.top()).rev() {
+            let noise = self.noise[index].as_ref();
+            let v = noise.map(|noise| signs(Space::Residual(index), &noise.positive.size()));
+            for (sign, stream) in [(1.0, &mut positive), (-1.0, &mut negative)] {
+                let column = stream.take(index);
+                if let Some(column) = &column
+                    && self.samples(index)
+                {
+                    self.add_traces(&traces, index, column, sign);
+                }
+                let own = noise
+                    .zip(v.as_ref())
+                    .and_then(|(noise, v)| noise.root(sign, v));
+                if let Some(column) = add(column, own) {
+                    stream.pass(index, &column, None);
                 }
             }
-            if index == 0 {
-                break;
-            }
-            if let Some(noise) = &self.noise[index] {
-                let v = signs(Space::Residual(index), &noise.positive.size());
-                positive += &noise.positive * &v;
-                if let Some(root) = &noise.negative {
-                    let own = root * &v;
-                    negative = Some(match negative {
-                        Some(negative) => negative + own,
-                        None => own,
-                    });
-                }
-            }
-            positive = layer.local.adjoint(&positive);
-            negative = negative.map(|negative| layer.local.adjoint(&negative));
         }
         traces
+    }
+
+    /// Adds `± Σ_n ‖J_nᵀ c_n‖²` to the rows of a layer's parameters.
+    fn add_traces(&self, traces: &Tensor, index: usize, column: &Tensor, sign: f64) {
+        let layer = &self.at.layers()[index];
+        for (i, parameter) in layer.indices.clone().enumerate() {
+            let mut row = traces.get(parameter as i64);
+            row += layer.parameters().trace_of_columns(i, column) * sign;
+        }
+    }
+}
+
+fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
     }
 }
 
@@ -214,6 +213,14 @@ impl Noise {
         Self {
             positive: r.clamp_min(0.0).sqrt(),
             negative: any.then(|| negative.sqrt()),
+        }
+    }
+
+    /// The positive or the negative part's columns from signs v.
+    fn root(&self, sign: f64, v: &Tensor) -> Option<Tensor> {
+        match sign > 0.0 {
+            true => Some(&self.positive * v),
+            false => self.negative.as_ref().map(|root| root * v),
         }
     }
 }

@@ -69,11 +69,10 @@ fn network(
     let bytes = |numbers: f64| numbers * element as f64;
     let samples = setup.dataset.batch as f64;
     let mut needed = 0.0;
-    let layers = spec.model.iter().flat_map(|model| &model.layers);
-    for (index, (layer, size)) in layers.zip(setup.network.sizes()).enumerate() {
+    for size in setup.network.sizes() {
         needed += bytes(size.parameters as f64 + samples * size.outputs as f64);
-        let key = format!("model.layers[{index}]");
-        let what = format!("the network up to this {} layer", layer.kind());
+        let key = format!("model.{}", size.key);
+        let what = format!("the network up to this {} layer", size.kind);
         refuse(
             &key,
             &what,

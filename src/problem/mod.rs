@@ -3,14 +3,18 @@
 
 pub mod data;
 pub mod generator;
+mod join;
 pub mod layer;
+mod linearization;
 pub mod loss;
 pub mod matrix;
 mod network;
 mod subject;
 pub mod weights;
 
-pub use network::{LayerSize, Linearization, LinearizedLayer, Network, ParameterInfo, Tangents};
+pub use join::Combine;
+pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents};
+pub use network::{LayerSize, Network, ParameterInfo};
 pub use subject::{NetworkSpec, ProblemSpec, Subject};
 
 use generator::TorchGenerator;

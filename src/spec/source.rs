@@ -203,15 +203,15 @@ fn find(root: &Spanned<DeTable<'_>>, key: &str) -> Option<Range<usize>> {
                 None => break,
             },
         };
-        let Some(value) = table.get(name) else { break };
-        found = Some(value);
+        let Some(mut value) = table.get(name) else {
+            break;
+        };
         for index in indices.split('[').filter_map(|i| i.strip_suffix(']')) {
-            let item = index
-                .parse()
-                .ok()
-                .and_then(|i: usize| value.get_ref().get(i));
-            found = item.or(found);
+            let item = index.parse().ok();
+            let item = item.and_then(|i: usize| value.get_ref().get(i));
+            value = item.unwrap_or(value);
         }
+        found = Some(value);
     }
     found.map(Spanned::span)
 }

@@ -7,7 +7,7 @@ use curvature_runner::problem::layer::{
 };
 
 /// A name, the layers, and the shape of a sample.
-type Network = (&'static str, Vec<LayerSpec>, Vec<i64>);
+pub type Network = (&'static str, Vec<LayerSpec>, Vec<i64>);
 
 /// Networks of linear layers and activations, small enough for every loss and batch.
 fn dense() -> Vec<Network> {
@@ -522,6 +522,167 @@ fn activations() -> Vec<Network> {
     all.into_iter().map(network).collect()
 }
 
+/// Branches that meet again: added or side by side, nested, on the data, at the end.
+pub fn branches() -> Vec<Network> {
+    use Combine::{Add, Cat};
+    vec![
+        (
+            "residual, identity",
+            vec![
+                linear(3, true),
+                residual(vec![tanh(), linear(3, true), tanh()], vec![]),
+                linear(2, true),
+            ],
+            vec![2],
+        ),
+        (
+            "residual on the data, its shortcut with parameters",
+            vec![
+                residual(
+                    vec![linear(3, true), tanh(), linear(4, false)],
+                    vec![linear(4, true)],
+                ),
+                sigmoid(),
+                linear(2, false),
+            ],
+            vec![3],
+        ),
+        (
+            "residual on the data, identity, last",
+            vec![residual(vec![linear(3, false), tanh()], vec![])],
+            vec![3],
+        ),
+        (
+            "residual in residual, curved shortcut",
+            vec![
+                linear(3, false),
+                residual(
+                    vec![
+                        residual(vec![linear(3, true), tanh()], vec![sigmoid()]),
+                        linear(3, true),
+                    ],
+                    vec![tanh()],
+                ),
+                sigmoid(),
+                residual(vec![linear(2, true)], vec![linear(2, false), sigmoid()]),
+            ],
+            vec![2],
+        ),
+        (
+            "parallel, side by side, one empty, one on the data",
+            vec![
+                tanh(),
+                parallel(
+                    Cat,
+                    vec![
+                        vec![linear(2, true), tanh()],
+                        vec![],
+                        vec![linear(3, false)],
+                    ],
+                ),
+                tanh(),
+                linear(2, true),
+            ],
+            vec![3],
+        ),
+        (
+            "parallel, side by side over a common input",
+            vec![
+                linear(3, true),
+                parallel(Cat, vec![vec![sigmoid()], vec![], vec![tanh(), tanh()]]),
+                sigmoid(),
+                linear(2, true),
+            ],
+            vec![2],
+        ),
+        (
+            "parallel, three added, nested, heads side by side",
+            vec![
+                linear(3, true),
+                parallel(
+                    Add,
+                    vec![
+                        vec![],
+                        vec![tanh(), linear(3, false)],
+                        vec![parallel(
+                            Add,
+                            vec![vec![sigmoid()], vec![linear(3, true), tanh()]],
+                        )],
+                    ],
+                ),
+                tanh(),
+                parallel(
+                    Cat,
+                    vec![vec![linear(1, true)], vec![linear(2, true), tanh()]],
+                ),
+            ],
+            vec![2],
+        ),
+        (
+            "parallel, a branch taken twice",
+            vec![
+                linear(2, true),
+                parallel(Add, vec![vec![], vec![], vec![tanh()]]),
+                parallel(Cat, vec![vec![], vec![]]),
+                tanh(),
+                linear(2, false),
+            ],
+            vec![2],
+        ),
+        (
+            "residual of convolutions, strided shortcut, channels side by side",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                tanh(),
+                residual(
+                    vec![
+                        conv2d(Conv {
+                            stride: 2.into(),
+                            padding: 1.into(),
+                            ..Conv::new(3, 3)
+                        }),
+                        LayerSpec::BatchNorm2d(BatchNorm::default()),
+                        relu(),
+                        conv2d(Conv {
+                            padding: 1.into(),
+                            bias: false,
+                            ..Conv::new(3, 3)
+                        }),
+                    ],
+                    vec![conv2d(Conv {
+                        stride: 2.into(),
+                        ..Conv::new(3, 1)
+                    })],
+                ),
+                sigmoid(),
+                parallel(
+                    Cat,
+                    vec![
+                        vec![max_pool2d(MaxPool::new([1, 2]))],
+                        vec![conv2d(Conv {
+                            stride: [1, 2].into(),
+                            ..Conv::new(1, [1, 2])
+                        })],
+                    ],
+                ),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![1, 4, 6],
+        ),
+        (
+            "curvature above averages above the topmost parameters",
+            vec![
+                LayerSpec::Conv1d(Conv::new(3, 2)),
+                LayerSpec::AvgPool1d(AvgPool::new(2)),
+                tanh(),
+                flatten(),
+            ],
+            vec![2, 6],
+        ),
+    ]
+}
+
 fn conv2d(conv: Conv<2>) -> LayerSpec {
     LayerSpec::Conv2d(conv)
 }
@@ -548,7 +709,7 @@ pub fn cases() -> Vec<(String, Problem)> {
         (mse(Reduction::Sum), 1),
     ];
     let dense = dense().into_iter().map(|network| (network, &all));
-    let others = [convolutions(), linear_maps(), activations()];
+    let others = [convolutions(), linear_maps(), activations(), branches()];
     let others = others.into_iter().flatten().map(|network| (network, &some));
     let mut cases = Vec::new();
     for ((name, layers, input), ways) in dense.chain(others) {

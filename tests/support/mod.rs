@@ -10,9 +10,11 @@ use curvature_runner::estimator::{
 };
 use curvature_runner::lists::{Batches, Counts, Seeds};
 use curvature_runner::problem::generator::TorchGenerator;
-use curvature_runner::problem::layer::{Flatten, LayerSpec, Linear, Relu, Sigmoid, Tanh};
+use curvature_runner::problem::layer::{
+    Flatten, LayerSpec, Linear, ParallelBlock, Relu, ResidualBlock, Sigmoid, Tanh,
+};
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
-use curvature_runner::problem::{Network, Problem, ProblemSpec, initialise};
+use curvature_runner::problem::{Combine, Network, Problem, ProblemSpec, initialise};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -35,6 +37,14 @@ pub fn sigmoid() -> LayerSpec {
 
 pub fn tanh() -> LayerSpec {
     LayerSpec::Tanh(Tanh {})
+}
+
+pub fn residual(body: Vec<LayerSpec>, shortcut: Vec<LayerSpec>) -> LayerSpec {
+    LayerSpec::Residual(ResidualBlock { body, shortcut })
+}
+
+pub fn parallel(combine: Combine, branches: Vec<Vec<LayerSpec>>) -> LayerSpec {
+    LayerSpec::Parallel(ParallelBlock { branches, combine })
 }
 
 pub fn cross_entropy(reduction: Reduction) -> LossSpec {

@@ -1,10 +1,9 @@
 //! Dropout, as it is in evaluation.
 
-use super::linear_map::{Fixed, LinearMap};
+use super::linear_map::identity;
 use super::{Config, Layer, Misfit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 /// `z = x` (torch.nn.Dropout in evaluation mode).
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
@@ -23,28 +22,11 @@ impl Default for Dropout {
 impl Config for Dropout {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
         match (0.0..=1.0).contains(&self.p) {
-            true => Ok((Box::new(Fixed(Identity)), input.to_vec())),
+            true => Ok((identity(), input.to_vec())),
             false => Err(Misfit {
                 expected: format!("`p` from 0 to 1, found {}", self.p),
                 remedy: "leave it out for torch.nn's default, 0.5".into(),
             }),
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Identity;
-
-impl LinearMap for Identity {
-    fn apply(&self, x: &Tensor) -> Tensor {
-        x.shallow_clone()
-    }
-
-    fn transpose(&self, z: &Tensor) -> Tensor {
-        z.shallow_clone()
-    }
-
-    fn diagonal(&self, d: &Tensor) -> Option<Tensor> {
-        Some(d.shallow_clone())
     }
 }

@@ -46,6 +46,28 @@ impl<A: LinearMap> Local for Fixed<A> {
     }
 }
 
+/// `z = x`.
+pub(in crate::problem) fn identity() -> Box<dyn Layer> {
+    Box::new(Fixed(Identity))
+}
+
+#[derive(Clone, Debug)]
+struct Identity;
+
+impl LinearMap for Identity {
+    fn apply(&self, x: &Tensor) -> Tensor {
+        x.shallow_clone()
+    }
+
+    fn transpose(&self, z: &Tensor) -> Tensor {
+        z.shallow_clone()
+    }
+
+    fn diagonal(&self, d: &Tensor) -> Option<Tensor> {
+        Some(d.shallow_clone())
+    }
+}
+
 /// `f` on `[K, N, *]` with K and N as one axis, in the order that needs no copy.
 pub(super) fn folded(t: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let strides = t.stride();

@@ -7,6 +7,7 @@
 mod adaptive_avg_pool;
 mod avg_pool;
 mod batch_norm;
+mod branches;
 mod channel_bias;
 mod conv;
 mod conv_transpose;
@@ -36,6 +37,7 @@ mod zero_pad;
 pub use adaptive_avg_pool::AdaptiveAvgPool;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
+pub use branches::{Branches, ParallelBlock, ResidualBlock};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use dropout::Dropout;
@@ -55,6 +57,8 @@ pub use sizes::Sizes;
 pub use softplus::Softplus;
 pub use tanh::Tanh;
 pub use zero_pad::ZeroPad;
+
+pub(super) use linear_map::identity;
 
 use crate::error::UserError;
 use crate::tagged::tagged;
@@ -94,6 +98,30 @@ pub trait Config {
     /// # Errors
     /// The shape that was expected, when `input` does not fit.
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit>;
+}
+
+/// What stands in a list of layers.
+pub trait Element {
+    /// What it is for inputs of shape `input` (without the batch axis).
+    ///
+    /// # Errors
+    /// The shape that was expected, when `input` does not fit.
+    fn part(&self, input: &[i64]) -> Result<Part<'_>, Misfit>;
+}
+
+/// An element of a list of layers.
+pub enum Part<'a> {
+    /// A layer and the shape it puts out.
+    Layer(Box<dyn Layer>, Vec<i64>),
+    /// Lists of layers side by side.
+    Branches(Branches<'a>),
+}
+
+impl<C: Config> Element for C {
+    fn part(&self, input: &[i64]) -> Result<Part<'_>, Misfit> {
+        let (layer, output) = self.build(input)?;
+        Ok(Part::Layer(layer, output))
+    }
 }
 
 /// An input that a layer cannot take.
@@ -235,7 +263,7 @@ pub(super) fn features(x: &Tensor) -> Tensor {
 
 tagged! {
     /// A layer as a spec writes it: `{ kind = "linear", out = 20 }`, with torch.nn's defaults.
-    pub enum LayerSpec: Config, by "kind" {
+    pub enum LayerSpec: Element, by "kind" {
         /// Means over a given number of parts, of sequences.
         AdaptiveAvgPool1d(AdaptiveAvgPool<1>) = "adaptive_avg_pool1d",
         /// Of images.
@@ -288,8 +316,12 @@ tagged! {
         MaxPool2d(MaxPool<2>) = "max_pool2d",
         /// Of volumes.
         MaxPool3d(MaxPool<3>) = "max_pool3d",
+        /// Branches added or side by side.
+        Parallel(ParallelBlock) = "parallel",
         /// `max(x, 0)`.
         Relu(Relu) = "relu",
+        /// Layers added to their input.
+        Residual(ResidualBlock) = "residual",
         /// Elu, scaled.
         Selu(Selu) = "selu",
         /// `1/(1+e⁻ˣ)`.

@@ -1,0 +1,142 @@
+//! Where a layer's input comes from: one output below it, or several that meet there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// How outputs meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// Their sum; all have one shape.
+    Add,
+    /// Side by side along the first axis of a sample, the channels (`torch.cat(.., dim=1)`).
+    Cat,
+}
+
+/// The outputs that make up an input, each by its layer's number; `None` is the data, or what
+/// depends on no parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs {
+    sources: Vec<Option<usize>>,
+    combine: Combine,
+    /// How many channels each has.
+    channels: Vec<i64>,
+}
+
+impl Inputs {
+    /// One output as it is.
+    pub fn one(source: Option<usize>) -> Self {
+        Self {
+            sources: vec![source],
+            combine: Combine::Add,
+            channels: vec![0],
+        }
+    }
+
+    /// Several, and the shape of the whole; `None` if their shapes do not fit each other.
+    pub fn joined(
+        parts: &[(Option<usize>, Vec<i64>)],
+        combine: Combine,
+    ) -> Option<(Self, Vec<i64>)> {
+        let shape = &parts.first()?.1;
+        let channels = |shape: &Vec<i64>| shape.first().copied().unwrap_or(0);
+        let channels: Vec<i64> = parts.iter().map(|(_, shape)| channels(shape)).collect();
+        let fits = |other: &Vec<i64>| match combine {
+            Combine::Add => other == shape,
+            Combine::Cat => !shape.is_empty() && other.get(1..) == shape.get(1..),
+        };
+        if !parts.iter().all(|(_, shape)| fits(shape)) {
+            return None;
+        }
+        let mut whole = shape.clone();
+        if combine == Combine::Cat {
+            whole[0] = channels
+                .iter()
+                .try_fold(0i64, |sum, &c| sum.checked_add(c))?;
+        }
+        let inputs = Self {
+            sources: parts.iter().map(|&(source, _)| source).collect(),
+            combine,
+            channels,
+        };
+        Some((inputs, whole))
+    }
+
+    /// The same with every layer's number replaced.
+    pub fn renumbered(&self, number: impl Fn(usize) -> Option<usize>) -> Self {
+        let sources = self.sources.iter().map(|&s| s.and_then(&number)).collect();
+        Self {
+            sources,
+            ..self.clone()
+        }
+    }
+
+    /// The layers whose outputs they are, without the data.
+    pub fn sources(&self) -> impl Iterator<Item = usize> {
+        self.sources.iter().copied().flatten()
+    }
+
+    /// Whether a diagonal matrix over the input is one over the outputs: a sum sees all of them
+    /// at once, so that their entries mix.
+    pub fn keep_diagonals(&self) -> bool {
+        self.combine == Combine::Cat || self.sources().count() < 2
+    }
+
+    /// The input for one batch: `[N, *in]`.
+    pub fn value(&self, data: &Tensor, outputs: &[Tensor]) -> Tensor {
+        let of = |source: &Option<usize>| match source {
+            Some(source) => outputs[*source].shallow_clone(),
+            None => data.shallow_clone(),
+        };
+        let parts = self.sources.iter().map(of);
+        match self.combine {
+            Combine::Add => parts.reduce(|a, b| a + b).expect("an input has a source"),
+            Combine::Cat => Tensor::cat(&parts.collect::<Vec<_>>(), 1),
+        }
+    }
+
+    /// Its tangents, those of the outputs being `[K, N, *]` or absent: zero.
+    pub fn tangent(&self, outputs: &[Option<Tensor>]) -> Option<Tensor> {
+        let of = |source: &Option<usize>| outputs[(*source)?].as_ref();
+        let parts: Vec<Option<&Tensor>> = self.sources.iter().map(of).collect();
+        match self.combine {
+            Combine::Add => parts
+                .into_iter()
+                .flatten()
+                .map(Tensor::shallow_clone)
+                .reduce(|a, b| a + b),
+            Combine::Cat => {
+                let like = *parts.iter().flatten().next()?;
+                let zero = |channels: i64| {
+                    let mut shape = like.size();
+                    shape[2] = channels;
+                    Tensor::zeros(&shape, (like.kind(), like.device()))
+                };
+                let part = |(part, &channels): (Option<&Tensor>, &i64)| match part {
+                    Some(part) => part.shallow_clone(),
+                    None => zero(channels),
+                };
+                let parts: Vec<Tensor> = parts.into_iter().zip(&self.channels).map(part).collect();
+                Some(Tensor::cat(&parts, 2))
+            }
+        }
+    }
+
+    /// What reaches each output of something at the input, whose channels lie on `axis`.
+    pub fn split(&self, h: &Tensor, axis: i64) -> Vec<(usize, Tensor)> {
+        let mut start = 0;
+        let mut parts = Vec::with_capacity(self.sources.len());
+        for (source, &channels) in self.sources.iter().zip(&self.channels) {
+            if let Some(source) = *source {
+                let part = match self.combine {
+                    Combine::Add => h.shallow_clone(),
+                    Combine::Cat => h.narrow(axis, start, channels),
+                };
+                parts.push((source, part));
+            }
+            start += channels;
+        }
+        parts
+    }
+}

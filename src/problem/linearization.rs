@@ -1,0 +1,332 @@
+//! A network linearised at a point, and the two walks that know the order of its layers.
+
+use super::join::Inputs;
+use super::layer::{Local, LocalParameters, Residual};
+use super::loss::{LocalLoss, Loss};
+use super::network::Network;
+use std::ops::Range;
+use tch::Tensor;
+
+/// A network and its loss linearised at one batch: one forward and one backward pass, kept.
+///
+/// Every product and one-pass estimator is written over this. What depends on no parameter only
+/// prepares the data and is left out. Layers are numbered so that each comes after those whose
+/// outputs it takes in; several may take in the same output, where their adjoints add up. Memory:
+/// the activations and their gradients, `O(N · Σ features)`.
+pub struct Linearization {
+    layers: Vec<LinearizedLayer>,
+    loss: Box<dyn LocalLoss>,
+}
+
+/// One layer: its local maps, the gradient at its output, and its own curvature under it.
+pub struct LinearizedLayer {
+    /// Its local maps.
+    pub local: Box<dyn Local>,
+    /// `∂ℓ/∂z: [N, *out]`.
+    pub gradient: Tensor,
+    /// Its own curvature at its input.
+    pub residual: Residual,
+    /// Which of the network's parameters are this layer's.
+    pub indices: Range<usize>,
+    inputs: Inputs,
+}
+
+impl LinearizedLayer {
+    /// The maps of the layer's parameters.
+    ///
+    /// # Panics
+    /// If it has none, that is if `indices` is empty.
+    pub fn parameters(&self) -> &dyn LocalParameters {
+        self.local
+            .parameters()
+            .expect("a layer with parameters has their maps")
+    }
+
+    /// What the layer's own parameters add to its output, `v` holding a tensor per parameter of
+    /// the network: `Σ_i (∂z/∂w_i) v_i`; `None` for a layer without parameters.
+    pub fn parameter_tangent(&self, v: &[Tensor]) -> Option<Tensor> {
+        self.indices
+            .clone()
+            .enumerate()
+            .map(|(i, index)| self.parameters().tangent(i, &v[index]))
+            .reduce(|a, b| a + b)
+    }
+
+    /// Whether its input depends on parameters.
+    pub fn has_input(&self) -> bool {
+        self.inputs.sources().next().is_some()
+    }
+
+    /// `d ↦ J d Jᵀ` on diagonals `[N, *]`, down to the outputs that the layer takes in; `None`
+    /// where that is no diagonal.
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        match self.inputs.keep_diagonals() {
+            true => self.local.diagonal_adjoint(d),
+            false => None,
+        }
+    }
+}
+
+/// Tangents of one upward pass: `inputs[l]: [K, N, *in]` of layer l (absent: zero), and the output.
+pub struct Tangents {
+    /// Tangents at the layers' inputs.
+    pub inputs: Vec<Option<Tensor>>,
+    /// The tangent at the network's output.
+    pub output: Tensor,
+}
+
+/// What a diagonal meets on its way down.
+pub struct Diagonal<'a> {
+    /// The number of the layer at whose output it stands.
+    pub index: usize,
+    /// That layer.
+    pub layer: &'a LinearizedLayer,
+    /// `[N, *out]`.
+    pub entries: Tensor,
+    /// Whether it goes on below the layer as a matrix that is no diagonal.
+    pub ends: bool,
+}
+
+impl Linearization {
+    pub(super) fn new(
+        network: &Network,
+        loss: &dyn Loss,
+        x: &Tensor,
+        w: &[Tensor],
+        y: &Tensor,
+    ) -> Self {
+        let (layers, output) = local_layers(network, x, w);
+        let loss = loss.at(&output, y);
+        let mut at = Self { layers, loss };
+        let mut own = Vec::with_capacity(at.layers.len());
+        let gradient = at.loss.gradient().unsqueeze(0);
+        at.pull(at.top(), gradient, None, |index, layer, g| {
+            let g = g.squeeze_dim(0);
+            let residual = match layer.has_input() {
+                true => layer.local.residual(&g),
+                false => Residual::Zero,
+            };
+            own.push((index, g, residual));
+            None
+        });
+        for (index, gradient, residual) in own {
+            at.layers[index].gradient = gradient;
+            at.layers[index].residual = residual;
+        }
+        at
+    }
+
+    /// The layers, from the input up.
+    pub fn layers(&self) -> &[LinearizedLayer] {
+        &self.layers
+    }
+
+    /// The number of the layer that puts the network's output out.
+    pub fn top(&self) -> usize {
+        self.layers.len() - 1
+    }
+
+    /// The loss at the output.
+    pub fn loss(&self) -> &dyn LocalLoss {
+        self.loss.as_ref()
+    }
+
+    /// How many parameters the network has.
+    pub fn parameter_count(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.indices.end)
+    }
+
+    /// The layer of parameter `index`, and its number within that layer.
+    ///
+    /// # Panics
+    /// If there is no such parameter.
+    pub fn locate(&self, index: usize) -> (usize, usize) {
+        let layer = self
+            .layers
+            .iter()
+            .position(|layer| layer.indices.contains(&index))
+            .expect("a parameter of the network");
+        (layer, index - self.layers[layer].indices.start)
+    }
+
+    /// Tangents upward from layer `start`; `inject(l)` is what layer l adds to its own output.
+    ///
+    /// # Panics
+    /// If nothing is injected anywhere.
+    pub fn push(
+        &self,
+        start: usize,
+        mut inject: impl FnMut(usize, &LinearizedLayer) -> Option<Tensor>,
+    ) -> Tangents {
+        let (mut inputs, mut outputs) = (self.nothing(), self.nothing());
+        for (index, layer) in self.layers.iter().enumerate().skip(start) {
+            inputs[index] = layer.inputs.tangent(&outputs);
+            let passed = inputs[index].as_ref().map(|dx| layer.local.tangent(dx));
+            outputs[index] = sum(passed, inject(index, layer));
+        }
+        Tangents {
+            inputs,
+            output: outputs
+                .pop()
+                .flatten()
+                .expect("every layer leads to the output"),
+        }
+    }
+
+    /// Adjoints downward from `h` at the output of layer `from`: all the way, or only to layer
+    /// `stop`. `visit(l, hz)` sees what arrives at the output of layer l and returns what is added
+    /// at its input.
+    pub fn pull(
+        &self,
+        from: usize,
+        h: Tensor,
+        stop: Option<usize>,
+        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Option<Tensor>,
+    ) {
+        let mut adjoints = self.adjoints(stop);
+        adjoints.add(from, h);
+        for index in (0..=from).rev() {
+            if let Some(hz) = adjoints.take(index) {
+                let own = visit(index, &self.layers[index], &hz);
+                adjoints.pass(index, &hz, own);
+            }
+        }
+    }
+
+    /// Adjoints that nothing has been added to yet: for every layer, or for those alone that layer
+    /// `stop` leads to.
+    pub fn adjoints(&self, stop: Option<usize>) -> Adjoints<'_> {
+        let mut wanted = vec![stop.is_none(); self.layers.len()];
+        if let Some(stop) = stop {
+            wanted[stop] = true;
+            for (index, layer) in self.layers.iter().enumerate().skip(stop + 1) {
+                wanted[index] = layer.inputs.sources().any(|source| wanted[source]);
+            }
+        }
+        Adjoints {
+            at: self,
+            arrived: self.nothing(),
+            wanted,
+        }
+    }
+
+    /// Carries every layer's curvature down while it stays a diagonal; `meet` sees it at the
+    /// output of every layer that it comes to.
+    pub fn carry(&self, mut meet: impl FnMut(Diagonal<'_>)) {
+        let mut carried = self.nothing();
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let mut below = match &layer.residual {
+                Residual::Zero => None,
+                Residual::Diagonal(r) => Some(r.shallow_clone()),
+            };
+            if let Some(entries) = carried[index].take() {
+                let passed = match layer.has_input() {
+                    true => layer.diagonal_adjoint(&entries),
+                    false => None,
+                };
+                meet(Diagonal {
+                    index,
+                    layer,
+                    entries,
+                    ends: layer.has_input() && passed.is_none(),
+                });
+                below = sum(below, passed);
+            }
+            if let Some(d) = below {
+                for (source, d) in layer.inputs.split(&d, 1) {
+                    carried[source] = sum(carried[source].take(), Some(d));
+                }
+            }
+        }
+    }
+
+    fn nothing(&self) -> Vec<Option<Tensor>> {
+        self.layers.iter().map(|_| None).collect()
+    }
+}
+
+/// Adjoints on their way down, layer by layer from the top: what has arrived at each output.
+pub struct Adjoints<'a> {
+    at: &'a Linearization,
+    arrived: Vec<Option<Tensor>>,
+    wanted: Vec<bool>,
+}
+
+impl Adjoints<'_> {
+    /// Adds `h: [K, N, *out]` at the output of layer `index`.
+    pub fn add(&mut self, index: usize, h: Tensor) {
+        self.arrived[index] = sum(self.arrived[index].take(), Some(h));
+    }
+
+    /// What has arrived at the output of layer `index`, from all layers that take it in.
+    pub fn take(&mut self, index: usize) -> Option<Tensor> {
+        self.arrived[index].take()
+    }
+
+    /// Hands `hz` at the output of layer `index` down to the layers below it, with `own` added at
+    /// the layer's input.
+    pub fn pass(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
+        let layer = &self.at.layers[index];
+        if !layer.inputs.sources().any(|source| self.wanted[source]) {
+            return;
+        }
+        let passed = layer.local.adjoint(hz);
+        let below = match own {
+            Some(own) => passed + own,
+            None => passed,
+        };
+        for (source, h) in layer.inputs.split(&below, 2) {
+            if self.wanted[source] {
+                self.add(source, h);
+            }
+        }
+    }
+}
+
+/// The layers that depend on parameters, linearised at `(x, w)`, and the network's output.
+fn local_layers(network: &Network, x: &Tensor, w: &[Tensor]) -> (Vec<LinearizedLayer>, Tensor) {
+    let mut outputs: Vec<Tensor> = Vec::with_capacity(network.nodes.len());
+    let mut numbers: Vec<Option<usize>> = Vec::with_capacity(network.nodes.len());
+    let mut layers = Vec::new();
+    for node in &network.nodes {
+        let w = &w[node.parameters.clone()];
+        let x = node.inputs.value(x, &outputs);
+        let z = node.layer.forward(&x, w);
+        let inputs = node.inputs.renumbered(|source| numbers[source]);
+        let depends = !w.is_empty() || inputs.sources().next().is_some();
+        numbers.push(depends.then_some(layers.len()));
+        outputs.push(match depends {
+            false => z,
+            true => {
+                let z = samples_innermost(z);
+                layers.push(LinearizedLayer {
+                    local: node.layer.at(&x, w, &z),
+                    gradient: Tensor::new(),
+                    residual: Residual::Zero,
+                    indices: node.parameters.clone(),
+                    inputs,
+                });
+                z
+            }
+        });
+    }
+    (layers, outputs.pop().unwrap_or_else(|| x.shallow_clone()))
+}
+
+/// The same values of a flat `[N, features]` with the samples along contiguous memory.
+///
+/// One matrix product over all probes puts tangents out that way; elementwise maps of both then run
+/// along contiguous memory.
+fn samples_innermost(z: Tensor) -> Tensor {
+    match z.dim() {
+        2 => z.tr().contiguous().tr(),
+        _ => z,
+    }
+}
+
+fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
