@@ -1,4 +1,7 @@
-//! Links every program of this package so that it finds libtorch by itself.
+//! Links every program of this package so that it finds libtorch by itself, and tells it its version.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -11,7 +14,31 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,--push-state,--no-as-needed,-ltorch,--pop-state");
     println!("cargo:rustc-env=RUNNER_COMMIT={}", commit());
     println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    println!("cargo:rustc-env=RUNNER_SOURCES={:016x}", sources());
     println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+}
+
+/// A hash of the code that is built: results of other code are not taken over.
+fn sources() -> u64 {
+    let mut files = vec![PathBuf::from("Cargo.lock")];
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("src can be read") {
+            let path = entry.expect("src can be read").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        hasher.write(&std::fs::read(&file).unwrap_or_default());
+        file.hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The commit that is built, for the manifest; "unknown" outside a git checkout.

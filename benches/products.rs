@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic, exact};
 use curvature_runner::estimator::Probe;
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
-use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::plan::Plan;
 use curvature_runner::problem::Problem;
 use curvature_runner::spec::{Source, Spec};
 use std::path::Path;
@@ -22,7 +22,7 @@ fn example() -> Problem {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/timing.toml");
     let source = Source::read(&path).expect("the spec is there");
     let spec = Spec::parse(&source).expect("the spec is valid");
-    let plan = Plan::new(spec, &Overrides::default(), &source).expect("the spec makes sense");
+    let plan = Plan::new(spec, &source).expect("the spec makes sense");
     plan.setup.network().build(Device::Cpu, Kind::Float).0
 }
 

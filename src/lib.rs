@@ -7,6 +7,7 @@
 #![deny(missing_docs, unsafe_code)]
 
 pub mod curvature;
+pub mod environment;
 pub mod error;
 pub mod estimator;
 pub mod lists;

@@ -1,10 +1,12 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
+mod key;
 mod memory;
 mod setup;
 
 pub use setup::{NetworkSetup, Setup};
 
+use crate::environment;
 use crate::error::UserError;
 use crate::estimator::{Columns, Expanded, Task};
 use crate::lists::{Batch, Seed};
@@ -22,6 +24,8 @@ pub struct Plan {
     pub device: Device,
     /// Its floating-point type.
     pub dtype: Kind,
+    /// libtorch threads, or jobs side by side.
+    pub threads: usize,
     /// What it is about, read and checked.
     pub setup: Setup,
     /// Bytes that `V_batch = "auto"` may use.
@@ -47,31 +51,22 @@ pub struct Job {
     pub repeat: u64,
 }
 
-/// What the command line says over the spec.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// `--device`
-    pub device: Option<String>,
-}
-
 impl Plan {
     /// Checks `spec` and everything that it names.
     ///
     /// # Errors
     /// The first mistake, with its place in `source`.
-    pub fn new(spec: Spec, overrides: &Overrides, source: &Source) -> Result<Self, SpecError> {
-        Self::check(spec, overrides, source).map_err(|error| source.error(error))
+    pub fn new(spec: Spec, source: &Source) -> Result<Self, SpecError> {
+        Self::check(spec, source).map_err(|error| source.error(error))
     }
 
-    fn check(spec: Spec, overrides: &Overrides, source: &Source) -> Result<Self, UserError> {
+    fn check(spec: Spec, source: &Source) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
         let jobs = jobs(&spec)?;
-        let device = match &overrides.device {
-            Some(device) => parse_device(device).map_err(|e| e.within("--device"))?,
-            None => parse_device(&spec.device).map_err(|e| e.within("device"))?,
-        };
+        let device = parse_device(&spec.device).map_err(|e| e.within("device"))?;
+        let threads = threads(spec.threads)?;
         let (dtype, bytes) = match spec.dtype {
             Dtype::Float32 => (Kind::Float, 4),
             Dtype::Float64 => (Kind::Double, 8),
@@ -81,6 +76,7 @@ impl Plan {
         Ok(Self {
             device,
             dtype,
+            threads,
             setup,
             jobs,
             memory: spec.sampling.memory()?,
@@ -109,6 +105,19 @@ fn check_timing(timing: &Timing) -> Result<(), UserError> {
             "write repeats = 5",
         )),
         _ => Ok(()),
+    }
+}
+
+/// As many as asked for, or as there are cores.
+fn threads(asked: Option<u64>) -> Result<usize, UserError> {
+    match asked {
+        None => Ok(environment::cores()),
+        Some(threads @ 1..=4096) => Ok(threads as usize),
+        Some(other) => Err(UserError::new(
+            "threads",
+            format!("found {other}, expected 1 to 4096"),
+            "leave it out to use all cores",
+        )),
     }
 }
 

@@ -1,10 +1,11 @@
 //! BackPACK's example "Hutchinson Trace Estimation", number for number, on real MNIST.
 
 use curvature_runner::output::{ParameterRecord, Record};
-use curvature_runner::plan::{Overrides, Plan};
-use curvature_runner::run::run;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::plan::Plan;
+use curvature_runner::run::{Todo, Unwatched, Watch, run};
+use curvature_runner::spec::{Setting, Source, Spec};
 use std::path::Path;
+use std::sync::Arc;
 
 fn records_of(spec: &str) -> Vec<Record> {
     rows_of(spec).0
@@ -15,20 +16,22 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
         .join("experiments")
         .join(spec);
     let source = Source::read(&path).unwrap();
-    let overrides = Overrides {
-        device: Some("cpu".into()),
-    };
-    let plan = Plan::new(Spec::parse(&source).unwrap(), &overrides, &source).unwrap();
+    let source = source.with(&[Setting::text("--device", "device", "cpu")]);
+    let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let mut jobs = Vec::new();
-    run(&plan, |finished| {
+    let watch: Arc<dyn Watch> = Arc::new(Unwatched);
+    run(&plan, &Todo::all(&plan), &watch, |finished| {
         jobs.push(finished);
         Ok(())
     })
     .unwrap();
     jobs.sort_by_key(|job| job.index);
-    let parameters = jobs.iter().flat_map(|job| job.parameters.clone()).collect();
+    let parameters = jobs
+        .iter()
+        .flat_map(|job| job.rows.parameters.clone())
+        .collect();
     (
-        jobs.into_iter().flat_map(|job| job.records).collect(),
+        jobs.into_iter().flat_map(|job| job.rows.records).collect(),
         parameters,
     )
 }
@@ -127,12 +130,7 @@ fn the_other_seeds_agree_with_autodiff() {
     let records = records_of("convergence.toml");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/convergence.toml");
     let source = Source::read(&path).unwrap();
-    let plan = Plan::new(
-        Spec::parse(&source).unwrap(),
-        &Overrides::default(),
-        &source,
-    )
-    .unwrap();
+    let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let (problem, _) = plan.setup.network().build(Device::Cpu, Kind::Float);
     let autodiff = Autodiff::new(&problem, Blocks::Parameter);
     let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(|p| p.size()).collect();

@@ -6,11 +6,12 @@ use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Product, Quadr
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::estimator::{Probe, Start};
 use curvature_runner::output::Record;
-use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::plan::Plan;
 use curvature_runner::problem::Problem;
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::run::run;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::run::{Todo, Unwatched, Watch, run};
+use curvature_runner::spec::{Setting, Source, Spec};
+use std::sync::Arc;
 use support::*;
 use tch::{Device, Kind, Tensor};
 
@@ -132,13 +133,12 @@ fn the_example_agrees_with_the_cpu() {
     }
     let records = |device: &str| -> Vec<Record> {
         let source = Source::read(&experiment("smoke.toml")).unwrap();
-        let overrides = Overrides {
-            device: Some(device.into()),
-        };
-        let plan = Plan::new(Spec::parse(&source).unwrap(), &overrides, &source).unwrap();
+        let source = source.with(&[Setting::text("--device", "device", device)]);
+        let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
         let mut records = Vec::new();
-        run(&plan, |finished| {
-            records.extend(finished.records);
+        let watch: Arc<dyn Watch> = Arc::new(Unwatched);
+        run(&plan, &Todo::all(&plan), &watch, |finished| {
+            records.extend(finished.rows.records);
             Ok(())
         })
         .unwrap();

@@ -14,10 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 /// A layer as a spec has it.
 fn read(text: &str) -> Result<LayerSpec, String> {
-    let source = Source {
-        path: "layer.toml".into(),
-        text: text.replace("; ", "\n"),
-    };
+    let source = Source::new("layer.toml", text.replace("; ", "\n"));
     source.deserialize().map_err(|error| error.to_string())
 }
 

@@ -4,7 +4,7 @@ mod agreement;
 mod files;
 
 use curvature_runner::error::UserError;
-use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::plan::Plan;
 use curvature_runner::problem::data::{DataSpec, Mnist, Order, Safetensors};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{LayerSpec, Linear};
@@ -127,7 +127,7 @@ fn mutated_bytes(bytes: &[u8], random: &mut Random) -> Vec<u8> {
 fn plan(source: &Source) -> Result<Plan, SpecError> {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
     Spec::parse(source)
-        .and_then(|spec| Plan::new(spec, &Overrides::default(), source))
+        .and_then(|spec| Plan::new(spec, source))
         .inspect_err(|error| {
             let mut shown = String::new();
             handler.render_report(&mut shown, error).unwrap();
@@ -165,10 +165,8 @@ fn specs(folder: &Path) -> Vec<String> {
 fn a_mutated_spec_is_planned_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let specs = specs(folder.path());
-    let source = |text: String| Source {
-        path: folder.path().join("experiments/mutated.toml"),
-        text,
-    };
+    let path = folder.path().join("experiments/mutated.toml");
+    let source = |text: String| Source::new(&path, text);
     for spec in &specs {
         plan(&source(spec.clone())).unwrap_or_else(|error| panic!("{error}\n{spec}"));
     }
@@ -200,8 +198,7 @@ fn deep_nesting_is_refused() {
         format!("[model]\nlayers = {}", "[{ kind = ".repeat(100_000)),
     ];
     for text in deep {
-        let path = "deep.toml".into();
-        assert!(plan(&Source { path, text }).is_err());
+        assert!(plan(&Source::new("deep.toml", text)).is_err());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Our side of `make compare`: the protocol of `peer.py`, over the same problem folders.
 
 use curvature_runner::estimator::{EstimatorSpec, Sampling, Start, Task};
-use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::plan::Plan;
 use curvature_runner::problem::{ProblemSpec, Subject};
 use curvature_runner::spec::{Source, Spec};
 use serde_json::{Value, json};
@@ -115,10 +115,7 @@ fn task(spec: &str, v_batch: u64) -> std::sync::Arc<dyn Task> {
     } else {
         text
     };
-    let source = Source {
-        path: "request".into(),
-        text,
-    };
+    let source = Source::new("request", text);
     let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
     estimator
         .expand(&Sampling::default(), &ProblemSpec::default())
@@ -143,12 +140,8 @@ fn load(folder: &Path) -> Subject {
         part(&description["layers"]),
         part(&description["loss"])
     );
-    let source = Source {
-        path: folder.join("problem.toml"),
-        text,
-    };
-    let plan =
-        Spec::parse(&source).and_then(|spec| Plan::new(spec, &Overrides::default(), &source));
+    let source = Source::new(folder.join("problem.toml"), text);
+    let plan = Spec::parse(&source).and_then(|spec| Plan::new(spec, &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
     plan.setup.build(plan.device, plan.dtype).0.remove(0)
 }

@@ -1,7 +1,7 @@
 //! `runner check SPEC...`: whether a spec and everything that it names is right.
 
 use super::{End, Failure};
-use curvature_runner::plan::{Overrides, Plan};
+use curvature_runner::plan::Plan;
 use curvature_runner::spec::{Source, Spec};
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     for path in &arguments.specs {
         let source = Source::read(path)?;
-        let plan = Plan::new(Spec::parse(&source)?, &Overrides::default(), &source)?;
+        let plan = Plan::new(Spec::parse(&source)?, &source)?;
         println!("{}: ok, {} jobs", path.display(), plan.jobs.len());
     }
     Ok(End::Success)

@@ -2,6 +2,9 @@
 
 mod check;
 mod completions;
+mod interrupt;
+mod log;
+mod progress;
 mod report;
 mod run;
 mod schema;
@@ -31,6 +34,9 @@ pub struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     run: run::Arguments,
+    /// Say more of what is going on; twice for even more
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Subcommand)]
@@ -51,6 +57,7 @@ impl Arguments {
     /// # Errors
     /// What ends the program early.
     pub fn execute(&self) -> Result<End, Failure> {
+        log::start(self.verbose);
         match &self.command {
             None => run::execute(&self.run),
             Some(Command::Check(arguments)) => check::execute(arguments),
@@ -62,12 +69,14 @@ impl Arguments {
 }
 
 /// How a command ended that did its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Done.
     Success,
     /// Done, and something in the result is bad.
     Bad,
+    /// The user ended it; what was done is kept.
+    Interrupted,
 }
 
 impl From<End> for ExitCode {
@@ -75,6 +84,7 @@ impl From<End> for ExitCode {
         match end {
             End::Success => Self::SUCCESS,
             End::Bad => Self::from(1),
+            End::Interrupted => Self::from(interrupt::Interrupt::CODE),
         }
     }
 }

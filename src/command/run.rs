@@ -1,12 +1,18 @@
 //! `runner SPEC...`: experiments, one after another.
 
+use super::interrupt::Interrupt;
+use super::progress::Progress;
 use super::{End, Failure};
 use curvature_runner::error::UserError;
-use curvature_runner::output::{Outcome, Session, report};
-use curvature_runner::plan::{Overrides, Plan};
-use curvature_runner::run::run;
-use curvature_runner::spec::{Source, Spec, SpecError};
-use std::path::{Path, PathBuf};
+use curvature_runner::estimator::Progress as Sampled;
+use curvature_runner::output::{Finished, Outcome, Session, report};
+use curvature_runner::plan::{Job, Plan};
+use curvature_runner::run::{Todo, Watch, run};
+use curvature_runner::spec::{Setting, Source, Spec, SpecError};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -14,32 +20,63 @@ pub struct Arguments {
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<PathBuf>,
 
-    /// Compute on this device instead of the spec's: auto, cpu, cuda, cuda:N
+    /// Set any key over the spec, as sampling.V_batch=[20]; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Setting::parse)]
+    settings: Vec<Setting>,
+
+    /// Compute on this device: auto, cpu, cuda, cuda:N
     #[arg(long)]
     device: Option<String>,
+
+    /// Compute in float32 or float64
+    #[arg(long)]
+    dtype: Option<String>,
+
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    threads: Option<u64>,
 
     /// Write to this folder instead of results/<name>
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Check everything and print what would be done
+    /// Run only estimators with these words, as hutchinson or "hutchinson hmp"; may be repeated
+    #[arg(long, value_name = "ESTIMATOR")]
+    only: Vec<String>,
+
+    /// Run everything again, whatever is done already
+    #[arg(long)]
+    fresh: bool,
+
+    /// Run again what failed before
+    #[arg(long)]
+    retry_failed: bool,
+
+    /// Stop at the first job that fails
+    #[arg(long)]
+    fail_fast: bool,
+
+    /// Print nothing but warnings and errors
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Check everything and print the plan: jobs, products, memory and time
     #[arg(long)]
     dry_run: bool,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    let plans = plans(arguments)?;
+    let stop = Interrupt::listen();
     let mut end = End::Success;
-    for (source, plan) in &plans(arguments)? {
+    for (source, plan) in &plans {
         if arguments.dry_run {
             print!("{}", report::plan(source, plan));
             continue;
         }
-        let folder = folder(arguments, plan);
-        let outcome = experiment(&folder, source, plan).map_err(Failure::Output)?;
-        print!("{}", report::outcome(plan, &outcome));
-        for record in &outcome.non_finite {
-            eprintln!("warning: {}", report::non_finite(record));
-            end = End::Bad;
+        end = end.max(experiment(arguments, source, plan, &stop).map_err(Failure::Output)?);
+        if end == End::Interrupted {
+            break;
         }
     }
     Ok(end)
@@ -47,12 +84,11 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
 
 /// All specs are checked before the first is run.
 fn plans(arguments: &Arguments) -> Result<Vec<(Source, Plan)>, SpecError> {
-    let overrides = Overrides {
-        device: arguments.device.clone(),
-    };
+    let settings = settings(arguments);
     let plan = |path: &PathBuf| {
-        let source = Source::read(path)?;
-        let plan = Plan::new(Spec::parse(&source)?, &overrides, &source)?;
+        let source = Source::read(path)?.with(&settings);
+        let plan = Plan::new(Spec::parse(&source)?, &source)?;
+        check_only(&arguments.only, &plan).map_err(|error| source.error(error))?;
         Ok((source, plan))
     };
     let plans = arguments
@@ -82,6 +118,21 @@ fn plans(arguments: &Arguments) -> Result<Vec<(Source, Plan)>, SpecError> {
     Ok(plans)
 }
 
+/// What the command line sets over the spec; an option of its own wins over `--set`.
+fn settings(arguments: &Arguments) -> Vec<Setting> {
+    let mut settings = arguments.settings.clone();
+    let texts = [
+        ("--device", "device", &arguments.device),
+        ("--dtype", "dtype", &arguments.dtype),
+    ];
+    for (option, key, value) in texts {
+        settings.extend(value.iter().map(|value| Setting::text(option, key, value)));
+    }
+    let threads = arguments.threads;
+    settings.extend(threads.map(|threads| Setting::number("--threads", "threads", threads)));
+    settings
+}
+
 /// Where the results of `plan` go.
 fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
     match &arguments.out {
@@ -90,8 +141,130 @@ fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
     }
 }
 
-fn experiment(folder: &Path, source: &Source, plan: &Plan) -> anyhow::Result<Outcome> {
-    let mut session = Session::start(folder, plan, source)?;
-    run(plan, |finished| session.append(finished))?;
-    session.end()
+/// Whether a job is of an estimator that has all of `words`.
+fn has_words(job: &Job, words: &str) -> bool {
+    let columns = job.task.columns().to_string();
+    words
+        .split_whitespace()
+        .all(|word| columns.split(' ').any(|other| other == word))
+}
+
+/// Refuses words that no estimator has.
+fn check_only(only: &[String], plan: &Plan) -> Result<(), UserError> {
+    let is_known = |words: &&String| plan.jobs.iter().any(|job| has_words(job, words));
+    let Some(unknown) = only.iter().find(|words| !is_known(words)) else {
+        return Ok(());
+    };
+    let known: BTreeSet<String> = plan
+        .jobs
+        .iter()
+        .map(|job| job.task.columns().to_string())
+        .collect();
+    Err(UserError::new(
+        "--only",
+        format!("found \"{unknown}\", which no estimator of the spec is called"),
+        format!(
+            "it has: {}",
+            known.into_iter().collect::<Vec<_>>().join("; ")
+        ),
+    ))
+}
+
+fn experiment(
+    arguments: &Arguments,
+    source: &Source,
+    plan: &Plan,
+    interrupt: &Interrupt,
+) -> anyhow::Result<End> {
+    let folder = folder(arguments, plan);
+    let mut session = Session::start(&folder, plan, source, arguments.fresh)?;
+    let todo = todo(arguments, plan, &session);
+    if !arguments.quiet {
+        eprint!(
+            "{}",
+            report::before(&folder, session.before(), todo.jobs.len())
+        );
+    }
+    let looker = Arc::new(Looker {
+        names: plan.jobs.iter().map(report::job).collect(),
+        progress: Progress::start(todo.jobs.len(), arguments.quiet),
+        interrupt: interrupt.clone(),
+        failed_fast: AtomicBool::new(false),
+    });
+    let watch: Arc<dyn Watch> = looker.clone();
+    run(plan, &todo, &watch, |finished| {
+        looker.finished(&finished, arguments.fail_fast);
+        session.append(finished)
+    })?;
+    looker.progress.end();
+    let outcome = session.end(interrupt.came())?;
+    if !arguments.quiet {
+        print!("{}", report::outcome(plan, &outcome));
+    }
+    for record in &outcome.non_finite {
+        tracing::warn!("{}", report::non_finite(record));
+    }
+    Ok(match &outcome {
+        _ if interrupt.came() => End::Interrupted,
+        Outcome {
+            non_finite,
+            failures,
+            ..
+        } if non_finite.is_empty() && failures.is_empty() => End::Success,
+        _ => End::Bad,
+    })
+}
+
+/// The jobs that are missing and asked for.
+fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
+    let asked = |job: &Job| {
+        let only = &arguments.only;
+        only.is_empty() || only.iter().any(|words| has_words(job, words))
+    };
+    let missing = |&index: &usize| {
+        asked(&plan.jobs[index]) && session.is_missing(index, arguments.retry_failed)
+    };
+    let v_batch = |index: usize| Some((index, session.rows(index)?.records.first()?.v_batch?));
+    let all = 0..plan.jobs.len();
+    Todo {
+        jobs: all.clone().filter(missing).collect(),
+        v_batch: all.filter_map(v_batch).collect(),
+    }
+}
+
+/// Shows a run, and ends it early at the user's wish.
+struct Looker {
+    /// Of every job.
+    names: Vec<String>,
+    progress: Progress,
+    interrupt: Interrupt,
+    failed_fast: AtomicBool,
+}
+
+impl Looker {
+    fn finished(&self, finished: &Finished, fail_fast: bool) {
+        self.progress
+            .finished(&self.names[finished.index], finished);
+        for note in &finished.notes {
+            tracing::warn!("{note}");
+        }
+        for failure in &finished.rows.failures {
+            tracing::error!("{}", report::failure(failure));
+            self.failed_fast.fetch_or(fail_fast, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Watch for Looker {
+    fn started(&self, index: usize) {
+        self.progress.started(&self.names[index], index);
+    }
+
+    fn progressed(&self, index: usize, progress: Sampled) {
+        self.progress.progressed(index, progress);
+    }
+
+    fn stopped(&self) -> bool {
+        self.interrupt.came() || self.failed_fast.load(Ordering::Relaxed)
+    }
 }

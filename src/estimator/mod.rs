@@ -8,6 +8,7 @@ mod exact;
 mod hutchinson;
 mod one_pass;
 mod probe;
+mod progress;
 mod propagation;
 mod samples;
 mod sampling;
@@ -19,6 +20,7 @@ pub use activation::{Activation, ActivationProbe, PassKind};
 pub use exact::{Exact, exact_trace};
 pub use hutchinson::Hutchinson;
 pub use probe::Probe;
+pub use progress::{Progress, listening};
 pub use propagation::Propagation;
 pub use sampling::{Sampling, Start};
 pub use statistics::{Estimate, Moments};
@@ -30,7 +32,7 @@ use crate::lists::{Batch, Seed};
 use crate::problem::{ProblemSpec, Subject};
 use crate::tagged::tagged;
 use serde::Serialize;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 tagged! {
@@ -134,6 +136,18 @@ impl Columns {
             product: product.map(written),
             ..Self::of(estimator)
         }
+    }
+}
+
+/// What tells it from others within a problem, in words: "hutchinson hmp full".
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.estimator)?;
+        let settings = [&self.product, &self.blocks, &self.probe];
+        settings
+            .into_iter()
+            .flatten()
+            .try_for_each(|setting| write!(f, " {setting}"))
     }
 }
 

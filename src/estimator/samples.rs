@@ -1,5 +1,6 @@
 //! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
 
+use super::progress::tell;
 use super::{Estimate, Moments, TorchStream};
 use std::time::Instant;
 use tch::Tensor;
@@ -24,13 +25,18 @@ impl Samples {
         }
     }
 
+    /// The mean of the first `count` samples.
+    fn trace(&self, count: u64) -> Moments {
+        let total = |k: usize| self.rows.iter().map(|row| row[k]).sum();
+        Moments::of((0..count as usize).map(total))
+    }
+
     /// The estimate from the first `count` samples.
     fn estimate(&self, count: u64, seconds: f64) -> Estimate {
-        let total = |k: usize| self.rows.iter().map(|row| row[k]).sum();
         let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
         Estimate {
             v: Some(count),
-            trace: Moments::of((0..count as usize).map(total)),
+            trace: self.trace(count),
             parameters: self.rows.iter().map(row).collect(),
             products: count,
             seconds,
@@ -59,6 +65,7 @@ pub(super) fn prefixes(
             while samples.len() < count {
                 chunk = v_batch.min(largest - samples.len());
                 samples.append(&draw(samples.len(), chunk));
+                tell(samples.len(), largest, || samples.trace(samples.len()));
                 (before, after) = (after, clock.elapsed().as_secs_f64());
             }
             let unused = (samples.len() - count) as f64 / chunk as f64;
@@ -83,6 +90,7 @@ pub(super) fn chunks(
         samples.append(&quadratic(&stream.next(count)));
         start.elapsed().as_secs_f64()
     };
+    let largest = counts.last().copied().unwrap_or(0);
     let mut samples = Samples::default();
     let mut shared = clock.elapsed().as_secs_f64();
     counts
@@ -90,6 +98,7 @@ pub(super) fn chunks(
         .map(|&count| {
             while samples.len() + v_batch <= count {
                 shared += timed(&mut stream, v_batch, &mut samples);
+                tell(samples.len(), largest, || samples.trace(samples.len()));
             }
             let rest = count - samples.len();
             if rest == 0 {

@@ -1,8 +1,8 @@
 //! `manifest.toml`: what ran, on what, from what; itself a spec, so that it can be run again.
 
-use super::environment;
+use crate::environment;
 use crate::plan::Plan;
-use crate::problem::data::{DataSpec, FileRecord};
+use crate::problem::data::FileRecord;
 use crate::spec::{Source, Spec};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Manifest {
 struct Provenance {
     status: Status,
     spec_sha256: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<String>,
     runner: String,
     commit: String,
     tch: String,
@@ -30,11 +32,14 @@ struct Provenance {
     device: String,
     processor: String,
     cores: usize,
+    threads: usize,
     start: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     files: Vec<FileEntry>,
 }
 
@@ -48,6 +53,12 @@ pub enum Status {
     Complete,
     /// All jobs done, some values NaN or infinite.
     NonFinite,
+    /// All jobs tried, some could not be done.
+    Failed,
+    /// Ended before all jobs were tried, as was asked for.
+    Partial,
+    /// Stopped by the user.
+    Interrupted,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -67,13 +78,8 @@ impl Manifest {
         };
         let mut spec = plan.spec.clone();
         let base = source.folder();
-        match &mut spec.data {
-            Some(DataSpec::Mnist(data)) => data.root = relative(&base.join(&data.root)),
-            Some(DataSpec::Safetensors(data)) => data.path = relative(&base.join(&data.path)),
-            None => {}
-        }
-        if let Some(weights) = spec.model.as_mut().and_then(|model| model.weights.as_mut()) {
-            *weights = relative(&base.join(&weights));
+        for path in spec.paths_mut() {
+            *path = relative(&base.join(&*path));
         }
         spec.device = crate::plan::device_name(plan.device);
         let entry = |file: &FileRecord| FileEntry {
@@ -84,6 +90,7 @@ impl Manifest {
             manifest: Provenance {
                 status: Status::Running,
                 spec_sha256: crate::problem::data::hex(&Sha256::digest(&source.text)),
+                options: source.options().map(str::to_string).collect(),
                 runner: env!("CARGO_PKG_VERSION").into(),
                 commit: env!("RUNNER_COMMIT").into(),
                 tch: "0.24.0".into(),
@@ -91,17 +98,22 @@ impl Manifest {
                 device: environment::device_name(plan.device),
                 processor: environment::processor_name(),
                 cores: environment::cores(),
+                threads: plan.threads,
                 start: now(),
                 end: None,
                 seconds: None,
+                notes: Vec::new(),
                 files: plan.setup.files().iter().map(entry).collect(),
             },
             spec,
         }
     }
 
-    /// Notes how the run ended, `seconds` after its start.
-    pub fn end(&mut self, status: Status, seconds: f64) {
+    /// Notes how the run ended, `seconds` after its start, and what a reader should know of it.
+    pub fn end(&mut self, status: Status, seconds: f64, mut notes: Vec<String>) {
+        notes.sort_unstable();
+        notes.dedup();
+        self.manifest.notes = notes;
         self.manifest.status = status;
         self.manifest.end = Some(now());
         self.manifest.seconds = Some(seconds);

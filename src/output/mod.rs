@@ -2,8 +2,9 @@
 //!
 //! Summary and figures are pure functions of the CSV files.
 
-mod environment;
 pub mod figures;
+mod journal;
+mod lock;
 mod manifest;
 mod records;
 mod redraw;
@@ -11,13 +12,15 @@ pub mod report;
 mod results;
 mod session;
 mod summary;
+mod tables;
 
 pub use manifest::{Manifest, Status};
-pub use records::{Finished, ParameterRecord, Record, RecordWriter, read_records};
+pub use records::{FailureRecord, ParameterRecord, Record, read_records};
 pub use redraw::redraw;
 pub use results::Results;
-pub use session::{Outcome, Session};
+pub use session::{Before, Outcome, Session};
 pub use summary::{SummaryRow, summarise};
+pub use tables::{Finished, Rows};
 
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -26,7 +29,20 @@ use std::path::Path;
 fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    std::fs::write(&partial, bytes)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // It may not even be there; the error to tell is the first one.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file that may not be there.
+fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,10 +1,9 @@
-//! The rows of `records.csv` and `parameters.csv`, and the files they are appended to.
+//! The rows of the CSV files.
 
 use crate::estimator::Moments;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One estimate, a row of `records.csv`; an absent value is an empty cell.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -115,66 +114,35 @@ impl ParameterRecord {
     }
 }
 
-/// The rows of one finished job, `index` counting the plan's jobs.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Which job of the plan.
-    pub index: usize,
-    /// Its rows of `records.csv`.
-    pub records: Vec<Record>,
-    /// Its rows of `parameters.csv`.
-    pub parameters: Vec<ParameterRecord>,
-}
-
-/// Appends to both files; every finished job is on disk before the next is taken.
-pub struct RecordWriter {
-    folder: PathBuf,
-    records: csv::Writer<File>,
-    parameters: csv::Writer<File>,
-}
-
-impl RecordWriter {
-    /// Starts both files anew in `folder`.
-    ///
-    /// # Errors
-    /// A folder that cannot be written.
-    pub fn create(folder: &Path) -> Result<Self> {
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            records: create(&folder.join("records.csv"))?,
-            parameters: create(&folder.join("parameters.csv"))?,
-        })
-    }
-
-    /// Appends the rows of one finished job and flushes them.
-    ///
-    /// # Errors
-    /// A full or failing disk.
-    pub fn append(&mut self, records: &[Record], parameters: &[ParameterRecord]) -> Result<()> {
-        let context = || format!("writing records to {}", self.folder.display());
-        for row in records {
-            self.records.serialize(row).with_context(context)?;
-        }
-        for row in parameters {
-            self.parameters.serialize(row).with_context(context)?;
-        }
-        self.records.flush().with_context(context)?;
-        self.parameters.flush().with_context(context)
-    }
-}
-
-fn create(path: &Path) -> Result<csv::Writer<File>> {
-    csv::Writer::from_path(path).with_context(|| format!("cannot create {}", path.display()))
-}
-
-/// Replaces a CSV file by `rows` in one step: it is whole at any moment.
-pub(super) fn replace<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    let bytes = writer.into_inner().context("an in-memory buffer")?;
-    super::replace_file(path, &bytes)
+/// A job that could not be done, a row of `failures.csv`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct FailureRecord {
+    /// As in [`Record`], like all up to `repeat`.
+    pub experiment: String,
+    /// See [`Record`].
+    pub estimator: String,
+    /// See [`Record`].
+    pub matrix: String,
+    /// See [`Record`].
+    pub blocks: Option<String>,
+    /// See [`Record`].
+    pub product: Option<String>,
+    /// See [`Record`].
+    pub probe: Option<String>,
+    /// See [`Record`].
+    pub stream: Option<String>,
+    /// The most probes that it was to use.
+    #[serde(rename = "V")]
+    pub v: Option<u64>,
+    /// See [`Record`].
+    #[serde(rename = "V_batch")]
+    pub v_batch: Option<u64>,
+    /// See [`Record`].
+    pub seed: Option<u64>,
+    /// See [`Record`].
+    pub repeat: u64,
+    /// What went wrong.
+    pub error: String,
 }
 
 /// The rows of `records.csv` in `folder`.

@@ -1,9 +1,9 @@
 //! Everything that follows from the CSV files of a results folder: summary, figures, report.
 
 use super::figures;
-use super::records::replace;
 use super::results::Results;
 use super::summary::summarise;
+use super::tables::replace;
 use crate::spec::ExperimentKind;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ const FIGURES: [Figure; 2] = [("convergence", convergence), ("timing", timing)];
 /// A folder that cannot be written.
 pub fn redraw(results: &Results) -> Result<Vec<PathBuf>> {
     let summary = results.folder.join("summary.csv");
-    replace(&summary, &summarise(&results.records))?;
+    replace(&summary, summarise(&results.records).iter())?;
     let mut files = vec![summary];
     for (name, draw) in FIGURES {
         if let Some(svg) = draw(results).with_context(|| format!("cannot draw {name}"))? {

@@ -1,13 +1,15 @@
 //! What the command line prints of a plan and of its outcome.
 
-use super::records::Record;
-use super::session::Outcome;
+use super::records::{FailureRecord, Record};
+use super::session::{Before, Outcome};
 use super::summary::SummaryRow;
+use super::tables::Rows;
 use crate::estimator::written;
 use crate::lists::{Batch, Seed};
 use crate::plan::{Job, Plan, Setup, device_name};
 use crate::spec::{ExperimentKind, Source};
 use std::fmt::Write;
+use std::path::Path;
 
 /// What running `plan` would do.
 pub fn plan(source: &Source, plan: &Plan) -> String {
@@ -170,20 +172,108 @@ fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or(String::new(), |value| format!("{value:.digits$}"))
 }
 
+/// A job in a few words.
+pub fn job(job: &Job) -> String {
+    let columns = job.task.columns();
+    let seed = match job.seed {
+        Some(Seed::Value(seed)) => Some(seed),
+        Some(Seed::Continue) | None => None,
+    };
+    let v_batch = match job.v_batch {
+        Some(Batch::Fixed(v_batch)) => Some(v_batch),
+        Some(Batch::Auto) | None => None,
+    };
+    let numbers = [
+        ("V", job.counts.last().copied()),
+        ("V_batch", v_batch),
+        ("seed", seed),
+    ];
+    named(
+        &columns.estimator,
+        &[&columns.product, &columns.blocks],
+        &numbers,
+    )
+}
+
+/// What a job gave: its last estimate, or that it failed.
+pub fn result(rows: &Rows) -> String {
+    match rows.records.last() {
+        Some(row) => format!(
+            "{} in {:.3} s",
+            value(row.estimate, row.std_error),
+            row.seconds
+        ),
+        None => "failed".into(),
+    }
+}
+
+/// A value with its standard error: "12.31 ± 0.15".
+pub fn value(mean: f64, std_error: Option<f64>) -> String {
+    match std_error {
+        Some(error) => format!("{mean:.6} ± {error:.2}"),
+        None => format!("{mean:.6}"),
+    }
+}
+
+/// What a run finds in its folder, and how many jobs it runs.
+pub fn before(folder: &Path, before: Before, todo: usize) -> String {
+    let mut text = String::new();
+    let folder = folder.display();
+    let Before {
+        done,
+        failed,
+        unused,
+    } = before;
+    if done > 0 {
+        let _ = writeln!(
+            text,
+            "{folder}: {done} jobs are done already, {todo} to run (--fresh runs all again)"
+        );
+    }
+    if failed > 0 {
+        let _ = writeln!(
+            text,
+            "{folder}: {failed} jobs failed before (--retry-failed runs them again)"
+        );
+    }
+    if unused > 0 {
+        let _ = writeln!(
+            text,
+            "{folder}: {unused} results of other settings or another build are left aside"
+        );
+    }
+    text
+}
+
+/// A job that could not be done, with what it was.
+pub fn failure(row: &FailureRecord) -> String {
+    let settings = [&row.product, &row.blocks];
+    let numbers = [("V", row.v), ("V_batch", row.v_batch), ("seed", row.seed)];
+    format!(
+        "{} failed: {}",
+        named(&row.estimator, &settings, &numbers),
+        row.error
+    )
+}
+
 /// A row whose estimate is NaN or infinite, with what made it.
-pub fn non_finite(record: &Record) -> String {
-    let mut text = format!("the estimate is {}: {}", record.estimate, record.estimator);
-    for setting in [&record.product, &record.blocks].into_iter().flatten() {
+pub fn non_finite(row: &Record) -> String {
+    let settings = [&row.product, &row.blocks];
+    let numbers = [("V", row.v), ("V_batch", row.v_batch), ("seed", row.seed)];
+    let job = named(&row.estimator, &settings, &numbers);
+    let help = "look for NaN in data or weights, or overflow in float32 (try dtype = \"float64\")";
+    format!("the estimate is {}: {job}; {help}", row.estimate)
+}
+
+fn named(estimator: &str, settings: &[&Option<String>], numbers: &[(&str, Option<u64>)]) -> String {
+    let mut text = estimator.to_string();
+    for setting in settings.iter().copied().flatten() {
         let _ = write!(text, " {setting}");
     }
-    for (name, value) in [
-        ("V", record.v),
-        ("V_batch", record.v_batch),
-        ("seed", record.seed),
-    ] {
+    for (name, value) in numbers {
         if let Some(value) = value {
             let _ = write!(text, ", {name} {value}");
         }
     }
-    text + "; look for NaN in data or weights, or overflow in float32 (try dtype = \"float64\")"
+    text
 }

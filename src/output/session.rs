@@ -1,26 +1,49 @@
-//! The results folder of one run, from its first row to its figures.
+//! The results folder of an experiment, from its first row to its figures.
 
+use super::journal::{Entry, Journal};
+use super::lock::Lock;
 use super::manifest::{Manifest, Status};
-use super::records::{Finished, ParameterRecord, Record, RecordWriter, replace};
+use super::records::{FailureRecord, Record};
 use super::redraw::redraw;
 use super::results::Results;
 use super::summary::{SummaryRow, summarise};
+use super::tables::{self, Finished, Rows};
 use crate::plan::Plan;
 use crate::spec::Source;
 use anyhow::{Context, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A run's results: rows are on disk as soon as their job is finished.
+/// A results folder that is being written.
+///
+/// A finished job is in the journal at once. The CSV files are made from the journal: after every
+/// job, unless writing them would take more than a twentieth of the time.
 pub struct Session {
     folder: PathBuf,
     manifest: Manifest,
-    writer: RecordWriter,
-    finished: Vec<Finished>,
+    journal: Journal,
+    /// The key of every job of the plan, and its entry once it is finished.
+    jobs: Vec<(String, Option<Entry>)>,
+    before: Before,
     clock: Instant,
+    /// When the CSV files may be written next.
+    due: Instant,
+    _lock: Lock,
 }
 
-/// What a completed run left.
+/// What an earlier run left in the folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Jobs of this plan that are done.
+    pub done: usize,
+    /// Jobs of this plan that failed.
+    pub failed: usize,
+    /// Jobs that this plan does not have, or no longer in this form.
+    pub unused: usize,
+}
+
+/// What a run left.
 #[derive(Debug)]
 pub struct Outcome {
     /// Every file that was written.
@@ -29,73 +52,158 @@ pub struct Outcome {
     pub summary: Vec<SummaryRow>,
     /// Estimates that are NaN or infinite.
     pub non_finite: Vec<Record>,
+    /// Jobs that could not be done.
+    pub failures: Vec<FailureRecord>,
 }
 
 impl Session {
-    /// Opens `folder` and starts its files.
+    /// Takes `folder`, with what earlier runs left in it unless `fresh`.
     ///
     /// # Errors
-    /// A folder that cannot be made or written.
-    pub fn start(folder: &Path, plan: &Plan, source: &Source) -> Result<Self> {
+    /// A folder that cannot be made or written, or that another runner is writing.
+    pub fn start(folder: &Path, plan: &Plan, source: &Source, fresh: bool) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let lock = Lock::take(folder)?;
+        let (journal, mut entries) = Journal::open(folder, fresh)?;
+        let known = entries.len();
+        let jobs: Vec<_> = plan
+            .keys()
+            .into_iter()
+            .map(|key| {
+                let entry = entries.remove(&key);
+                (key, entry)
+            })
+            .collect();
+        let failed = |(_, entry): &&(String, Option<Entry>)| entry.as_ref().is_some_and(has_failed);
+        let failed = jobs.iter().filter(failed).count();
+        let before = Before {
+            done: known - entries.len() - failed,
+            failed,
+            unused: entries.len(),
+        };
         let manifest = Manifest::start(plan, source, folder);
         manifest.write(folder)?;
-        Ok(Self {
+        let mut session = Self {
             folder: folder.to_path_buf(),
             manifest,
-            writer: RecordWriter::create(folder)?,
-            finished: Vec::new(),
+            journal,
+            jobs,
+            before,
             clock: Instant::now(),
-        })
+            due: Instant::now(),
+            _lock: lock,
+        };
+        session.write_tables()?;
+        Ok(session)
+    }
+
+    /// What an earlier run left.
+    pub fn before(&self) -> Before {
+        self.before
+    }
+
+    /// The rows of a job of the plan that is finished.
+    pub fn rows(&self, index: usize) -> Option<&Rows> {
+        self.jobs[index].1.as_ref().map(|entry| &entry.rows)
+    }
+
+    /// Whether a job of the plan is still to be done; those that failed are only with `retry`.
+    pub fn is_missing(&self, index: usize, retry: bool) -> bool {
+        match &self.jobs[index].1 {
+            None => true,
+            Some(entry) => retry && has_failed(entry),
+        }
     }
 
     /// Writes the rows of a finished job.
     ///
     /// # Errors
-    /// A full or failing disk.
+    /// A full or failing disk; what was written before stays.
     pub fn append(&mut self, finished: Finished) -> Result<()> {
-        self.writer
-            .append(&finished.records, &finished.parameters)?;
-        self.finished.push(finished);
-        Ok(())
+        let (key, place) = &mut self.jobs[finished.index];
+        let entry = place.insert(Entry {
+            key: key.clone(),
+            rows: finished.rows,
+            notes: finished.notes,
+        });
+        self.journal.append(entry)?;
+        match Instant::now() < self.due {
+            true => Ok(()),
+            false => self.write_tables().map(drop),
+        }
     }
 
-    /// Puts the rows in the plan's order, writes the manifest and what follows from both.
+    /// Writes the manifest, and what follows from it and the rows there are.
     ///
     /// # Errors
     /// A full or failing disk; the rows written so far stay.
-    pub fn end(mut self) -> Result<Outcome> {
-        drop(self.writer);
-        self.finished.sort_by_key(|finished| finished.index);
-        let (mut records, mut parameters) = (Vec::<Record>::new(), Vec::<ParameterRecord>::new());
-        for finished in self.finished {
-            records.extend(finished.records);
-            parameters.extend(finished.parameters);
-        }
-        let file = |name: &str| self.folder.join(name);
-        replace(&file("records.csv"), &records)?;
-        replace(&file("parameters.csv"), &parameters)?;
-        let non_finite: Vec<Record> = records
+    pub fn end(mut self, interrupted: bool) -> Result<Outcome> {
+        let mut files = self.write_tables()?;
+        let left = self.jobs.iter().any(|(_, entry)| entry.is_none());
+        let entries: Vec<Entry> = self
+            .jobs
             .into_iter()
-            .filter(|record| !record.estimate.is_finite())
+            .filter_map(|(_, entry)| entry)
             .collect();
-        let status = match non_finite.is_empty() {
-            true => Status::Complete,
-            false => Status::NonFinite,
-        };
-        self.manifest
-            .end(status, self.clock.elapsed().as_secs_f64());
-        self.manifest.write(&self.folder)?;
-        let mut files: Vec<PathBuf> = ["records.csv", "parameters.csv", "manifest.toml"]
-            .map(file)
-            .into();
+        let failures: Vec<FailureRecord> = entries
+            .iter()
+            .flat_map(|entry| entry.rows.failures.clone())
+            .collect();
         let results = Results::read(&self.folder)?;
+        let non_finite: Vec<Record> = results
+            .records
+            .iter()
+            .filter(|record| !record.estimate.is_finite())
+            .cloned()
+            .collect();
+        let status = match (interrupted, left) {
+            (true, _) => Status::Interrupted,
+            (false, true) => Status::Partial,
+            _ if !failures.is_empty() => Status::Failed,
+            _ if !non_finite.is_empty() => Status::NonFinite,
+            _ => Status::Complete,
+        };
+        let notes = entries.into_iter().flat_map(|entry| entry.notes).collect();
+        self.manifest
+            .end(status, self.clock.elapsed().as_secs_f64(), notes);
+        self.manifest.write(&self.folder)?;
+        files.push(self.folder.join("manifest.toml"));
         files.extend(redraw(&results)?);
         Ok(Outcome {
             files,
             summary: summarise(&results.records),
             non_finite,
+            failures,
         })
     }
+
+    /// Replaces the CSV files by the rows of all finished jobs, in the plan's order.
+    fn write_tables(&mut self) -> Result<Vec<PathBuf>> {
+        let clock = Instant::now();
+        self.fill_exact();
+        let finished = self.jobs.iter().filter_map(|(_, entry)| entry.as_ref());
+        let files = tables::write(&self.folder, finished.map(|entry| &entry.rows))?;
+        let took: Duration = clock.elapsed();
+        self.due = Instant::now() + 20 * took;
+        Ok(files)
+    }
+
+    /// Gives every row the exact trace of its matrix, whichever run has computed it.
+    fn fill_exact(&mut self) {
+        let jobs = self.jobs.iter().filter_map(|(_, entry)| entry.as_ref());
+        let exact: HashMap<String, f64> = jobs
+            .flat_map(|entry| &entry.rows.records)
+            .filter(|row| row.estimator == "exact")
+            .map(|row| (row.matrix.clone(), row.estimate))
+            .collect();
+        let jobs = self.jobs.iter_mut().filter_map(|(_, entry)| entry.as_mut());
+        for row in jobs.flat_map(|entry| &mut entry.rows.records) {
+            row.exact = exact.get(&row.matrix).copied().or(row.exact);
+        }
+    }
+}
+
+fn has_failed(entry: &Entry) -> bool {
+    !entry.rows.failures.is_empty()
 }

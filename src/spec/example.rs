@@ -10,6 +10,7 @@ pub(crate) fn example(key: &str) -> Option<&'static str> {
         "base" => "`base = 0.9`",
         "small" => "`small = 1e-3`",
         "n" => "`n = 1000`",
+        "threads" => "`threads = 2`",
         "data" => {
             "a section [data], for example with `source = \"mnist\"` and `root = \"data/mnist\"`"
         }

@@ -5,9 +5,11 @@
 mod de;
 pub(crate) mod example;
 mod schema;
+mod setting;
 mod source;
 
 pub use schema::schema;
+pub use setting::Setting;
 pub use source::{Source, SpecError};
 
 use crate::estimator::{EstimatorSpec, Sampling};
@@ -33,6 +35,9 @@ pub struct Spec {
     /// The floating-point type.
     #[serde(default)]
     pub dtype: Dtype,
+    /// libtorch threads, or jobs side by side; absent: as many as there are cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
     /// What the curvature is of: a network, unless it says otherwise.
     #[serde(default, skip_serializing_if = "ProblemSpec::is_network")]
     pub problem: ProblemSpec,
@@ -81,6 +86,17 @@ impl Spec {
     /// The first mistake in syntax, keys or types, with its place.
     pub fn parse(source: &Source) -> Result<Self, SpecError> {
         source.deserialize()
+    }
+
+    /// Everything that names a file or folder.
+    pub fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        let data = match &mut self.data {
+            Some(DataSpec::Mnist(data)) => Some(&mut data.root),
+            Some(DataSpec::Safetensors(data)) => Some(&mut data.path),
+            None => None,
+        };
+        let weights = self.model.as_mut().and_then(|model| model.weights.as_mut());
+        data.into_iter().chain(weights).collect()
     }
 }
 

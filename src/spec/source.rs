@@ -2,6 +2,7 @@
 
 use super::de;
 use super::example::example;
+use super::setting::Setting;
 use crate::error::UserError;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use std::fs::File;
@@ -12,13 +13,23 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A spec file as it was read.
+/// A spec file as it was read, and what the command line sets over it.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Where it lies.
     pub path: PathBuf,
     /// What it says.
     pub text: String,
+    settings: Vec<Placed>,
+}
+
+/// A setting, as if its option stood behind the text of the file: errors tell by the place of a
+/// span what it points into.
+#[derive(Clone, Debug)]
+struct Placed {
+    setting: Setting,
+    offset: usize,
+    document: String,
 }
 
 /// A mistake in a spec, or in something that it names; shown with the offending line.
@@ -71,10 +82,35 @@ impl Source {
                 "save the spec as UTF-8",
             )
         })?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            text,
-        })
+        Ok(Self::new(path, text))
+    }
+
+    /// A spec that was read already, or written by a program.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: text.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// The same with `settings` over what the file says, the last one last.
+    pub fn with(mut self, settings: &[Setting]) -> Self {
+        for setting in settings {
+            let end = |placed: &Placed| placed.offset + placed.setting.option().len();
+            let offset = 1 + self.settings.last().map_or(self.text.len(), end);
+            self.settings.push(Placed {
+                setting: setting.clone(),
+                offset,
+                document: setting.document(offset),
+            });
+        }
+        self
+    }
+
+    /// The options that set something over the file.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().map(|placed| placed.setting.option())
     }
 
     /// The folder that paths in the spec are relative to.
@@ -95,9 +131,8 @@ impl Source {
                 span: None,
             };
         }
-        let span = DeTable::parse(&self.text)
-            .ok()
-            .and_then(|root| find(&root, &error.key));
+        let root = self.document().ok();
+        let span = root.and_then(|root| find(&root, &error.key));
         self.at(message, Some(error.help), span)
     }
 
@@ -106,17 +141,8 @@ impl Source {
     /// # Errors
     /// The first mistake in syntax, keys or types, with its place.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, SpecError> {
-        let root = DeTable::parse(&self.text).map_err(|error| {
-            let text = error.span().and_then(|span| self.text.get(span));
-            let (message, help) = syntax(error.message(), text.unwrap_or_default());
-            self.at(
-                format!("not TOML: {message}"),
-                Some(help.into()),
-                error.span(),
-            )
-        })?;
+        let root = self.document()?;
         let whole = root.span();
-        let root = Spanned::new(whole.clone(), DeValue::Table(root.into_inner()));
         T::deserialize(de::Node::new(&root)).map_err(|error| {
             let span = error.span.filter(|span| *span != whole);
             let help = error.help.or_else(|| {
@@ -127,21 +153,54 @@ impl Source {
         })
     }
 
+    /// The file's document, with the settings in place.
+    fn document(&self) -> Result<Spanned<DeValue<'_>>, SpecError> {
+        let root = DeTable::parse(&self.text).map_err(|error| {
+            let text = error.span().and_then(|span| self.text.get(span));
+            let (message, help) = syntax(error.message(), text.unwrap_or_default());
+            self.at(
+                format!("not TOML: {message}"),
+                Some(help.into()),
+                error.span(),
+            )
+        })?;
+        let mut root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
+        for placed in &self.settings {
+            placed
+                .setting
+                .apply(&mut root, &placed.document, placed.offset)
+                .map_err(|misfit| {
+                    self.at(misfit.message, Some(misfit.help.into()), Some(misfit.span))
+                })?;
+        }
+        Ok(root)
+    }
+
     fn at(&self, message: String, help: Option<String>, span: Option<Range<usize>>) -> SpecError {
         let path = self.path.display().to_string();
-        match span {
-            Some(span) => SpecError {
-                message,
-                help,
-                source_code: Some(NamedSource::new(path, self.text.clone()).into()),
-                span: Some(span.into()),
-            },
-            None => SpecError {
+        let Some(span) = span else {
+            return SpecError {
                 message: format!("{path}: {message}"),
                 help,
                 source_code: None,
                 span: None,
-            },
+            };
+        };
+        let begins_before = |placed: &&Placed| placed.offset <= span.start;
+        let (name, text, offset) = match self.settings.iter().rfind(begins_before) {
+            Some(placed) => (
+                "command line".into(),
+                placed.setting.option(),
+                placed.offset,
+            ),
+            None => (path, self.text.as_str(), 0),
+        };
+        let span = span.start - offset..span.end - offset;
+        SpecError {
+            message,
+            help,
+            source_code: Some(NamedSource::new(name, text.to_string()).into()),
+            span: Some(span.into()),
         }
     }
 }
@@ -192,16 +251,12 @@ fn keyed(key: &str, message: &str) -> String {
 }
 
 /// The span of `model.layers[1].out`, or of the longest part of it that is there.
-fn find(root: &Spanned<DeTable<'_>>, key: &str) -> Option<Range<usize>> {
+fn find(root: &Spanned<DeValue<'_>>, key: &str) -> Option<Range<usize>> {
     let mut found: Option<&Spanned<DeValue<'_>>> = None;
     for step in key.split('.') {
         let (name, indices) = step.split_once('[').unwrap_or((step, ""));
-        let table = match found {
-            None => root.get_ref(),
-            Some(value) => match value.get_ref().as_table() {
-                Some(table) => table,
-                None => break,
-            },
+        let Some(table) = found.unwrap_or(root).get_ref().as_table() else {
+            break;
         };
         let Some(mut value) = table.get(name) else {
             break;

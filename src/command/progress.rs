@@ -1,0 +1,115 @@
+//! What a user sees of a run: a line for every running job and one for all on a terminal, else a
+//! line for every finished job.
+
+use curvature_runner::estimator::Progress as Sampled;
+use curvature_runner::output::{Finished, report};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+/// All bars of the program.
+pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// How a run is shown.
+pub enum Progress {
+    /// Not at all.
+    Quiet,
+    /// A line for every finished job: so many are to be run, so many are done.
+    Lines { jobs: usize, done: Mutex<usize> },
+    /// Bars that move.
+    Bars {
+        total: ProgressBar,
+        running: Mutex<HashMap<usize, ProgressBar>>,
+    },
+}
+
+impl Progress {
+    /// Of a run of so many jobs.
+    pub fn start(jobs: usize, quiet: bool) -> Self {
+        if quiet || jobs == 0 {
+            return Self::Quiet;
+        }
+        if !std::io::stderr().is_terminal() {
+            let done = Mutex::new(0);
+            return Self::Lines { jobs, done };
+        }
+        BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let style = "{pos}/{len} jobs {bar:30} {elapsed} elapsed, {eta} left";
+        let total = BARS.add(ProgressBar::new(jobs as u64).with_style(bar(style)));
+        total.enable_steady_tick(Duration::from_millis(500));
+        Self::Bars {
+            total,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Job `index` begins.
+    pub fn started(&self, name: &str, index: usize) {
+        let Self::Bars { total, running } = self else {
+            return;
+        };
+        let style = "  {prefix} {bar:20} {pos}/{len} {per_sec}, {eta} left  {msg}";
+        let line = ProgressBar::new(1)
+            .with_style(bar(style))
+            .with_prefix(name.to_string());
+        let line = BARS.insert_before(total, line);
+        line.enable_steady_tick(Duration::from_millis(500));
+        lock(running).insert(index, line);
+    }
+
+    /// Job `index` has come so far.
+    pub fn progressed(&self, index: usize, sampled: Sampled) {
+        if let Self::Bars { running, .. } = self
+            && let Some(line) = lock(running).get(&index)
+        {
+            line.set_length(sampled.most);
+            line.set_position(sampled.done);
+            line.set_message(report::value(
+                sampled.estimate.mean,
+                sampled.estimate.std_error,
+            ));
+        }
+    }
+
+    /// A job has ended.
+    pub fn finished(&self, name: &str, finished: &Finished) {
+        match self {
+            Self::Quiet => {}
+            Self::Lines { jobs, done } => {
+                let mut done = lock(done);
+                *done += 1;
+                let result = report::result(&finished.rows);
+                // A closed terminal is no reason to end a run.
+                let _ = writeln!(std::io::stderr(), "[{done}/{jobs}] {name}: {result}");
+            }
+            Self::Bars { total, running } => {
+                if let Some(line) = lock(running).remove(&finished.index) {
+                    line.finish_and_clear();
+                    BARS.remove(&line);
+                }
+                total.inc(1);
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// Makes room for the result.
+    pub fn end(&self) {
+        if let Self::Bars { total, .. } = self {
+            total.finish_and_clear();
+            BARS.remove(total);
+        }
+    }
+}
+
+fn bar(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("a valid template");
+    style.progress_chars("━╸ ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no panic while it is held")
+}

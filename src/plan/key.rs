@@ -1,0 +1,74 @@
+//! What determines a job's result, as a hash: a job with the key of a finished one need not run.
+
+use super::{Job, Plan, device_name};
+use crate::environment;
+use crate::lists::Seed;
+use crate::problem::data::hex;
+use crate::spec::ExperimentKind;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+impl Plan {
+    /// A key for every job, in order.
+    ///
+    /// It covers the job with all settings of its estimator, the problem with the contents of its
+    /// files (not where they lie), device and code; for timed jobs also processor and threads. It
+    /// does not cover the other jobs, so that a changed spec keeps what it has in common.
+    pub fn keys(&self) -> Vec<String> {
+        let common = self.common();
+        let mut drawn = Drawn::default();
+        let mut key = |job: &Job| {
+            let mut text = format!("{common}{job:?}\n");
+            if job.seed == Some(Seed::Continue) {
+                let _ = writeln!(text, "after {drawn:?}");
+            }
+            drawn.pass(job);
+            hex(&Sha256::digest(text))[..32].to_string()
+        };
+        self.jobs.iter().map(&mut key).collect()
+    }
+
+    /// What all jobs have in common.
+    fn common(&self) -> String {
+        let mut spec = self.spec.clone();
+        // The jobs have it all.
+        spec.estimator.clear();
+        spec.sampling = Default::default();
+        spec.device = device_name(self.device);
+        spec.threads = None;
+        spec.paths_mut().into_iter().for_each(|path| path.clear());
+        let timed = spec.kind == ExperimentKind::Timing;
+        if !timed {
+            spec.timing = Default::default();
+        }
+        let mut text = toml::to_string(&spec).expect("a spec is TOML");
+        for file in self.setup.files() {
+            let _ = writeln!(text, "{}", file.sha256);
+        }
+        let (code, libtorch) = (env!("RUNNER_SOURCES"), environment::libtorch_version());
+        let _ = writeln!(text, "code {code}, libtorch {libtorch}");
+        if timed {
+            let processor = environment::processor_name();
+            let _ = writeln!(text, "{} threads of {processor}", self.threads);
+        }
+        text
+    }
+}
+
+/// How far PyTorch's global generator has been drawn from.
+#[derive(Debug, Default)]
+struct Drawn {
+    /// The seed it was last set to; `None`: the model's.
+    seed: Option<u64>,
+    /// Probes since then.
+    probes: u64,
+}
+
+impl Drawn {
+    fn pass(&mut self, job: &Job) {
+        if let Some(Seed::Value(seed)) = job.seed {
+            (self.seed, self.probes) = (Some(seed), 0);
+        }
+        self.probes += job.counts.last().copied().unwrap_or(0);
+    }
+}

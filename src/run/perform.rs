@@ -1,0 +1,126 @@
+//! One job, from its random numbers to its rows, whatever happens.
+
+use super::caught::{caught, is_out_of_memory};
+use super::rows::Measured;
+use super::sizes::Sizes;
+use super::{Todo, Watch};
+use crate::estimator::{Start, exact_trace, listening};
+use crate::memory::growth_of;
+use crate::output::Finished;
+use crate::plan::{Job, Plan};
+use crate::problem::Subject;
+use crate::spec::ExperimentKind;
+use std::sync::Arc;
+use tch::{Cuda, Device};
+
+/// Runs jobs of a plan.
+pub(super) struct Performer<'a> {
+    pub plan: &'a Plan,
+    pub watch: Arc<dyn Watch>,
+    /// libtorch threads that a job has.
+    pub threads: usize,
+    /// Name and number of entries of every parameter.
+    pub parameters: Vec<(String, i64)>,
+    /// Of every subject: which matrix the trace is of, and the exact trace where it is known.
+    pub matrices: Vec<String>,
+    pub known: Vec<Option<f64>>,
+    sizes: Sizes,
+    /// Whether other jobs run at the same time.
+    side_by_side: bool,
+}
+
+impl<'a> Performer<'a> {
+    pub fn new(plan: &'a Plan, todo: &Todo, subjects: &[Subject], watch: Arc<dyn Watch>) -> Self {
+        let matrix = |subject: &Subject| match subject {
+            Subject::Network(_) => "hessian".into(),
+            Subject::Matrix(matrix) => matrix.name.clone(),
+        };
+        // Known without computing anything where the subject is a matrix.
+        let known = |subject: &Subject| match subject {
+            Subject::Network(_) => None,
+            Subject::Matrix(_) => Some(exact_trace(subject)),
+        };
+        Self {
+            plan,
+            watch,
+            threads: plan.threads,
+            parameters: plan.setup.parameters(),
+            matrices: subjects.iter().map(matrix).collect(),
+            known: subjects.iter().map(known).collect(),
+            sizes: Sizes::new(plan, todo, subjects),
+            side_by_side: false,
+        }
+    }
+
+    /// The same for jobs that run side by side.
+    pub fn single_threaded(self) -> Self {
+        Self {
+            threads: 1,
+            side_by_side: true,
+            ..self
+        }
+    }
+
+    /// Runs a job; where memory runs out, again with half the V_batch.
+    pub fn perform(&self, index: usize, subject: &Subject, start: &Start) -> Finished {
+        let job = &self.plan.jobs[index];
+        self.watch.started(index);
+        let mut notes = Vec::new();
+        let mut v_batch = self.sizes.of(job);
+        let rows = loop {
+            let watch = self.watch.clone();
+            let tell = move |progress| watch.progressed(index, progress);
+            let work = || listening(tell, || self.repeated(job, v_batch, subject, start));
+            let error = match caught(work) {
+                Ok(repeated) => break self.rows(job, v_batch, &repeated),
+                Err(error) => error,
+            };
+            match v_batch {
+                Some(size @ 2..) if is_out_of_memory(&error) => {
+                    let half = size / 2;
+                    self.sizes.reduce(job, half);
+                    v_batch = Some(half);
+                    let columns = job.task.columns();
+                    notes.push(format!(
+                        "{columns}: out of memory at V_batch = {size}, went on with {half}"
+                    ));
+                }
+                _ => break self.failure(job, v_batch, error),
+            }
+        };
+        Finished { index, rows, notes }
+    }
+
+    fn repeated(
+        &self,
+        job: &Job,
+        v_batch: Option<u64>,
+        subject: &Subject,
+        start: &Start,
+    ) -> Vec<Measured> {
+        let timing = self.plan.spec.timing;
+        let (warmup, repeats) = match self.plan.spec.kind {
+            ExperimentKind::Timing => (timing.warmup, timing.repeats),
+            ExperimentKind::Convergence => (0, 1),
+        };
+        let estimates = || {
+            synchronize(subject.device());
+            let v_batch = v_batch.unwrap_or(1);
+            job.task.run(subject, start, &job.counts, v_batch)
+        };
+        for _ in 0..warmup {
+            estimates();
+        }
+        let measured = |_| match self.side_by_side {
+            true => (estimates(), None),
+            false => growth_of(estimates),
+        };
+        (0..repeats).map(measured).collect()
+    }
+}
+
+fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}

@@ -1,0 +1,61 @@
+//! The V_batch that jobs are run with: as it stands, as a trial found it, or what memory allows.
+
+use super::Todo;
+use super::caught::caught;
+use crate::estimator::{Columns, tuned_v_batch};
+use crate::lists::Batch;
+use crate::plan::{Job, Plan};
+use crate::problem::Subject;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// The V_batch of every setting that does not simply stand in the spec.
+pub(super) struct Sizes(Mutex<HashMap<Setting, u64>>);
+
+/// An estimator on a subject, the V_batch that was asked for, and the most probes.
+type Setting = (Columns, usize, Option<Batch>, Option<u64>);
+
+fn setting(job: &Job) -> Setting {
+    let most = job.counts.last().copied();
+    (job.task.columns(), job.subject, job.v_batch, most)
+}
+
+impl Sizes {
+    /// Takes over what earlier jobs came to, and tries what is still to be found out.
+    pub fn new(plan: &Plan, todo: &Todo, subjects: &[Subject]) -> Self {
+        let mut sizes: HashMap<Setting, u64> = HashMap::new();
+        for &(index, v_batch) in &todo.v_batch {
+            let size = sizes.entry(setting(&plan.jobs[index])).or_insert(v_batch);
+            *size = v_batch.min(*size);
+        }
+        let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
+        for job in jobs.filter(|job| job.v_batch == Some(Batch::Auto)) {
+            let most = job.counts.last().copied().unwrap_or(1);
+            let (task, subject) = (job.task.as_ref(), &subjects[job.subject]);
+            let trial = || caught(|| tuned_v_batch(task, subject, most, plan.memory)).unwrap_or(1);
+            sizes.entry(setting(job)).or_insert_with(trial);
+        }
+        Self(Mutex::new(sizes))
+    }
+
+    /// The V_batch of a job; `None` where that means nothing.
+    pub fn of(&self, job: &Job) -> Option<u64> {
+        let found = self
+            .0
+            .lock()
+            .expect("no panic inside")
+            .get(&setting(job))
+            .copied();
+        match (job.v_batch?, found) {
+            (_, Some(size)) | (Batch::Fixed(size), None) => Some(size),
+            (Batch::Auto, None) => unreachable!("sizes are found before the jobs begin"),
+        }
+    }
+
+    /// Jobs of this setting are to use no more than `v_batch` from now on.
+    pub fn reduce(&self, job: &Job, v_batch: u64) {
+        let mut sizes = self.0.lock().expect("no panic inside");
+        let size = sizes.entry(setting(job)).or_insert(v_batch);
+        *size = v_batch.min(*size);
+    }
+}

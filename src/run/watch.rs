@@ -1,0 +1,23 @@
+//! Who looks on while jobs run.
+
+use crate::estimator::Progress;
+
+/// Looks on while jobs run, from whichever threads they run on, and may end the run.
+pub trait Watch: Send + Sync {
+    /// Job `index` begins.
+    fn started(&self, _index: usize) {}
+
+    /// Job `index` has come so far.
+    fn progressed(&self, _index: usize, _progress: Progress) {}
+
+    /// Whether no further job is to begin.
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody looks on.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
