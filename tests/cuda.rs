@@ -115,9 +115,9 @@ fn every_estimator_agrees_with_the_cpu() {
                 .iter()
                 .zip(run(&cpu.clone().into()))
             {
-                let error = (found.trace.mean - wanted.trace.mean).abs();
+                let error = (found.value.mean - wanted.value.mean).abs();
                 assert!(
-                    error < 1e-9 * wanted.trace.mean.abs().max(1.0),
+                    error < 1e-9 * wanted.value.mean.abs().max(1.0),
                     "{estimator:?}"
                 );
             }

@@ -86,7 +86,7 @@ fn every_estimator_is_unbiased() {
         for estimator in every_estimator() {
             let case = format!("{estimator:?} on {name}");
             let estimates = runs(&problem, &estimator, 1, SEEDS);
-            let totals: Vec<f64> = estimates.iter().map(|e| e.trace.mean).collect();
+            let totals: Vec<f64> = estimates.iter().map(|e| e.value.mean).collect();
             assert_mean(&case, &totals, total);
             if estimates[0].parameters.len() < expected.len() {
                 continue;
@@ -119,7 +119,7 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
             let estimator = hutchinson(blocks, ProductKind::Forward, probe);
             let samples: Vec<f64> = runs(&problem, &estimator, 1, 8000)
                 .iter()
-                .map(|e| e.trace.mean)
+                .map(|e| e.value.mean)
                 .collect();
             let count = samples.len() as f64;
             let mean = samples.iter().sum::<f64>() / count;
@@ -140,15 +140,15 @@ fn stated_standard_errors_are_true() {
     for estimator in every_estimator() {
         let estimates = runs(&problem, &estimator, 20, 1000);
         let count = estimates.len() as f64;
-        let mean = estimates.iter().map(|e| e.trace.mean).sum::<f64>() / count;
+        let mean = estimates.iter().map(|e| e.value.mean).sum::<f64>() / count;
         let spread = estimates
             .iter()
-            .map(|e| (e.trace.mean - mean).powi(2))
+            .map(|e| (e.value.mean - mean).powi(2))
             .sum::<f64>()
             / (count - 1.0);
         let Some(errors) = estimates
             .iter()
-            .map(|e| e.trace.std_error)
+            .map(|e| e.value.std_error)
             .collect::<Option<Vec<f64>>>()
         else {
             assert!(
@@ -192,7 +192,7 @@ fn samples_do_not_depend_on_chunks() {
         let task = task(&estimator);
         let run = |v_batch, counts: &[u64]| {
             let means = task.run(&subject, &Start::Philox(3), counts, v_batch);
-            means.iter().map(|e| e.trace.mean).collect::<Vec<f64>>()
+            means.iter().map(|e| e.value.mean).collect::<Vec<f64>>()
         };
         let together = run(7, &[3, 10, 25]);
         let alone: Vec<f64> = [3, 10, 25].iter().map(|&v| run(25, &[v])[0]).collect();

@@ -105,7 +105,7 @@ fn answer(subject: &Subject, spec: &str, request: &Value) -> Value {
         .run(subject, &Start::Philox(seed), &[v], v_batch)
         .remove(0);
     let seconds = clock.elapsed().as_secs_f64();
-    json!({"seconds": seconds, "estimate": estimate.trace.mean, "std_error": estimate.trace.std_error})
+    json!({"seconds": seconds, "estimate": estimate.value.mean, "std_error": estimate.value.std_error})
 }
 
 fn task(spec: &str, v_batch: u64) -> std::sync::Arc<dyn Task> {

@@ -1,7 +1,9 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
-use super::{Columns, Estimate, EstimatorConfig, Expanded, Moments, Sampling, Start, Task};
+use super::{
+    Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
+};
 use crate::curvature::exact;
 use crate::error::UserError;
 use crate::problem::{ProblemSpec, Subject};
@@ -41,18 +43,14 @@ impl Task for Exact {
         let clock = Instant::now();
         let traces = traces(subject);
         vec![Estimate {
+            quantity: Quantity::Trace,
             v: None,
-            trace: Moments::exact(traces.iter().sum()),
+            value: Moments::exact(traces.iter().sum()),
             parameters: traces.into_iter().map(Moments::exact).collect(),
             products: 0,
             seconds: clock.elapsed().as_secs_f64(),
         }]
     }
-}
-
-/// The exact trace alone.
-pub fn exact_trace(subject: &Subject) -> f64 {
-    traces(subject).iter().sum()
 }
 
 fn traces(subject: &Subject) -> Vec<f64> {

@@ -10,6 +10,7 @@ mod one_pass;
 mod probe;
 mod progress;
 mod propagation;
+mod quantity;
 mod samples;
 mod sampling;
 mod statistics;
@@ -17,11 +18,12 @@ pub mod stream;
 mod tuning;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
-pub use exact::{Exact, exact_trace};
+pub use exact::Exact;
 pub use hutchinson::Hutchinson;
 pub use probe::Probe;
 pub use progress::{Progress, listening};
 pub use propagation::Propagation;
+pub use quantity::Quantity;
 pub use sampling::{Sampling, Start};
 pub use statistics::{Estimate, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
@@ -114,6 +116,8 @@ pub struct Columns {
     pub probe: Option<String>,
     /// Their random numbers.
     pub stream: Option<String>,
+    /// What else it was told, as a spec writes it: "steps = 80".
+    pub settings: Option<String>,
 }
 
 impl Columns {

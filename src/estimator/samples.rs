@@ -1,7 +1,7 @@
 //! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
 
 use super::progress::tell;
-use super::{Estimate, Moments, TorchStream};
+use super::{Estimate, Moments, Quantity, TorchStream};
 use std::time::Instant;
 use tch::Tensor;
 
@@ -35,8 +35,9 @@ impl Samples {
     fn estimate(&self, count: u64, seconds: f64) -> Estimate {
         let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
         Estimate {
+            quantity: Quantity::Trace,
             v: Some(count),
-            trace: self.trace(count),
+            value: self.trace(count),
             parameters: self.rows.iter().map(row).collect(),
             products: count,
             seconds,

@@ -1,5 +1,7 @@
 //! Means with their standard errors.
 
+use super::Quantity;
+
 /// A sample mean and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
@@ -30,14 +32,16 @@ impl Moments {
     }
 }
 
-/// An estimate of the trace and of its part in every parameter.
+/// An estimate of one quantity, and of its part in every parameter where it has parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
+    /// What it is of.
+    pub quantity: Quantity,
     /// Probes; `None` for an estimate that needs none.
     pub v: Option<u64>,
-    /// Of the whole trace.
-    pub trace: Moments,
-    /// Of every parameter's part.
+    /// The whole.
+    pub value: Moments,
+    /// Every parameter's part; none where it has no parts.
     pub parameters: Vec<Moments>,
     /// Matrix-vector products spent.
     pub products: u64,
@@ -48,7 +52,7 @@ pub struct Estimate {
 impl Estimate {
     /// Takes the standard errors away, where samples are not independent.
     pub fn forget_errors(&mut self) {
-        self.trace.std_error = None;
+        self.value.std_error = None;
         for part in &mut self.parameters {
             part.std_error = None;
         }

@@ -1,6 +1,6 @@
 //! The rows of the CSV files.
 
-use crate::estimator::Moments;
+use crate::estimator::{Moments, Quantity};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -32,11 +32,11 @@ pub struct Record {
     pub seed: Option<u64>,
     /// Counts estimates that share all of the above.
     pub repeat: u64,
-    /// The estimate of the trace.
+    /// The estimate.
     pub estimate: f64,
     /// Its standard error.
     pub std_error: Option<f64>,
-    /// The exact trace, where it was computed.
+    /// The exact value, where it is known.
     pub exact: Option<f64>,
     /// Matrix-vector products spent.
     pub products: u64,
@@ -51,6 +51,27 @@ pub struct Record {
     /// Bytes by which the process grew at most meanwhile; empty where jobs ran side by side or the
     /// system does not say.
     pub memory: Option<u64>,
+    /// What the estimate is of: "trace", "frobenius_squared", "log_det", ...
+    #[serde(default = "trace")]
+    pub quantity: String,
+    /// δ of `log det(A + δI)`.
+    #[serde(default)]
+    pub delta: Option<f64>,
+    /// What else the estimator was told: "steps = 80".
+    #[serde(default)]
+    pub settings: Option<String>,
+}
+
+impl Record {
+    /// Whether the estimate is of the trace.
+    pub fn is_trace(&self) -> bool {
+        self.quantity == Quantity::Trace.name()
+    }
+}
+
+/// What the rows of files without that column are of.
+fn trace() -> String {
+    Quantity::Trace.name().into()
 }
 
 /// The part of one parameter tensor in an estimate, a row of `parameters.csv`.
@@ -84,10 +105,19 @@ pub struct ParameterRecord {
     pub parameter: String,
     /// How many numbers it holds.
     pub numel: i64,
-    /// Its part of the trace.
+    /// Its part of the estimate.
     pub estimate: f64,
     /// The standard error of that.
     pub std_error: Option<f64>,
+    /// See [`Record`].
+    #[serde(default = "trace")]
+    pub quantity: String,
+    /// See [`Record`].
+    #[serde(default)]
+    pub delta: Option<f64>,
+    /// See [`Record`].
+    #[serde(default)]
+    pub settings: Option<String>,
 }
 
 impl ParameterRecord {
@@ -110,6 +140,9 @@ impl ParameterRecord {
             numel,
             estimate: part.mean,
             std_error: part.std_error,
+            quantity: of.quantity,
+            delta: of.delta,
+            settings: of.settings,
         }
     }
 }

@@ -34,7 +34,7 @@ fn convergence(results: &Results) -> Result<Option<String>> {
     let drawable = results
         .records
         .iter()
-        .any(|record| record.v.is_some() && record.estimate.is_finite());
+        .any(|record| record.is_trace() && record.v.is_some() && record.estimate.is_finite());
     match results.kind() {
         ExperimentKind::Convergence if drawable => figures::convergence(&results.records).map(Some),
         _ => Ok(None),

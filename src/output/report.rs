@@ -1,10 +1,11 @@
 //! What the command line prints of a plan and of its outcome.
 
+use super::figures::significant;
 use super::records::{FailureRecord, Record};
 use super::session::{Before, Outcome};
 use super::summary::SummaryRow;
 use super::tables::Rows;
-use crate::estimator::written;
+use crate::estimator::{Quantity, written};
 use crate::lists::{Batch, Seed};
 use crate::plan::{Job, Plan, Setup, device_name};
 use crate::spec::{ExperimentKind, Source};
@@ -83,6 +84,7 @@ fn describe(job: &Job) -> String {
         columns.blocks,
         columns.probe,
         columns.stream,
+        columns.settings,
     ];
     for setting in settings.into_iter().flatten() {
         let _ = write!(text, ", {setting}");
@@ -110,13 +112,32 @@ fn describe(job: &Job) -> String {
 
 /// The result in a table, and the files.
 pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
+    let (traces, others): (Vec<_>, Vec<_>) = shown(plan, &outcome.summary)
+        .into_iter()
+        .partition(|row| row.quantity == Quantity::Trace.name());
+    let mut tables = Vec::new();
+    if !traces.is_empty() {
+        tables.push(table_of_traces(&traces));
+    }
+    if !others.is_empty() {
+        tables.push(table_of_others(&others));
+    }
+    let mut text = tables.join("\n");
+    let _ = writeln!(text, "\nwrote");
+    for file in &outcome.files {
+        let _ = writeln!(text, "  {}", file.display());
+    }
+    text
+}
+
+fn table_of_traces(rows: &[&SummaryRow]) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
         "{:<32} {:>7} {:>7} {:>5} {:>12} {:>10} {:>10} {:>8}",
         "estimator", "V", "V_batch", "runs", "trace", "std dev", "seconds", "speed"
     );
-    for row in shown(plan, &outcome.summary) {
+    for row in rows {
         let _ = writeln!(
             text,
             "{:<32} {:>7} {:>7} {:>5} {:>12.6} {:>10} {:>10.6} {:>8}",
@@ -130,9 +151,32 @@ pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
             number(row.speed, 2),
         );
     }
-    let _ = writeln!(text, "\nwrote");
-    for file in &outcome.files {
-        let _ = writeln!(text, "  {}", file.display());
+    text
+}
+
+fn table_of_others(rows: &[&SummaryRow]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:<44} {:>7} {:>7} {:>5} {:>14} {:>10} {:>10}",
+        "quantity", "V", "V_batch", "runs", "mean", "std error", "seconds"
+    );
+    for row in rows {
+        let delta = row
+            .delta
+            .map_or(String::new(), |delta| format!(" δ = {delta}"));
+        let _ = writeln!(
+            text,
+            "{:<44} {:>7} {:>7} {:>5} {:>14} {:>10} {:>10.6}",
+            format!("{}{delta}, {}", row.quantity, label(row)),
+            cell(row.v),
+            cell(row.v_batch),
+            row.runs,
+            significant(row.mean, 8),
+            row.std_error
+                .map_or(String::new(), |error| significant(error, 3)),
+            row.seconds,
+        );
     }
     text
 }
@@ -142,7 +186,8 @@ fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
     let all = plan.spec.kind == ExperimentKind::Timing;
     let exceeds = |other: &SummaryRow, row: &SummaryRow| {
         let same = label(other) == label(row) && other.v_batch == row.v_batch;
-        same && other.probe == row.probe && other.v > row.v
+        let of = |row: &SummaryRow| (row.quantity.clone(), row.delta, row.settings.clone());
+        same && of(other) == of(row) && other.probe == row.probe && other.v > row.v
     };
     let last = |row: &SummaryRow| !rows.iter().any(|other| exceeds(other, row));
     rows.iter().filter(|row| all || last(row)).collect()

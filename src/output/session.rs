@@ -189,7 +189,7 @@ impl Session {
         Ok(files)
     }
 
-    /// Gives every row the exact trace of its matrix, whichever run has computed it.
+    /// Gives every row of a trace the exact trace of its matrix, whichever run has computed it.
     fn fill_exact(&mut self) {
         let jobs = self.jobs.iter().filter_map(|(_, entry)| entry.as_ref());
         let exact: HashMap<String, f64> = jobs
@@ -198,7 +198,8 @@ impl Session {
             .map(|row| (row.matrix.clone(), row.estimate))
             .collect();
         let jobs = self.jobs.iter_mut().filter_map(|(_, entry)| entry.as_mut());
-        for row in jobs.flat_map(|entry| &mut entry.rows.records) {
+        let rows = jobs.flat_map(|entry| &mut entry.rows.records);
+        for row in rows.filter(|row| row.is_trace()) {
             row.exact = exact.get(&row.matrix).copied().or(row.exact);
         }
     }

@@ -27,6 +27,12 @@ pub struct SummaryRow {
     /// See [`Record`].
     #[serde(rename = "V_batch")]
     pub v_batch: Option<u64>,
+    /// See [`Record`].
+    pub quantity: String,
+    /// See [`Record`].
+    pub delta: Option<f64>,
+    /// See [`Record`].
+    pub settings: Option<String>,
     /// Estimates that this row is made of.
     pub runs: usize,
     /// How many of them are NaN or infinite; they make the mean so too.
@@ -35,9 +41,11 @@ pub struct SummaryRow {
     pub mean: f64,
     /// Standard deviation over runs.
     pub std_dev: Option<f64>,
+    /// Root mean square of the standard errors that the runs state.
+    pub std_error: Option<f64>,
     /// Root mean square of (estimate − exact).
     pub rmse: Option<f64>,
-    /// The exact trace.
+    /// The exact value.
     pub exact: Option<f64>,
     /// Matrix-vector products of one run.
     pub products: u64,
@@ -48,7 +56,7 @@ pub struct SummaryRow {
     /// Seconds until then; where the run is already more precise, the seconds of the run, since the
     /// set-up does not shrink with the probes.
     pub seconds_to_1_percent: Option<f64>,
-    /// How many times as fast as the slowest row of the same V.
+    /// How many times as fast as the slowest row of the same quantity and V.
     pub speed: Option<f64>,
 }
 
@@ -64,13 +72,15 @@ pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
         groups[place].push(record);
     }
     let mut rows: Vec<SummaryRow> = groups.iter().map(|group| row(group)).collect();
-    let mut slowest: HashMap<Option<u64>, f64> = HashMap::new();
+    let peers = |row: &SummaryRow| (row.quantity.clone(), row.v);
+    let mut slowest = HashMap::new();
     for row in &rows {
-        let seconds = slowest.entry(row.v).or_insert(0.0);
+        let seconds = slowest.entry(peers(row)).or_insert(0.0f64);
         *seconds = seconds.max(row.seconds);
     }
     for row in &mut rows {
-        row.speed = (row.v.is_some() && row.seconds > 0.0).then(|| slowest[&row.v] / row.seconds);
+        let timed = row.v.is_some() && row.seconds > 0.0;
+        row.speed = timed.then(|| slowest[&peers(row)] / row.seconds);
     }
     rows
 }
@@ -86,6 +96,9 @@ fn key(record: &Record) -> impl Eq + std::hash::Hash + use<> {
         r.stream,
         r.v,
         r.v_batch,
+        r.quantity,
+        r.delta.map(f64::to_bits),
+        r.settings,
     )
 }
 
@@ -99,10 +112,8 @@ fn row(group: &[&Record]) -> SummaryRow {
     let seconds = median(group.iter().map(|r| r.seconds).collect());
     // A standard error falls with the root of the products spent.
     let errors: Option<Vec<f64>> = group.iter().map(|r| r.std_error).collect();
-    let factor = errors.map(|errors| {
-        let square = errors.iter().map(|e| e * e).sum::<f64>() / runs as f64;
-        square / (0.01 * mean).powi(2)
-    });
+    let square = errors.map(|errors| errors.iter().map(|e| e * e).sum::<f64>() / runs as f64);
+    let factor = square.map(|square| square / (0.01 * mean).powi(2));
     SummaryRow {
         experiment: first.experiment,
         estimator: first.estimator,
@@ -113,10 +124,14 @@ fn row(group: &[&Record]) -> SummaryRow {
         stream: first.stream,
         v: first.v,
         v_batch: first.v_batch,
+        quantity: first.quantity,
+        delta: first.delta,
+        settings: first.settings,
         runs,
         non_finite: estimates.iter().filter(|x| !x.is_finite()).count(),
         mean,
         std_dev: (runs > 1).then(|| (mean_square(mean) * runs as f64 / (runs as f64 - 1.0)).sqrt()),
+        std_error: square.map(f64::sqrt),
         rmse: first.exact.map(|exact| mean_square(exact).sqrt()),
         exact: first.exact,
         products: first.products,

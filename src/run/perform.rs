@@ -4,7 +4,7 @@ use super::caught::{caught, is_out_of_memory};
 use super::rows::Measured;
 use super::sizes::Sizes;
 use super::{Todo, Watch};
-use crate::estimator::{Start, exact_trace, listening};
+use crate::estimator::{Quantity, Start, listening};
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
@@ -21,9 +21,10 @@ pub(super) struct Performer<'a> {
     pub threads: usize,
     /// Name and number of entries of every parameter.
     pub parameters: Vec<(String, i64)>,
-    /// Of every subject: which matrix the trace is of, and the exact trace where it is known.
+    /// Of every subject: which matrix the estimates are of.
     pub matrices: Vec<String>,
-    pub known: Vec<Option<f64>>,
+    /// Of every subject: its eigenvalues, where it is given by them.
+    spectra: Vec<Option<Vec<f64>>>,
     sizes: Sizes,
     /// Whether other jobs run at the same time.
     side_by_side: bool,
@@ -35,10 +36,9 @@ impl<'a> Performer<'a> {
             Subject::Network(_) => "hessian".into(),
             Subject::Matrix(matrix) => matrix.name.clone(),
         };
-        // Known without computing anything where the subject is a matrix.
-        let known = |subject: &Subject| match subject {
+        let spectrum = |subject: &Subject| match subject {
             Subject::Network(_) => None,
-            Subject::Matrix(_) => Some(exact_trace(subject)),
+            Subject::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
         };
         Self {
             plan,
@@ -46,10 +46,15 @@ impl<'a> Performer<'a> {
             threads: plan.threads,
             parameters: plan.setup.parameters(),
             matrices: subjects.iter().map(matrix).collect(),
-            known: subjects.iter().map(known).collect(),
+            spectra: subjects.iter().map(spectrum).collect(),
             sizes: Sizes::new(plan, todo, subjects),
             side_by_side: false,
         }
+    }
+
+    /// The exact value of a quantity of a subject, where nothing has to be computed for it.
+    pub fn known(&self, subject: usize, quantity: Quantity) -> Option<f64> {
+        quantity.of_spectrum(self.spectra[subject].as_ref()?)
     }
 
     /// The same for jobs that run side by side.

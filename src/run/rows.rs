@@ -44,15 +44,18 @@ impl Performer<'_> {
             v_batch: None,
             seed: seed(job),
             repeat,
-            estimate: estimate.trace.mean,
-            std_error: estimate.trace.std_error,
-            exact: self.known[job.subject],
+            estimate: estimate.value.mean,
+            std_error: estimate.value.std_error,
+            exact: self.known(job.subject, estimate.quantity),
             products: estimate.products,
             seconds: estimate.seconds,
             device: device_name(self.plan.device),
             dtype: written(self.plan.spec.dtype),
             threads: self.threads,
             memory: None,
+            quantity: estimate.quantity.name().into(),
+            delta: estimate.quantity.delta(),
+            settings: columns.settings,
         }
     }
 

@@ -11,19 +11,20 @@ use super::style::{self, EXACT, Stroke, Style};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
-/// Estimates against V as an SVG: per setting a thin line for every seed, a strong one for their mean and
+/// Estimates of the trace against V as an SVG: per setting a thin line for every seed, a strong one for their mean and
 /// a band of one standard deviation around it; the exact trace is a dashed black line.
 ///
 /// # Errors
 /// No row with a finite estimate from V probes.
 pub fn convergence(records: &[Record]) -> Result<String> {
-    let sampled = || records.iter().filter(|r| probes(r) > 0.0);
+    let traces = || records.iter().filter(|r| r.is_trace());
+    let sampled = || traces().filter(|r| probes(r) > 0.0);
     let finite = || sampled().filter(|r| r.estimate.is_finite());
     let (all, drawn) = (sampled().count(), finite().count());
     ensure!(
         all > 0,
         "found no estimate with V probes to draw among {} rows; a convergence figure needs some",
-        records.len()
+        traces().count()
     );
     ensure!(
         drawn > 0,
@@ -184,6 +185,7 @@ fn reading(curves: &[Curve]) -> String {
 fn exact(records: &[Record]) -> Vec<f64> {
     let finite = records
         .iter()
+        .filter(|r| r.is_trace())
         .filter_map(|r| r.exact)
         .filter(|value| value.is_finite());
     let distinct: BTreeMap<String, f64> =

@@ -26,5 +26,6 @@ mod timing;
 pub use bars::{Bar, bars};
 pub use convergence::convergence;
 pub use error_curves::{ErrorPoint, error_curves};
+pub(super) use numbers::significant;
 pub use raster::write;
 pub use timing::timing;

@@ -25,6 +25,9 @@ pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
         dtype: "float32".into(),
         threads: 2,
         memory: None,
+        quantity: "trace".into(),
+        delta: None,
+        settings: None,
     }
 }
 

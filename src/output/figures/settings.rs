@@ -12,6 +12,7 @@ struct Key {
     blocks: Option<String>,
     probe: Option<String>,
     stream: Option<String>,
+    settings: Option<String>,
     experiment: String,
     device: String,
     dtype: String,
@@ -46,7 +47,7 @@ pub(super) enum Compare {
 type Field = fn(&Key) -> Option<String>;
 
 /// What a label may say, in its order, and whether it always does.
-const FIELDS: [(bool, Field); 12] = [
+const FIELDS: [(bool, Field); 13] = [
     (false, |k| Some(k.experiment.clone())),
     (false, |k| Some(matrix_name(&k.matrix).into())),
     // An estimator without products goes by its own name.
@@ -55,6 +56,7 @@ const FIELDS: [(bool, Field); 12] = [
     (true, |k| k.blocks.clone()),
     (false, |k| k.probe.clone()),
     (false, |k| k.stream.as_ref().map(|s| format!("{s} stream"))),
+    (false, |k| k.settings.clone()),
     (false, |k| k.v.map(|v| format!("V {v}"))),
     (true, |k| k.v_batch.map(|v| format!("V_batch {v}"))),
     (false, |k| Some(k.device.clone())),
@@ -136,6 +138,7 @@ fn key(row: &Record, compare: Compare) -> Key {
         blocks: row.blocks.clone(),
         probe: row.probe.clone(),
         stream: row.stream.clone(),
+        settings: row.settings.clone(),
         experiment: row.experiment.clone(),
         device: row.device.clone(),
         dtype: row.dtype.clone(),
