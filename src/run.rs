@@ -1,5 +1,6 @@
 //! From a plan to rows: jobs are run, each finished one is handed on at once.
 
+mod agreement;
 mod caught;
 mod perform;
 mod rows;
@@ -60,6 +61,7 @@ pub fn run(
     }
     tch::set_num_threads(plan.threads as i32);
     let (subjects, generator) = plan.setup.build(plan.device, plan.dtype);
+    agreement::check(&subjects)?;
     let performer = Performer::new(plan, todo, &subjects, watch.clone());
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     let timed = plan.spec.kind == ExperimentKind::Timing;

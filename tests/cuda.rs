@@ -30,8 +30,6 @@ fn on(problem: &Problem, device: Device) -> Problem {
     let place = |t: &Tensor| t.to_device(device);
     Problem {
         parameters: problem.parameters.iter().map(place).collect(),
-        inputs: place(&problem.inputs),
-        targets: place(&problem.targets),
         ..problem.clone()
     }
 }

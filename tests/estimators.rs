@@ -5,12 +5,13 @@
 
 mod support;
 
-use curvature_runner::curvature::{Blocks, ProductKind, exact};
+use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
-    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, Start,
+    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, Propagation, Start,
 };
+use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Problem, Subject};
+use curvature_runner::problem::{Batch, Problem, Subject};
 use rayon::prelude::*;
 use support::cases::branches;
 use support::*;
@@ -59,7 +60,7 @@ fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) ->
 }
 
 fn exact_traces(problem: &Problem) -> Vec<f64> {
-    exact::traces(&exact::diagonal(&problem.linearize()))
+    curvature_runner::estimator::exact_traces(&problem.clone().into())
 }
 
 fn assert_mean(case: &str, samples: &[f64], expected: f64) {
@@ -80,7 +81,11 @@ fn every_estimator_is_unbiased() {
         .start_handler(|_| tch::set_num_threads(1))
         .build()
         .unwrap();
-    let check = |(name, problem): (String, Problem)| {
+    let check = |(index, (name, problem)): (usize, (String, Problem))| {
+        let problem = match index % 3 {
+            0 => in_batches(&problem),
+            _ => problem,
+        };
         let expected = exact_traces(&problem);
         let total: f64 = expected.iter().sum();
         for estimator in every_estimator() {
@@ -97,7 +102,7 @@ fn every_estimator_is_unbiased() {
             }
         }
     };
-    pool.install(|| problems().into_par_iter().for_each(check));
+    pool.install(|| problems().into_par_iter().enumerate().for_each(check));
 }
 
 /// `2(‖A‖²_F − Σ a_ii²)` for signs, `2‖A‖²_F` for normals.
@@ -130,6 +135,92 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
                 "{blocks:?}, {probe:?}: variance {variance}, expected {expected} ± {error}"
             );
         }
+    }
+}
+
+/// The problem with its samples in batches of two, the last one short.
+fn in_batches(problem: &Problem) -> Problem {
+    let whole = &problem.batches[0];
+    let samples = whole.len() as i64;
+    let batch = |first| {
+        let rows = |t: &Tensor| t.narrow(0, first, 2.min(samples - first));
+        Batch::new(rows(&whole.inputs), rows(&whole.targets))
+    };
+    on(problem, (0..samples).step_by(2).map(batch).collect())
+}
+
+/// The same on other data.
+fn on(problem: &Problem, batches: Vec<Batch>) -> Problem {
+    let Problem {
+        network,
+        loss,
+        parameters,
+        ..
+    } = problem.clone();
+    Problem::new(network, loss, parameters, batches)
+}
+
+/// Loss and Hessian are those of all samples at once, for every product, estimator and stream.
+#[test]
+fn batches_add_up_to_the_whole() {
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-10 * b.abs().max(1.0);
+    for (name, whole) in problems().into_iter().step_by(3) {
+        let parts = in_batches(&whole);
+        let loss = |p: &Problem| p.loss_at(&p.parameters).double_value(&[]);
+        assert!(close(loss(&parts), loss(&whole)), "{name}");
+        for (part, all) in exact_traces(&parts).iter().zip(exact_traces(&whole)) {
+            assert!(close(*part, all), "{name}: exact {part} against {all}");
+        }
+        let (parts, whole) = (Subject::Network(parts), Subject::Network(whole));
+        for blocks in [Blocks::Full, Blocks::Parameter] {
+            for product in [
+                ProductKind::Autodiff,
+                ProductKind::Hmp,
+                ProductKind::Forward,
+            ] {
+                let estimator = hutchinson(blocks, product, Probe::Rademacher);
+                let case = format!("{estimator:?} on {name}");
+                let task = task(&estimator);
+                for start in [Start::Philox(3), Start::Torch(TorchGenerator::seeded(3))] {
+                    let run = |subject| task.run(subject, &start, &[3, 8, 9], 4);
+                    for (part, all) in run(&parts).iter().zip(run(&whole)) {
+                        assert!(close(part.value.mean, all.value.mean), "{case}");
+                        let errors = [part, &all].map(|e| e.value.std_error.unwrap());
+                        assert!(close(errors[0], errors[1]), "{case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Estimators that probe samples or layers' outputs draw afresh for every batch: two times the
+/// same batch has half the variance of one under a mean. With the same noise it would have all.
+#[test]
+fn every_batch_has_noise_of_its_own() {
+    let layers = [
+        linear(4, true),
+        tanh(),
+        linear(4, true),
+        sigmoid(),
+        linear(3, false),
+    ];
+    let problem = problem(&layers, &[3], 5, mse(Reduction::Mean), 17);
+    let doubled = on(
+        &problem,
+        [&problem.batches[..], &problem.batches[..]].concat(),
+    );
+    for estimator in [
+        activation(PassKind::Separate, ActivationProbe::Rademacher),
+        activation(PassKind::Joint, ActivationProbe::Rademacher),
+        EstimatorSpec::Propagation(Propagation::default()),
+    ] {
+        let variance = |p: &Problem| {
+            let error = runs(p, &estimator, 4000, 1)[0].value.std_error.unwrap();
+            error * error
+        };
+        let ratio = variance(&doubled) / variance(&problem);
+        assert!((0.42..0.58).contains(&ratio), "{estimator:?}: {ratio}");
     }
 }
 
@@ -170,7 +261,7 @@ fn stated_standard_errors_are_true() {
 #[test]
 fn hadamard_probes_are_exact_at_the_width() {
     let dense = problems().into_iter();
-    for (name, problem) in dense.filter(|(_, problem)| problem.inputs.dim() == 2) {
+    for (name, problem) in dense.filter(|(_, problem)| problem.batches[0].inputs.dim() == 2) {
         let expected = exact_traces(&problem);
         let estimator = activation(PassKind::Separate, ActivationProbe::Hadamard);
         for estimate in runs(&problem, &estimator, 4, 3) {

@@ -5,7 +5,7 @@ mod files;
 
 use curvature_runner::error::UserError;
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::data::{DataSpec, Mnist, Order, Safetensors};
+use curvature_runner::problem::data::{BatchCount, DataSpec, Mnist, Order, Safetensors};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{LayerSpec, Linear};
 use curvature_runner::problem::{Network, weights};
@@ -219,12 +219,13 @@ fn mutate_files(
     }
 }
 
-/// Loads a data set and draws its batch.
+/// Loads a data set and draws its batches.
 fn draw(data: &DataSpec, base: &Path) -> Result<(), UserError> {
     let dataset = data.load(base)?;
-    let (inputs, targets) = dataset.draw(&mut TorchGenerator::seeded(0));
-    assert_eq!(inputs.size()[0], dataset.batch as i64);
-    assert_eq!(targets.size()[0], dataset.batch as i64);
+    for batch in dataset.draw(&mut TorchGenerator::seeded(0)) {
+        assert!(batch.len() <= dataset.selection.batch);
+        assert_eq!(batch.inputs.size()[0], batch.targets.size()[0]);
+    }
     Ok(())
 }
 
@@ -232,6 +233,7 @@ fn mnist() -> DataSpec {
     DataSpec::Mnist(Mnist {
         root: "".into(),
         batch: None,
+        batches: BatchCount::All,
         order: Order::Torch,
     })
 }
@@ -315,6 +317,7 @@ fn a_mutated_safetensors_file_is_read_or_refused() {
     let data = DataSpec::Safetensors(Safetensors {
         path: "mutated.safetensors".into(),
         batch: None,
+        batches: BatchCount::All,
         order: Order::Given,
     });
     let sound = files::classes();

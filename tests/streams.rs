@@ -85,7 +85,10 @@ fn streams_are_not_correlated() {
         let x = draw(1, Space::Parameter(0), 0);
         let others = [
             ("next probe", draw(1, Space::Parameter(0), 1)),
-            ("probe 2^32 on", draw(1, Space::Parameter(0), 1 << 32)),
+            (
+                "next batch",
+                (stream(1).of_batch(1)).draw(probe, Space::Parameter(0), 0, 1000, &[1000]),
+            ),
             ("next parameter", draw(1, Space::Parameter(1), 0)),
             ("activation", draw(1, Space::Activation(0), 0)),
             ("residual", draw(1, Space::Residual(0), 0)),

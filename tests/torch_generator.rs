@@ -1,6 +1,7 @@
 //! PyTorch's generator, draw for draw: our stream against libtorch's own, bit for bit.
 
 use curvature_runner::estimator::TorchStream;
+use curvature_runner::problem::data::{BatchCount, Order, Selection};
 use curvature_runner::problem::generator::TorchGenerator;
 use std::sync::Mutex;
 use tch::{Device, Kind, Tensor};
@@ -103,4 +104,24 @@ fn integers_and_permutations_equal_libtorch() {
             );
         }
     }
+}
+
+/// ```python
+/// torch.manual_seed(0)
+/// torch.nn.Linear(3, 3)
+/// [b.tolist() for b in DataLoader(torch.arange(11), batch_size=4, shuffle=True)]
+/// # [[4, 10, 6, 2], [3, 7, 9, 8], [0, 5, 1]] from PyTorch 2.11; [[1, 5, 2, 4], [3, 0]] of 6
+/// ```
+#[test]
+fn an_epoch_equals_a_shuffling_data_loader() {
+    let epoch = |len: usize, batches| {
+        let mut generator = TorchGenerator::seeded(0);
+        generator.uniform(12, -1.0, 1.0);
+        let selection = Selection::new(Some(4), batches, Order::Torch, len).unwrap();
+        selection.rows(len, &mut generator)
+    };
+    let eleven = [vec![4, 10, 6, 2], vec![3, 7, 9, 8], vec![0, 5, 1]];
+    assert_eq!(epoch(11, BatchCount::All), eleven);
+    assert_eq!(epoch(11, BatchCount::Number(2)), eleven[..2]);
+    assert_eq!(epoch(6, BatchCount::All), [vec![1, 5, 2, 4], vec![3, 0]]);
 }

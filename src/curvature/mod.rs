@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use curvature_runner::curvature::{Blocks, Hmp, Product, exact};
-//! use curvature_runner::problem::{Network, Problem, generator::TorchGenerator, initialise};
+//! use curvature_runner::problem::{Batch, Network, Problem, generator::TorchGenerator, initialise};
 //! use curvature_runner::problem::layer::{LayerSpec, Linear, Sigmoid};
 //! use curvature_runner::problem::loss::{LossSpec, Mse};
 //! use tch::{Device, Kind, Tensor};
@@ -25,13 +25,12 @@
 //! ];
 //! let network = Network::new(&layers, &[4]).unwrap();
 //! let parameters = initialise(&network, &mut TorchGenerator::seeded(0));
-//! let problem = Problem {
-//!     parameters,
-//!     loss: LossSpec::Mse(Mse::default()),
-//!     inputs: Tensor::ones([5, 4], (Kind::Float, Device::Cpu)),
-//!     targets: Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)),
-//!     network: network.into(),
-//! };
+//! let data = Batch::new(
+//!     Tensor::ones([5, 4], (Kind::Float, Device::Cpu)),
+//!     Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)),
+//! );
+//! let loss = LossSpec::Mse(Mse::default());
+//! let problem = Problem::new(network.into(), loss, parameters, vec![data]);
 //!
 //! let linearization = problem.linearize();
 //! let diagonal = exact::diagonal(&linearization); // one tensor per parameter

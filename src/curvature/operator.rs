@@ -1,7 +1,7 @@
 //! A symmetric matrix as estimators see it: products, counted.
 
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
-use crate::problem::Subject;
+use crate::problem::{Problem, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -50,6 +50,8 @@ pub struct Operator<'a> {
 enum Map<'a> {
     Product(&'a dyn Product),
     Form(&'a dyn Quadratic),
+    /// The sum over batches, each linearised anew for every call: the memory of one is enough.
+    Batches(&'a Problem, Access),
 }
 
 impl<'a> Operator<'a> {
@@ -107,6 +109,10 @@ impl<'a> Operator<'a> {
         match self.map {
             Map::Product(product) => product.multiply(v),
             Map::Form(_) => unreachable!("the plan refuses forms without a product here"),
+            Map::Batches(problem, access) => {
+                let parts = each_batch(problem, access, |batch| batch.multiply(v));
+                parts.reduce(add).expect("at least one batch")
+            }
         }
     }
 
@@ -116,6 +122,10 @@ impl<'a> Operator<'a> {
         match self.map {
             Map::Product(product) => product.quadratic(v),
             Map::Form(form) => form.quadratic(v),
+            Map::Batches(problem, access) => {
+                let parts = each_batch(problem, access, |batch| batch.quadratic(v));
+                parts.reduce(|a, b| a + b).expect("at least one batch")
+            }
         }
     }
 
@@ -125,15 +135,34 @@ impl<'a> Operator<'a> {
     }
 }
 
+/// What `work` makes of the operator of every batch in turn.
+fn each_batch<T>(
+    problem: &Problem,
+    access: Access,
+    work: impl Fn(&Operator<'_>) -> T,
+) -> impl Iterator<Item = T> {
+    let open = move |batch| access.open(&Subject::Network(batch), &work);
+    problem.each_batch().map(open)
+}
+
+/// Entry by entry.
+fn add(a: Vec<Tensor>, b: Vec<Tensor>) -> Vec<Tensor> {
+    a.into_iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
 impl Access {
     /// Does `work` with the operator; for a network that begins with one linearisation (or, for
-    /// autodiff, with one differentiable gradient).
+    /// autodiff, with one differentiable gradient), or with several batches has one for each of
+    /// them in every product.
     ///
     /// # Panics
     /// If `subject` is a network and this is not, or the reverse.
     pub fn open<T>(self, subject: &Subject, work: impl FnOnce(&Operator<'_>) -> T) -> T {
         match (self, subject) {
             (Self::Matrix, Subject::Matrix(matrix)) => work(&Operator::new(matrix, subject)),
+            (Self::Network { .. }, Subject::Network(problem)) if problem.batches.len() > 1 => {
+                work(&Operator::of(Map::Batches(problem, self), subject))
+            }
             (Self::Network { blocks, product }, Subject::Network(problem)) => match product {
                 ProductKind::Autodiff => {
                     work(&Operator::new(&Autodiff::new(problem, blocks), subject))

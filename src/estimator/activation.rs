@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Linearization, LinearizedLayer, ProblemSpec, Subject};
+use crate::problem::{Linearization, LinearizedLayer, Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -98,16 +98,25 @@ impl Task for ActivationTask {
 
     fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
-        let at = subject.network().linearize();
-        let probes = Probes {
-            at: &at,
-            stream: start.philox(subject),
-            kind: self.probe,
+        let problem = subject.network();
+        let stream = start.philox(subject);
+        let probes = |index, batch: &Problem| {
+            let probes = Probes {
+                at: batch.linearize(),
+                stream: stream.of_batch(index),
+                kind: self.probe,
+            };
+            move |first, count| match self.passes {
+                PassKind::Separate => probes.separate(first, count),
+                PassKind::Joint => probes.joint(first, count).unsqueeze(0),
+            }
         };
-        let mut estimates = prefixes(clock, counts, v_batch, |first, count| match self.passes {
-            PassKind::Separate => probes.separate(first, count),
-            PassKind::Joint => probes.joint(first, count).unsqueeze(0),
-        });
+        let mut estimates = prefixes(
+            clock,
+            counts,
+            v_batch,
+            one_pass::over_batches(problem, probes),
+        );
         if self.probe == ActivationProbe::Hadamard {
             estimates.iter_mut().for_each(Estimate::forget_errors);
         }
@@ -116,15 +125,15 @@ impl Task for ActivationTask {
 }
 
 /// Probes of one linearisation.
-pub(crate) struct Probes<'a> {
-    pub(crate) at: &'a Linearization,
-    pub(crate) stream: PhiloxStream,
-    pub(crate) kind: ActivationProbe,
+struct Probes {
+    at: Linearization,
+    stream: PhiloxStream,
+    kind: ActivationProbe,
 }
 
-impl Probes<'_> {
+impl Probes {
     /// Probes `first..first + count`, layer by layer: `[parameters, count]` in float64.
-    pub(crate) fn separate(&self, first: u64, count: u64) -> Tensor {
+    fn separate(&self, first: u64, count: u64) -> Tensor {
         let mut rows = Vec::with_capacity(self.at.parameter_count());
         for (l, layer) in self.at.layers().iter().enumerate() {
             let mut shared: Option<Tensor> = None;
@@ -145,7 +154,7 @@ impl Probes<'_> {
     }
 
     /// All layers in one pass: `[count]` in float64.
-    pub(crate) fn joint(&self, first: u64, count: u64) -> Tensor {
+    fn joint(&self, first: u64, count: u64) -> Tensor {
         let tangents = self.at.push(0, |l, layer| {
             let mut gains: Option<Tensor> = None;
             let mut injected: Option<Tensor> = None;

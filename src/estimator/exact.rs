@@ -6,7 +6,7 @@ use super::{
 };
 use crate::curvature::exact;
 use crate::error::UserError;
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Task for Exact {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let traces = traces(subject);
+        let traces = exact_traces(subject);
         vec![Estimate {
             quantity: Quantity::Trace,
             v: None,
@@ -53,9 +53,21 @@ impl Task for Exact {
     }
 }
 
-fn traces(subject: &Subject) -> Vec<f64> {
+/// The exact trace of every parameter's block.
+pub fn exact_traces(subject: &Subject) -> Vec<f64> {
     match subject {
-        Subject::Network(problem) => exact::traces(&exact::diagonal(&problem.linearize())),
+        Subject::Network(problem) => over_batches(problem),
         Subject::Matrix(matrix) => vec![matrix.trace()],
     }
+}
+
+fn over_batches(problem: &Problem) -> Vec<f64> {
+    let mut sums = vec![0.0; problem.parameters.len()];
+    for batch in problem.each_batch() {
+        let traces = exact::traces(&exact::diagonal(&batch.linearize()));
+        for (sum, trace) in sums.iter_mut().zip(traces) {
+            *sum += trace;
+        }
+    }
+    sums
 }

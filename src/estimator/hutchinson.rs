@@ -16,7 +16,8 @@ use tch::Tensor;
 
 /// `kind = "hutchinson"`: `tr A ≈ (1/V) Σ_k v_kᵀ A v_k` with independent probes, `E[v vᵀ] = I`.
 ///
-/// Unbiased for every square A, indefinite ones too; V products. Girard (Numer. Math. 56, 1989),
+/// Unbiased for every square A, indefinite ones too; V products. On data in several batches the
+/// same probe multiplies them all. Girard (Numer. Math. 56, 1989),
 /// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
 /// that of the mean of V independent quadratic forms.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]

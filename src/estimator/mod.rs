@@ -18,7 +18,7 @@ pub mod stream;
 mod tuning;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
-pub use exact::Exact;
+pub use exact::{Exact, exact_traces};
 pub use hutchinson::Hutchinson;
 pub use probe::Probe;
 pub use progress::{Progress, listening};
@@ -96,6 +96,7 @@ pub trait Task: Debug + Send + Sync {
 /// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
 pub fn tuned_v_batch(task: &dyn Task, subject: &Subject, most: u64, budget: u64) -> u64 {
     let start = Start::Philox(0);
+    let subject = &subject.first_batch();
     let bytes = subject.bytes_per_probe();
     let on_gpu = subject.device().is_cuda();
     tuning::v_batch(budget, most, bytes, on_gpu, |k| {

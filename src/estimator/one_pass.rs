@@ -1,11 +1,12 @@
-//! What the estimators with probes of their own, in activation space, share in a spec.
+//! What the estimators with probes of their own, in activation space, share.
 
 use super::sampling::{batches, counts, seeds};
 use super::{Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seed, Seeds};
-use crate::problem::ProblemSpec;
+use crate::problem::{Problem, ProblemSpec};
 use std::sync::Arc;
+use tch::Tensor;
 
 /// Expands the lists of an estimator whose probes only the Philox stream defines.
 ///
@@ -51,4 +52,24 @@ pub(super) fn expand(
         counts: counts(v, &shared.v, "V", "[10]")?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
+}
+
+/// `draw(first, count)` over all batches of `problem`: the sum of what every batch gives, of which
+/// `of_batch(index, batch)` makes a draw of its own.
+///
+/// A single batch is prepared once. Of several, each is prepared anew whenever its turn comes, so
+/// that the memory of one is enough.
+pub(super) fn over_batches<D: FnMut(u64, u64) -> Tensor>(
+    problem: &Problem,
+    of_batch: impl Fn(usize, &Problem) -> D,
+) -> impl FnMut(u64, u64) -> Tensor {
+    let mut only = (problem.batches.len() == 1).then(|| of_batch(0, problem));
+    move |first, count| match &mut only {
+        Some(draw) => draw(first, count),
+        None => {
+            let parts = problem.each_batch().enumerate();
+            let draws = parts.map(|(index, batch)| of_batch(index, &batch)(first, count));
+            draws.reduce(|a, b| a + b).expect("at least one batch")
+        }
+    }
 }

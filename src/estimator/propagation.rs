@@ -5,9 +5,10 @@ use super::stream::{PhiloxStream, Space};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Linearization, LinearizedLayer, ProblemSpec, Subject};
+use crate::problem::{Linearization, LinearizedLayer, Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::rc::Rc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -65,17 +66,20 @@ impl Task for PropagationTask {
 
     fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
-        let at = subject.network().linearize();
-        let passes = Passes::new(&at, start.philox(subject));
-        prefixes(clock, counts, v_batch, |first, count| {
-            passes.draw(first, count)
-        })
+        let problem = subject.network();
+        let stream = start.philox(subject);
+        let passes = |index, batch: &Problem| {
+            let passes = Passes::new(batch.linearize(), stream.of_batch(index));
+            move |first, count| passes.draw(first, count)
+        };
+        let draw = one_pass::over_batches(problem, passes);
+        prefixes(clock, counts, v_batch, draw)
     }
 }
 
 /// What every pass over one linearisation shares.
-pub(crate) struct Passes<'a> {
-    at: &'a Linearization,
+struct Passes {
+    at: Rc<Linearization>,
     stream: PhiloxStream,
     /// The part of every parameter's trace that is known exactly.
     known: Vec<f64>,
@@ -91,15 +95,15 @@ struct Noise {
     negative: Option<Tensor>,
 }
 
-impl<'a> Passes<'a> {
+impl Passes {
     /// Walks down once, without noise.
-    pub(crate) fn new(at: &'a Linearization, stream: PhiloxStream) -> Self {
+    fn new(at: Linearization, stream: PhiloxStream) -> Self {
         let mut passes = Self {
-            at,
-            stream,
             known: vec![0.0; at.parameter_count()],
             topmost: None,
             noise: at.layers().iter().map(|_| None).collect(),
+            at: at.into(),
+            stream,
         };
         passes.take_diagonals();
         passes.take_topmost();
@@ -109,7 +113,7 @@ impl<'a> Passes<'a> {
     /// Carries every layer's curvature down while it stays a diagonal: exact for the parameters it
     /// meets, noise for what lies below the first layer that mixes entries.
     fn take_diagonals(&mut self) {
-        let at = self.at;
+        let at = self.at.clone();
         at.carry(|d| {
             self.know(d.layer, |layer, i| {
                 let maps = layer.parameters();
@@ -123,7 +127,7 @@ impl<'a> Passes<'a> {
 
     /// The topmost block from all columns of the loss's root, if no noise reaches it.
     fn take_topmost(&mut self) {
-        let at = self.at;
+        let at = self.at.clone();
         let topmost = at.layers().iter().rposition(|l| !l.indices.is_empty());
         let Some(topmost) = topmost else { return };
         if self.noise[topmost + 1..].iter().any(Option::is_some) {
@@ -154,7 +158,7 @@ impl<'a> Passes<'a> {
     }
 
     /// Passes `first..first + count`: `[parameters, count]` in float64.
-    pub(crate) fn draw(&self, first: u64, count: u64) -> Tensor {
+    fn draw(&self, first: u64, count: u64) -> Tensor {
         let gradient = self.at.loss().gradient();
         let known = Tensor::from_slice(&self.known).to_device(gradient.device());
         let traces = known.unsqueeze(1).repeat([1, count as i64]);

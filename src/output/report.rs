@@ -8,6 +8,7 @@ use super::tables::Rows;
 use crate::estimator::{Quantity, written};
 use crate::lists::{Batch, Seed};
 use crate::plan::{Job, Plan, Setup, device_name};
+use crate::problem::data::Dataset;
 use crate::spec::{ExperimentKind, Source};
 use std::fmt::Write;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub fn plan(source: &Source, plan: &Plan) -> String {
             let _ = writeln!(
                 text,
                 "  data: {} of {} samples of shape {:?}; device {device}, {dtype}",
-                data.batch,
+                samples(data),
                 data.len(),
                 data.input(),
             );
@@ -57,6 +58,16 @@ pub fn plan(source: &Source, plan: &Plan) -> String {
         let _ = writeln!(text, "    {}{}", of(plan, job), describe(job));
     }
     text
+}
+
+/// How many samples are looked at, and in how many batches.
+fn samples(data: &Dataset) -> String {
+    let selection = data.selection;
+    let samples = selection.samples(data.len());
+    match selection.batches {
+        1 => samples.to_string(),
+        batches => format!("{samples} (in {batches} batches of {})", selection.batch),
+    }
 }
 
 /// Which matrix a job is about, where there are several.

@@ -67,7 +67,7 @@ fn network(
     total: u64,
 ) -> Result<(), UserError> {
     let bytes = |numbers: f64| numbers * element as f64;
-    let samples = setup.dataset.batch as f64;
+    let samples = setup.dataset.selection.batch as f64;
     let mut needed = 0.0;
     for size in setup.network.sizes() {
         needed += bytes(size.parameters as f64 + samples * size.outputs as f64);

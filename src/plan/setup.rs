@@ -15,7 +15,7 @@ use tch::{Device, Kind};
 #[derive(Debug)]
 pub enum Setup {
     /// A network with its loss and data.
-    Network(NetworkSetup),
+    Network(Box<NetworkSetup>),
     /// Matrices with known spectra.
     Matrix(MatrixSpec),
 }
@@ -43,7 +43,8 @@ impl Setup {
     pub(super) fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
         match &spec.problem {
             ProblemSpec::Network(_) => {
-                NetworkSetup::new(&Sections::of(spec)?, source.folder()).map(Self::Network)
+                let setup = NetworkSetup::new(&Sections::of(spec)?, source.folder())?;
+                Ok(Self::Network(setup.into()))
             }
             ProblemSpec::Matrix(matrix) => {
                 matrix.check().map_err(|e| e.within("problem"))?;
@@ -209,19 +210,17 @@ impl NetworkSetup {
             Some(weights) => weights.iter().map(RawTensor::tensor).collect(),
             None => initial,
         };
-        let (inputs, targets) = self.dataset.draw(&mut generator);
+        let mut batches = self.dataset.draw(&mut generator);
+        if let [batch] = &mut batches[..] {
+            *batch = batch.placed(device, kind);
+        }
         let place = |t: &tch::Tensor| t.to_device(device).to_kind(kind);
-        let targets = match targets.is_floating_point() {
-            true => place(&targets),
-            false => targets.to_device(device).to_kind(Kind::Int64),
-        };
-        let problem = Problem {
-            network: self.network.clone(),
-            loss: self.loss.clone(),
-            parameters: parameters.iter().map(place).collect(),
-            inputs: place(&inputs),
-            targets,
-        };
+        let problem = Problem::new(
+            self.network.clone(),
+            self.loss.clone(),
+            parameters.iter().map(place).collect(),
+            batches,
+        );
         (problem, generator)
     }
 }

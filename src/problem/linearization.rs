@@ -1,8 +1,9 @@
 //! A network linearised at a point, and the two walks that know the order of its layers.
 
+use super::batch::Batch;
 use super::join::Inputs;
 use super::layer::{Local, LocalParameters, Residual};
-use super::loss::{LocalLoss, Loss};
+use super::loss::{LocalLoss, Loss, weighted};
 use super::network::Network;
 use std::ops::Range;
 use tch::Tensor;
@@ -88,15 +89,9 @@ pub struct Diagonal<'a> {
 }
 
 impl Linearization {
-    pub(super) fn new(
-        network: &Network,
-        loss: &dyn Loss,
-        x: &Tensor,
-        w: &[Tensor],
-        y: &Tensor,
-    ) -> Self {
-        let (layers, output) = local_layers(network, x, w);
-        let loss = loss.at(&output, y);
+    pub(super) fn new(network: &Network, loss: &dyn Loss, w: &[Tensor], batch: &Batch) -> Self {
+        let (layers, output) = local_layers(network, &batch.inputs.detach(), w);
+        let loss = weighted(loss.at(&output, &batch.targets), batch.weight);
         let mut at = Self { layers, loss };
         let mut own = Vec::with_capacity(at.layers.len());
         let gradient = at.loss.gradient().unsqueeze(0);

@@ -1,6 +1,7 @@
-//! The problem: a network with its parameters, a loss, and one batch of data on one device; or a
-//! matrix with a known spectrum.
+//! The problem: a network with its parameters, a loss, and data in one or more batches; or a matrix
+//! with a known spectrum.
 
+mod batch;
 pub mod data;
 pub mod generator;
 mod join;
@@ -12,6 +13,7 @@ mod network;
 mod subject;
 pub mod weights;
 
+pub use batch::Batch;
 pub use join::Combine;
 pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents};
 pub use network::{LayerSize, Network, ParameterInfo};
@@ -23,68 +25,123 @@ use loss::LossSpec;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
-/// A network at given parameters, a loss, and a batch; every tensor is on one device.
+/// A network at given parameters, a loss, and data; `H` is the Hessian of [`Problem::loss_at`].
 #[derive(Debug)]
 pub struct Problem {
     /// The layers with their shapes.
     pub network: Arc<Network>,
     /// What is minimised.
     pub loss: LossSpec,
-    /// One tensor per parameter, in the network's order.
+    /// One tensor per parameter, in the network's order; device and kind are the problem's.
     pub parameters: Vec<Tensor>,
-    /// `[N, *in]`.
-    pub inputs: Tensor,
-    /// What the loss compares the outputs with.
-    pub targets: Tensor,
+    /// The data, in at least one part.
+    pub batches: Vec<Batch>,
 }
 
 /// Another handle on the same tensors, for another thread: nothing is copied.
 impl Clone for Problem {
     fn clone(&self) -> Self {
-        Self {
-            network: self.network.clone(),
-            loss: self.loss.clone(),
-            parameters: self.parameters.iter().map(Tensor::shallow_clone).collect(),
-            inputs: self.inputs.shallow_clone(),
-            targets: self.targets.shallow_clone(),
-        }
+        self.on(self.batches.clone())
     }
 }
 
 impl Problem {
-    /// Where the tensors are.
-    pub fn device(&self) -> Device {
-        self.inputs.device()
+    /// The problem on `batches`, whose weights are set so that their losses add up to the loss of
+    /// all samples as one batch: under a mean every batch counts for the terms that it holds, so
+    /// that a short last one does not count for more.
+    pub fn new(
+        network: Arc<Network>,
+        loss: LossSpec,
+        parameters: Vec<Tensor>,
+        mut batches: Vec<Batch>,
+    ) -> Self {
+        let terms: Option<Vec<f64>> = batches.iter().map(|b| loss.terms(&b.targets)).collect();
+        if let Some(terms) = terms {
+            let all: f64 = terms.iter().sum();
+            for (batch, terms) in batches.iter_mut().zip(terms) {
+                batch.weight = terms / all;
+            }
+        }
+        Self {
+            network,
+            loss,
+            parameters,
+            batches,
+        }
     }
 
-    /// The floating-point kind of parameters and data.
+    /// The same network, loss and parameters on other data.
+    fn on(&self, batches: Vec<Batch>) -> Self {
+        Self {
+            network: self.network.clone(),
+            loss: self.loss.clone(),
+            parameters: self.parameters.iter().map(Tensor::shallow_clone).collect(),
+            batches,
+        }
+    }
+
+    /// The problem on every batch alone, its loss weighted: losses, gradients and Hessians of all
+    /// add up to those of the whole.
+    ///
+    /// Every batch is placed on the device when its turn comes, so that a loop over them needs the
+    /// memory of one.
+    pub fn each_batch(&self) -> impl Iterator<Item = Self> + '_ {
+        let place = |batch: &Batch| self.on(vec![batch.placed(self.device(), self.kind())]);
+        self.batches.iter().map(place)
+    }
+
+    /// How many samples there are in all batches.
+    pub fn samples(&self) -> usize {
+        self.batches.iter().map(Batch::len).sum()
+    }
+
+    /// Where the computation happens.
+    pub fn device(&self) -> Device {
+        self.parameters[0].device()
+    }
+
+    /// The floating-point kind of parameters and products.
     pub fn kind(&self) -> Kind {
-        self.inputs.kind()
+        self.parameters[0].kind()
     }
 
     /// About how many bytes a probe and its tangents take: what products need per probe.
     pub fn bytes_per_probe(&self) -> u64 {
         let parameters: usize = self.parameters.iter().map(Tensor::numel).sum();
-        let activations = self.inputs.size()[0] as usize * self.network.features() as usize;
+        let samples = self.batches.iter().map(Batch::len).max().unwrap_or(0);
+        let activations = samples * self.network.features() as usize;
         ((2 * parameters + 3 * activations) * self.kind().elt_size_in_bytes()) as u64
     }
 
-    /// One forward and one backward pass; cost and memory as those of a gradient.
+    /// One forward and one backward pass over a single batch; cost and memory as of a gradient.
+    ///
+    /// # Panics
+    /// With more than one batch: then linearise [`each_batch`](Self::each_batch) in turn.
     pub fn linearize(&self) -> Linearization {
+        let [batch] = &self.batches[..] else {
+            panic!(
+                "{} batches cannot be linearised at once",
+                self.batches.len()
+            );
+        };
         let w: Vec<Tensor> = self.parameters.iter().map(Tensor::detach).collect();
-        Linearization::new(
-            &self.network,
-            &*self.loss,
-            &self.inputs.detach(),
-            &w,
-            &self.targets,
-        )
+        let batch = batch.placed(self.device(), self.kind());
+        Linearization::new(&self.network, &*self.loss, &w, &batch)
     }
 
-    /// The loss at `parameters`, differentiable by libtorch's autograd.
+    /// The loss of all batches at `parameters`, differentiable by libtorch's autograd.
     pub fn loss_at(&self, parameters: &[Tensor]) -> Tensor {
-        let output = self.network.forward(&self.inputs, parameters);
-        self.loss.value(&output, &self.targets)
+        let part = |batch: &Batch| {
+            let batch = batch.placed(self.device(), self.kind());
+            let output = self.network.forward(&batch.inputs, parameters);
+            let value = self.loss.value(&output, &batch.targets);
+            match batch.weight {
+                1.0 => value,
+                weight => value * weight,
+            }
+        };
+        let parts = self.batches.iter().map(part);
+        parts.reduce(|a, b| a + b).expect("at least one batch")
     }
 }
 

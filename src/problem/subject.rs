@@ -91,6 +91,17 @@ impl Subject {
         }
     }
 
+    /// The same on the first batch of the data alone, where there are several: as costly as any.
+    pub fn first_batch(&self) -> Self {
+        match self {
+            Self::Network(problem) => match problem.each_batch().next() {
+                Some(batch) => Self::Network(batch),
+                None => self.clone(),
+            },
+            Self::Matrix(_) => self.clone(),
+        }
+    }
+
     /// The network.
     ///
     /// # Panics

@@ -17,6 +17,7 @@ pub(crate) fn example(key: &str) -> Option<&'static str> {
         "root" => "`root = \"data/mnist\"`, the folder of the IDX files, relative to the spec",
         "path" => "`path = \"data.safetensors\"`, relative to the spec",
         "batch" => "`batch = 256`",
+        "batches" => "`batches = 10` or `batches = \"all\"`",
         "model" => "a section [model] with `layers = [{ kind = \"linear\", out = 10 }]`",
         "seed" => "`seed = 0`",
         "layers" => "`layers = [{ kind = \"linear\", out = 10 }]`",

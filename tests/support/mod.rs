@@ -14,7 +14,7 @@ use curvature_runner::problem::layer::{
     Flatten, LayerSpec, Linear, ParallelBlock, Relu, ResidualBlock, Sigmoid, Tanh,
 };
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
-use curvature_runner::problem::{Combine, Network, Problem, ProblemSpec, initialise};
+use curvature_runner::problem::{Batch, Combine, Network, Problem, ProblemSpec, initialise};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -85,13 +85,8 @@ pub fn problem(
         }
         TargetKind::Values { shape } => uniform(&[&[batch], shape.as_slice()].concat()),
     };
-    Problem {
-        network: network.into(),
-        loss,
-        parameters,
-        inputs,
-        targets,
-    }
+    let data = Batch::new(inputs, targets);
+    Problem::new(network.into(), loss, parameters, vec![data])
 }
 
 /// The example's network on random data, as torch.nn initialises it.
@@ -102,7 +97,7 @@ pub fn example_network(dtype: Kind) -> Problem {
         .iter()
         .map(|p| p.to_kind(dtype))
         .collect();
-    problem.inputs = problem.inputs.to_kind(dtype);
+    problem.batches[0] = problem.batches[0].placed(Device::Cpu, dtype);
     problem
 }
 

@@ -54,13 +54,14 @@ impl Space {
     }
 }
 
-/// Independent random vectors, addressed by seed, space and probe index.
+/// Independent random vectors, addressed by seed, batch, space and probe index.
 ///
-/// Entry j of probe k comes from the counter (j's block, k, space) under the key `seed`: it does
-/// not depend on how many probes are drawn at once, on threads or on the device.
+/// Entry j of probe k comes from the counter (j's block, k, batch, space) under the key `seed`: it
+/// does not depend on how many probes are drawn at once, on threads or on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct PhiloxStream {
     key: [u32; 2],
+    batch: u32,
     kind: Kind,
     device: Device,
 }
@@ -70,12 +71,22 @@ impl PhiloxStream {
     pub fn new(seed: u64, kind: Kind, device: Device) -> Self {
         Self {
             key: [seed as u32, (seed >> 32) as u32],
+            batch: 0,
             kind,
             device,
         }
     }
 
+    /// Vectors of their own for the batch of this index; a new stream is that of batch 0.
+    pub fn of_batch(self, index: usize) -> Self {
+        let batch = u32::try_from(index).expect("fewer than 2^32 batches");
+        Self { batch, ..self }
+    }
+
     /// Probes `first..first + count`: `[count, *shape]`.
+    ///
+    /// # Panics
+    /// From probe 2^32 on.
     pub fn draw(
         &self,
         probe: Probe,
@@ -89,6 +100,7 @@ impl PhiloxStream {
         let vectors = Tensor::empty(&shape, (self.kind, Device::Cpu));
         let source = Source {
             key: self.key,
+            batch: self.batch,
             space: space.word(),
         };
         match self.kind {
@@ -120,18 +132,17 @@ fn fill<T: Send>(rows: &Tensor, numel: i64, row: &(dyn Fn(u64, &mut [T]) + Sync)
     }
 }
 
-/// The random bits of one space under one key.
+/// The random bits of one space and batch under one key.
 struct Source {
     key: [u32; 2],
+    batch: u32,
     space: u32,
 }
 
 impl Source {
     fn block(&self, probe: u64, block: u32) -> [u32; 4] {
-        philox(
-            [block, probe as u32, (probe >> 32) as u32, self.space],
-            self.key,
-        )
+        let probe = u32::try_from(probe).expect("fewer than 2^32 probes");
+        philox([block, probe, self.batch, self.space], self.key)
     }
 
     fn fill<T: Entry>(&self, kind: Probe, probe: u64, out: &mut [T]) {

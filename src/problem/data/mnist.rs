@@ -4,7 +4,7 @@
 //! `0x0000_08dd` for unsigned bytes in `dd` dimensions, one u32 per dimension, then the values.
 
 use super::{
-    Dataset, FileRecord, Normalisation, Order, RawTensor, Source, checked_batch, read_file,
+    BatchCount, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection, Source, read_file,
 };
 use crate::error::UserError;
 use flate2::read::MultiGzDecoder;
@@ -22,9 +22,12 @@ const LABELS: &str = "train-labels-idx1-ubyte";
 pub struct Mnist {
     /// Folder of the two IDX files.
     pub root: PathBuf,
-    /// Samples in the batch; absent: all.
+    /// Samples in a batch; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<i64>,
+    /// How many batches.
+    #[serde(default)]
+    pub batches: BatchCount,
     /// Which samples come first.
     #[serde(default)]
     pub order: Order,
@@ -50,14 +53,13 @@ impl Source for Mnist {
             ));
         }
         Ok(Dataset {
-            batch: checked_batch(self.batch, count as usize)?,
+            selection: Selection::new(self.batch, self.batches, self.order, count as usize)?,
             inputs: RawTensor::from_u8(vec![count, 1, height, width], images.values),
             targets: RawTensor::from_u8(vec![count], labels.values),
             normalisation: Some(Normalisation {
                 mean: 0.1307,
                 deviation: 0.3081,
             }),
-            order: self.order,
             files: vec![images_file, labels_file],
         })
     }

@@ -6,13 +6,16 @@ mod mnist;
 mod order;
 mod raw;
 mod safetensors;
+mod selection;
 
 pub use self::safetensors::Safetensors;
 pub use mnist::Mnist;
 pub use order::Order;
 pub(super) use raw::listed;
 pub use raw::{FileRecord, RawTensor, hex, read_file};
+pub use selection::{BatchCount, Selection};
 
+use super::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
 use crate::error::UserError;
@@ -39,7 +42,7 @@ pub trait Source {
     fn load(&self, base: &Path) -> Result<Dataset, UserError>;
 }
 
-/// A data set in memory, with a row per sample, and how a batch is taken from it.
+/// A data set in memory, with a row per sample, and which of them make up the batches.
 #[derive(Debug)]
 pub struct Dataset {
     /// `[len, *in]`.
@@ -48,10 +51,8 @@ pub struct Dataset {
     pub targets: RawTensor,
     /// What pixels become: `(x / 255 − mean) / deviation`; absent: taken as they are.
     pub normalisation: Option<Normalisation>,
-    /// Samples in the batch.
-    pub batch: usize,
-    /// Which samples come first.
-    pub order: Order,
+    /// Which of them an experiment looks at.
+    pub selection: Selection,
     /// The files that were read.
     pub files: Vec<FileRecord>,
 }
@@ -63,6 +64,13 @@ pub struct Normalisation {
     pub mean: f64,
     /// Their standard deviation.
     pub deviation: f64,
+}
+
+impl Normalisation {
+    /// `(x / 255 − mean) / deviation` in float32.
+    pub fn apply(&self, pixels: &Tensor) -> Tensor {
+        ((pixels.to_kind(Kind::Float) / 255.0) - self.mean) / self.deviation
+    }
 }
 
 impl Dataset {
@@ -139,30 +147,14 @@ impl Dataset {
     }
 }
 
-/// The batch size that was asked for, or all of the `len` samples.
-fn checked_batch(batch: Option<i64>, len: usize) -> Result<usize, UserError> {
-    match batch {
-        None => Ok(len),
-        Some(batch) if batch >= 1 && batch as u64 <= len as u64 => Ok(batch as usize),
-        Some(batch) => Err(UserError::new(
-            "batch",
-            format!("found {batch}, expected 1 to {len}, the number of samples in the data"),
-            "write a number in that range, or leave `batch` out to take all samples",
-        )),
-    }
-}
-
 impl Dataset {
-    /// The batch on the CPU: inputs in float32 or as stored, and targets.
-    pub fn draw(&self, generator: &mut TorchGenerator) -> (Tensor, Tensor) {
-        let rows = self.order.rows(self.len(), self.batch, generator);
-        let inputs = self.inputs.take(&rows);
-        let inputs = match self.normalisation {
-            None => inputs,
-            Some(Normalisation { mean, deviation }) => {
-                ((inputs.to_kind(Kind::Float) / 255.0) - mean) / deviation
-            }
+    /// The batches, on the CPU and as stored.
+    pub fn draw(&self, generator: &mut TorchGenerator) -> Vec<Batch> {
+        let batch = |rows: Vec<i64>| Batch {
+            normalisation: self.normalisation,
+            ..Batch::new(self.inputs.take(&rows), self.targets.take(&rows))
         };
-        (inputs, self.targets.take(&rows))
+        let rows = self.selection.rows(self.len(), generator);
+        rows.into_iter().map(batch).collect()
     }
 }

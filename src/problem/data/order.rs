@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// As PyTorch's shuffling DataLoader draws its first batch, after the layers are initialised.
+    /// As PyTorch's shuffling DataLoader draws its first epoch, after the layers are initialised.
     Torch,
     /// As they stand in the file.
     #[default]
@@ -16,19 +16,17 @@ pub enum Order {
 }
 
 impl Order {
-    /// The first `batch` of `len` samples in this order; draws from the global stream as PyTorch.
+    /// All of `len` samples in this order; draws from the global stream as PyTorch.
     ///
     /// The loader takes its base seed, then the sampler the seed of its own generator, whose
     /// `randperm(len)` is the order.
-    pub fn rows(self, len: usize, batch: usize, generator: &mut TorchGenerator) -> Vec<i64> {
+    pub fn rows(self, len: usize, generator: &mut TorchGenerator) -> Vec<i64> {
         match self {
-            Self::Given => (0..batch as i64).collect(),
+            Self::Given => (0..len as i64).collect(),
             Self::Torch => {
                 let _base_seed = generator.int63();
                 let seed = generator.int63();
-                let mut order = TorchGenerator::seeded(seed as u64).permutation(len);
-                order.truncate(batch);
-                order
+                TorchGenerator::seeded(seed as u64).permutation(len)
             }
         }
     }

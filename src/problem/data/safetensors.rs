@@ -1,6 +1,6 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{Dataset, Order, RawTensor, Source, checked_batch, listed};
+use super::{BatchCount, Dataset, Order, RawTensor, Selection, Source, listed};
 use crate::error::UserError;
 use crate::problem::weights::read_safetensors;
 use schemars::JsonSchema;
@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 pub struct Safetensors {
     /// The file.
     pub path: PathBuf,
-    /// Samples in the batch; absent: all.
+    /// Samples in a batch; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<i64>,
+    /// How many batches.
+    #[serde(default)]
+    pub batches: BatchCount,
     /// Which samples come first.
     #[serde(default)]
     pub order: Order,
@@ -43,11 +46,10 @@ impl Source for Safetensors {
             UserError::new("path", format!("{}: {message}", path.display()), help)
         })?;
         Ok(Dataset {
-            batch: checked_batch(self.batch, inputs.rows())?,
+            selection: Selection::new(self.batch, self.batches, self.order, inputs.rows())?,
             inputs,
             targets,
             normalisation: None,
-            order: self.order,
             files: vec![file],
         })
     }

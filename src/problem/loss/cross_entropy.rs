@@ -23,6 +23,10 @@ impl Loss for CrossEntropy {
         }
     }
 
+    fn terms(&self, y: &Tensor) -> Option<f64> {
+        self.reduction.divisor(y.numel() as f64)
+    }
+
     fn value(&self, f: &Tensor, y: &Tensor) -> Tensor {
         f.cross_entropy_loss(y, None::<Tensor>, self.reduction.torch(), -100, 0.0)
     }

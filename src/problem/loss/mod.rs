@@ -6,9 +6,11 @@
 
 mod cross_entropy;
 mod mse;
+mod weighted;
 
 pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
+pub(super) use weighted::weighted;
 
 use super::layer::features;
 use crate::tagged::tagged;
@@ -34,6 +36,14 @@ impl Reduction {
         match self {
             Self::Mean => 1.0 / terms as f64,
             Self::Sum => 1.0,
+        }
+    }
+
+    /// `terms` under a mean, `None` under a sum.
+    fn divisor(self, terms: f64) -> Option<f64> {
+        match self {
+            Self::Mean => Some(terms),
+            Self::Sum => None,
         }
     }
 
@@ -67,6 +77,10 @@ pub trait Loss: Debug + Send + Sync {
     /// # Errors
     /// The outputs that the loss takes, in words, when these do not fit.
     fn targets(&self, output: &[i64]) -> Result<TargetKind, String>;
+
+    /// What a mean over the targets `y` of a batch divides by; `None` for a sum. The means of two
+    /// batches weigh in that of both as these do.
+    fn terms(&self, y: &Tensor) -> Option<f64>;
 
     /// The value, through libtorch's own function, differentiable by its autograd.
     fn value(&self, f: &Tensor, y: &Tensor) -> Tensor;

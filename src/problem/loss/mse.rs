@@ -21,6 +21,10 @@ impl Loss for Mse {
         })
     }
 
+    fn terms(&self, y: &Tensor) -> Option<f64> {
+        self.reduction.divisor(y.numel() as f64)
+    }
+
     fn value(&self, f: &Tensor, y: &Tensor) -> Tensor {
         f.mse_loss(y, self.reduction.torch())
     }

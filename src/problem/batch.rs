@@ -1,0 +1,73 @@
+//! A batch of a data set: samples that are looked at together.
+
+use super::data::Normalisation;
+use tch::{Device, Kind, Tensor};
+
+/// Samples that are looked at together, and what their loss counts for in that of all batches.
+///
+/// A batch of many may lie as it does in its file until its turn comes: see [`Batch::placed`].
+#[derive(Debug)]
+pub struct Batch {
+    /// `[N, *in]`.
+    pub inputs: Tensor,
+    /// What the loss compares the outputs with.
+    pub targets: Tensor,
+    /// What the batch's loss is multiplied with, so that the products add up to the loss of all.
+    pub weight: f64,
+    /// What is still to be done with 8-bit inputs.
+    pub normalisation: Option<Normalisation>,
+}
+
+/// Another handle on the same tensors: nothing is copied.
+impl Clone for Batch {
+    fn clone(&self) -> Self {
+        Self {
+            inputs: self.inputs.shallow_clone(),
+            targets: self.targets.shallow_clone(),
+            ..*self
+        }
+    }
+}
+
+impl Batch {
+    /// A batch by itself, of weight 1.
+    pub fn new(inputs: Tensor, targets: Tensor) -> Self {
+        Self {
+            inputs,
+            targets,
+            weight: 1.0,
+            normalisation: None,
+        }
+    }
+
+    /// How many samples it has.
+    pub fn len(&self) -> usize {
+        self.inputs.size()[0] as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The batch as it is computed with: on `device`, inputs normalised, floats of `kind`.
+    ///
+    /// Nothing is copied where that is so already.
+    pub fn placed(&self, device: Device, kind: Kind) -> Self {
+        let inputs = self.inputs.to_device(device);
+        let inputs = match self.normalisation {
+            None => inputs,
+            Some(normalisation) => normalisation.apply(&inputs),
+        };
+        let targets = self.targets.to_device(device);
+        Self {
+            inputs: inputs.to_kind(kind),
+            targets: match targets.is_floating_point() {
+                true => targets.to_kind(kind),
+                false => targets.to_kind(Kind::Int64),
+            },
+            weight: self.weight,
+            normalisation: None,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A loss times a positive number: what a batch of many counts for.
+
+use super::LocalLoss;
+use tch::Tensor;
+
+/// `weight · loss`, its root multiplied with `√weight`.
+pub(in crate::problem) fn weighted(loss: Box<dyn LocalLoss>, weight: f64) -> Box<dyn LocalLoss> {
+    match weight {
+        1.0 => loss,
+        _ => Box::new(Weighted { loss, weight }),
+    }
+}
+
+struct Weighted {
+    loss: Box<dyn LocalLoss>,
+    weight: f64,
+}
+
+impl LocalLoss for Weighted {
+    fn gradient(&self) -> Tensor {
+        self.loss.gradient() * self.weight
+    }
+
+    fn hessian(&self, df: &Tensor) -> Tensor {
+        self.loss.hessian(df) * self.weight
+    }
+
+    fn quadratic(&self, df: &Tensor) -> Tensor {
+        self.loss.quadratic(df) * self.weight
+    }
+
+    fn root(&self, v: &Tensor) -> Tensor {
+        self.loss.root(v) * self.weight.sqrt()
+    }
+
+    fn columns(&self) -> Tensor {
+        self.loss.columns() * self.weight.sqrt()
+    }
+}
