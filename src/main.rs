@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    end_quietly_with_a_closed_pipe();
+    take_signals_as_errors();
     curvature_runner::memory::keep_freed_buffers();
     let arguments = command::Arguments::parse();
     show_errors_plainly();
@@ -37,11 +37,13 @@ fn show_errors_plainly() {
     let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone())));
 }
 
-/// `runner --dry-run SPEC | head` ends like other programs do, where Rust would panic.
-fn end_quietly_with_a_closed_pipe() {
+/// `runner --dry-run SPEC | head` ends like other programs do, where Rust would panic; a file that
+/// may not grow is an error to tell.
+fn take_signals_as_errors() {
     #[cfg(unix)]
-    // SAFETY: the default action is no handler, and no thread runs yet.
+    // SAFETY: neither action is a handler, and no thread runs yet.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }

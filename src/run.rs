@@ -65,7 +65,8 @@ pub fn run(
     let performer = Performer::new(plan, todo, &subjects, watch.clone());
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     let timed = plan.spec.kind == ExperimentKind::Timing;
-    let few = todo.jobs.len() <= plan.threads;
+    // As many as are planned, not as are left: a job is to run alike whenever it is run.
+    let few = plan.jobs.len() <= plan.threads;
     if timed || continues || few || plan.device != Device::Cpu {
         return serial(&performer, &subjects, generator, &todo.jobs, finished);
     }

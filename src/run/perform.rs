@@ -70,8 +70,8 @@ impl<'a> Performer<'a> {
     pub fn perform(&self, index: usize, subject: &Subject, start: &Start) -> Finished {
         let job = &self.plan.jobs[index];
         self.watch.started(index);
-        let mut notes = Vec::new();
-        let mut v_batch = self.sizes.of(job);
+        let asked = self.sizes.of(job);
+        let mut v_batch = asked;
         let rows = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
@@ -82,16 +82,18 @@ impl<'a> Performer<'a> {
             };
             match v_batch {
                 Some(size @ 2..) if is_out_of_memory(&error) => {
-                    let half = size / 2;
-                    self.sizes.reduce(job, half);
-                    v_batch = Some(half);
-                    let columns = job.task.columns();
-                    notes.push(format!(
-                        "{columns}: out of memory at V_batch = {size}, went on with {half}"
-                    ));
+                    self.sizes.reduce(job, size / 2);
+                    v_batch = Some(size / 2);
                 }
                 _ => break self.failure(job, v_batch, error),
             }
+        };
+        let notes = match (asked, v_batch) {
+            (Some(asked), Some(used)) if used < asked => vec![format!(
+                "{}: out of memory at V_batch = {asked}, went on with {used}",
+                job.task.columns()
+            )],
+            _ => Vec::new(),
         };
         Finished { index, rows, notes }
     }
