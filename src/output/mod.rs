@@ -3,14 +3,17 @@
 //! Summary and figures are pure functions of the CSV files.
 
 pub mod figures;
+mod groups;
 mod journal;
 mod lock;
 mod manifest;
+mod page;
 mod records;
 mod redraw;
 pub mod report;
 mod results;
 mod session;
+mod statistics;
 mod summary;
 mod tables;
 

@@ -1,32 +1,58 @@
 //! Everything that follows from the CSV files of a results folder: summary, figures, report.
 
-use super::figures;
+use super::page::{self, page};
 use super::results::Results;
 use super::summary::summarise;
 use super::tables::replace;
+use super::{figures, remove_file, replace_file};
 use crate::spec::ExperimentKind;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
-/// A figure: its name, and its SVG where the results have something to draw.
-type Figure = (&'static str, fn(&Results) -> Result<Option<String>>);
+/// A figure: its name, what it shows, and its SVG where the results have something to draw.
+struct Figure {
+    name: &'static str,
+    caption: &'static str,
+    draw: fn(&Results) -> Result<Option<String>>,
+}
 
 /// Every figure that there is, in the order in which a report shows them.
-const FIGURES: [Figure; 2] = [("convergence", convergence), ("timing", timing)];
+const FIGURES: [Figure; 2] = [
+    Figure {
+        name: "convergence",
+        caption: "Estimates against the number of probes, and the exact trace where it is known.",
+        draw: convergence,
+    },
+    Figure {
+        name: "timing",
+        caption: "Time of one estimate, from the network and the batch in memory.",
+        draw: timing,
+    },
+];
 
-/// Writes summary and figures of `results` anew; returns the files.
+/// Writes summary, figures and report of `results` anew, and removes figures that they no longer
+/// have; returns the files that there are.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// A folder that cannot be read or written.
 pub fn redraw(results: &Results) -> Result<Vec<PathBuf>> {
-    let summary = results.folder.join("summary.csv");
+    let folder = &results.folder;
+    let summary = folder.join("summary.csv");
     replace(&summary, summarise(&results.records).iter())?;
     let mut files = vec![summary];
-    for (name, draw) in FIGURES {
-        if let Some(svg) = draw(results).with_context(|| format!("cannot draw {name}"))? {
-            files.extend(figures::write(&results.folder, name, &svg)?);
+    for Figure { name, draw, .. } in FIGURES {
+        match draw(results).with_context(|| format!("cannot draw {name}"))? {
+            Some(svg) => files.extend(figures::write(folder, name, &svg)?),
+            None => ["svg", "png"]
+                .iter()
+                .try_for_each(|ending| remove_file(&folder.join(format!("{name}.{ending}"))))?,
         }
     }
+    let known = FIGURES.map(|figure| (figure.name, figure.caption));
+    let page = page(results, &page::figures(folder, &known)?)?;
+    let report = folder.join("report.html");
+    replace_file(&report, page.as_bytes())?;
+    files.push(report);
     Ok(files)
 }
 

@@ -1,6 +1,8 @@
 //! `summary.csv`: what the records say, over seeds and repeats.
 
+use super::groups::{Setting, grouped};
 use super::records::Record;
+use super::statistics::median;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -62,16 +64,8 @@ pub struct SummaryRow {
 
 /// Summarises `records`, in the order in which settings first appear.
 pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
-    let mut groups: Vec<Vec<&Record>> = Vec::new();
-    let mut places = HashMap::new();
-    for record in records {
-        let place = *places.entry(key(record)).or_insert_with(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[place].push(record);
-    }
-    let mut rows: Vec<SummaryRow> = groups.iter().map(|group| row(group)).collect();
+    let groups = grouped(records, |record| Setting::from(*record));
+    let mut rows: Vec<SummaryRow> = groups.iter().map(|(_, group)| row(group)).collect();
     let peers = |row: &SummaryRow| (row.quantity.clone(), row.v);
     let mut slowest = HashMap::new();
     for row in &rows {
@@ -83,23 +77,6 @@ pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
         row.speed = timed.then(|| slowest[&peers(row)] / row.seconds);
     }
     rows
-}
-
-fn key(record: &Record) -> impl Eq + std::hash::Hash + use<> {
-    let r = record.clone();
-    (
-        r.estimator,
-        r.matrix,
-        r.blocks,
-        r.product,
-        r.probe,
-        r.stream,
-        r.v,
-        r.v_batch,
-        r.quantity,
-        r.delta.map(f64::to_bits),
-        r.settings,
-    )
 }
 
 fn row(group: &[&Record]) -> SummaryRow {
@@ -139,15 +116,6 @@ fn row(group: &[&Record]) -> SummaryRow {
         products_to_1_percent: factor.map(|factor| factor * first.products as f64),
         seconds_to_1_percent: factor.map(|factor| factor.max(1.0) * seconds),
         speed: None,
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        1 => values[middle],
-        _ => (values[middle - 1] + values[middle]) / 2.0,
     }
 }
 

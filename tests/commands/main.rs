@@ -1,5 +1,6 @@
 //! The subcommands, as a user sees them.
 
+mod browser;
 #[path = "../files/mod.rs"]
 mod files;
 mod report;

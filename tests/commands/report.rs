@@ -6,7 +6,12 @@ use super::{runner, small_run};
 fn it_draws_again_what_the_run_has_drawn() {
     let folder = small_run();
     let results = folder.path().join("results/small");
-    let drawn = ["summary.csv", "convergence.svg", "convergence.png"];
+    let drawn = [
+        "summary.csv",
+        "convergence.svg",
+        "convergence.png",
+        "report.html",
+    ];
     let read = || drawn.map(|name| std::fs::read(results.join(name)).unwrap());
     let before = read();
     for name in drawn {
@@ -37,4 +42,70 @@ fn a_folder_without_results_is_refused() {
         text.contains("name a folder that a run has written"),
         "{text}"
     );
+}
+
+#[test]
+fn the_page_holds_everything_and_asks_for_nothing() {
+    let folder = small_run();
+    let page = std::fs::read_to_string(folder.path().join("results/small/report.html")).unwrap();
+    for text in [
+        "How do estimates of the trace of the Hessian converge?",
+        "linear 4 → tanh → linear 3",
+        "The exact trace is ",
+        "single estimates' 95 % intervals",
+        "hutchinson hmp full",
+        " ± ",
+        "By parameter",
+        "0.weight",
+        "How it was run",
+        "libtorch",
+        "<title>",
+    ] {
+        assert!(page.contains(text), "{text} is not in {page}");
+    }
+    let outside = page.replace("http://www.w3.org/2000/svg", "");
+    for sign in ["http:", "https:", "src=", "url(", "@import", "<iframe"] {
+        assert!(!outside.contains(sign), "{sign}");
+    }
+}
+
+#[test]
+fn tables_and_figures_of_others_and_failures_are_shown() {
+    let folder = small_run();
+    let results = folder.path().join("results/small");
+    let write = |name: &str, text: &str| std::fs::write(results.join(name), text).unwrap();
+    write(
+        "failures.csv",
+        "estimator,error\nhutchinson,out of <memory>\n",
+    );
+    write("density.csv", "x,density\n0.5,1.25\n");
+    write(
+        "density.svg",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\"></svg>",
+    );
+    runner(folder.path(), &["report", "results/small"])
+        .assert()
+        .success();
+    let page = std::fs::read_to_string(results.join("report.html")).unwrap();
+    for text in [
+        "Jobs that failed",
+        "out of &lt;memory&gt;",
+        "density.csv, 1 rows",
+        "<td class=\"number\">1.25</td>",
+        "figure-density",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_manifest_still_has_a_report() {
+    let folder = small_run();
+    let results = folder.path().join("results/small");
+    std::fs::remove_file(results.join("manifest.toml")).unwrap();
+    runner(folder.path(), &["report", "results/small"])
+        .assert()
+        .success();
+    let page = std::fs::read_to_string(results.join("report.html")).unwrap();
+    assert!(page.contains("This folder has no manifest.toml") && page.contains("converge?"));
 }

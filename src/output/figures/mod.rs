@@ -28,4 +28,5 @@ pub use convergence::convergence;
 pub use error_curves::{ErrorPoint, error_curves};
 pub(super) use numbers::significant;
 pub use raster::write;
+pub(super) use settings::matrix_name;
 pub use timing::timing;

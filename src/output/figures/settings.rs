@@ -111,7 +111,7 @@ pub(super) fn settings<'a>(
 }
 
 /// A matrix as one writes it in a text.
-pub(super) fn matrix_name(matrix: &str) -> &str {
+pub(in crate::output) fn matrix_name(matrix: &str) -> &str {
     match matrix {
         "hessian" => "Hessian",
         "ggn" => "GGN",

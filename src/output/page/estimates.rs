@@ -1,0 +1,136 @@
+//! The table of results: every setting at its largest V, and below it all of them.
+
+use super::super::groups::{Mean, Run, Setting, grouped};
+use super::super::records::Record;
+use super::super::results::Results;
+use super::super::statistics::median;
+use super::{format, table};
+use maud::{Markup, html};
+
+/// A column that tells settings apart: its name, and what it says of a row.
+type Column = (&'static str, fn(&Record) -> String);
+
+/// Named in every table.
+const ALWAYS: [Column; 2] = [
+    ("estimator", |row| Setting::from(row).way()),
+    ("V", |row| number(row.v)),
+];
+/// Named in a table where they differ, else said once above it.
+const WHERE_DIFFERENT: [Column; 9] = [
+    ("quantity", |row| Setting::from(row).quantity),
+    ("matrix", |row| row.matrix.clone()),
+    ("probe", |row| text(&row.probe)),
+    ("stream", |row| text(&row.stream)),
+    ("settings", |row| text(&row.settings)),
+    ("V_batch", |row| number(row.v_batch)),
+    ("device", |row| row.device.clone()),
+    ("dtype", |row| row.dtype.clone()),
+    ("threads", |row| row.threads.to_string()),
+];
+
+fn text(cell: &Option<String>) -> String {
+    cell.clone().unwrap_or_default()
+}
+
+fn number(cell: Option<u64>) -> String {
+    cell.map_or(format::NONE.into(), format::count)
+}
+
+pub(super) fn section(results: &Results) -> Markup {
+    let groups = grouped(&results.records, |row| key(row));
+    let groups: Vec<Vec<&Record>> = groups.into_iter().map(|(_, rows)| rows).collect();
+    let exceeded = |rows: &Vec<&Record>| {
+        let setting = Setting::from(rows[0]);
+        groups.iter().any(|other| {
+            let other = Setting::from(other[0]);
+            other.v > setting.v && other.at_any_v() == setting.at_any_v()
+        })
+    };
+    let last: Vec<Vec<&Record>> = groups
+        .iter()
+        .filter(|rows| !exceeded(rows))
+        .cloned()
+        .collect();
+    let largest = match last.len() == groups.len() {
+        true => "",
+        false => " Every setting at its largest V.",
+    };
+    html! {
+        section {
+            h2 { "Results" }
+            (shown(&last, largest))
+            p.note {
+                "± is half the 95 % interval of the mean over runs: Student's, from the standard \
+                 errors that the runs report, or from their spread where they report none. Runs \
+                 of one seed have the same probes and count once. Times are medians, with the \
+                 fastest and the slowest run."
+            }
+            @if last.len() < groups.len() {
+                details {
+                    summary { "All " (groups.len()) " settings and numbers of probes" }
+                    (shown(&groups, ""))
+                }
+            }
+        }
+    }
+}
+
+/// What tells a row's setting from others.
+fn key(row: &Record) -> Vec<String> {
+    let columns = ALWAYS.iter().chain(&WHERE_DIFFERENT);
+    columns.map(|(_, cell)| cell(row)).collect()
+}
+
+fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
+    let cells = |(_, cell): &Column| -> Vec<String> {
+        let cells = groups.iter().map(|rows| cell(rows[0]));
+        let cells = grouped(cells.filter(|cell| !cell.is_empty()), String::clone);
+        cells.into_iter().map(|(cell, _)| cell).collect()
+    };
+    let (own, common): (Vec<Column>, Vec<Column>) = WHERE_DIFFERENT
+        .into_iter()
+        .partition(|column| cells(column).len() > 1);
+    let own: Vec<Column> = ALWAYS.into_iter().chain(own).collect();
+    let said = |column: &Column| Some(format!("{} {}", column.0, cells(column).first()?));
+    let common: Vec<String> = common.iter().filter_map(said).collect();
+    let exact = groups.iter().any(|rows| rows[0].exact.is_some());
+    let mut head: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+    head.push("estimate");
+    if exact {
+        head.push("off by");
+    }
+    head.extend(["time", "range", "products", "runs"]);
+    let row = |rows: &Vec<&Record>| {
+        let first = rows[0];
+        let mean = Mean::of(rows.iter().map(|row| Run::from(*row)));
+        let mut cells: Vec<String> = own.iter().map(|(_, cell)| cell(first)).collect();
+        cells.push(format::within(mean.value, mean.half));
+        if exact {
+            let off = first
+                .exact
+                .map(|exact| ((mean.value - exact) / exact).abs());
+            cells.push(off.map_or(format::NONE.into(), format::percent));
+        }
+        cells.extend(times(rows));
+        cells.push(format::count(first.products));
+        cells.push(rows.len().to_string());
+        cells
+    };
+    let body: Vec<Vec<String>> = groups.iter().map(row).collect();
+    let caption = html! { "For all: " (common.join(" · ")) "." (note) };
+    table(&caption, &head, &body)
+}
+
+/// The median of the times, and their range.
+fn times(rows: &[&Record]) -> [String; 2] {
+    let mut seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    match seconds[..] {
+        [only] => [format::seconds(only), format::NONE.into()],
+        [low, .., high] => [
+            format::seconds(median(seconds)),
+            format!("{} – {}", format::seconds(low), format::seconds(high)),
+        ],
+        [] => [format::NONE.into(), format::NONE.into()],
+    }
+}

@@ -1,0 +1,95 @@
+//! How the page writes numbers.
+
+use super::super::figures::significant;
+
+/// What stands where there is no value.
+pub(super) const NONE: &str = "";
+
+/// A value to six digits.
+pub(super) fn value(value: f64) -> String {
+    match value.is_finite() {
+        true => significant(value, 6),
+        false => value.to_string(),
+    }
+}
+
+/// A value with half its 95 % interval, to the digits that the interval leaves.
+pub(super) fn within(mean: f64, half: Option<f64>) -> String {
+    match half {
+        Some(half) if half > 0.0 && half.is_finite() && mean.is_finite() => {
+            let power = |x: f64| x.log10().floor();
+            let digits = 2.0 + (power(mean.abs().max(half)) - power(half)).min(9.0);
+            format!(
+                "{} ± {}",
+                significant(mean, digits as i32),
+                significant(half, 2)
+            )
+        }
+        _ => value(mean),
+    }
+}
+
+/// A part of a whole in per cent.
+pub(super) fn percent(part: f64) -> String {
+    match part.is_finite() {
+        true => format!("{} %", significant(100.0 * part, 2)),
+        false => NONE.into(),
+    }
+}
+
+/// A time with the unit that suits it.
+pub(super) fn seconds(seconds: f64) -> String {
+    let (scaled, unit) = match seconds {
+        ..1e-3 => (seconds * 1e6, "µs"),
+        ..1.0 => (seconds * 1e3, "ms"),
+        _ => (seconds, "s"),
+    };
+    format!("{} {unit}", significant(scaled, 3))
+}
+
+/// A count with its thousands apart.
+pub(super) fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Whether a cell is a number, perhaps with its unit, or empty.
+pub(super) fn is_number(cell: &str) -> bool {
+    cell.chars()
+        .next()
+        .is_none_or(|first| first.is_ascii_digit() || "−-+".contains(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_how_many_digits_are_worth_writing() {
+        assert_eq!(within(12.455009, Some(0.1459)), "12.46 ± 0.15");
+        assert_eq!(within(-12455.009, Some(31.0)), "−12455 ± 31");
+        assert_eq!(within(0.01, Some(3.0)), "0.010 ± 3.0");
+        assert_eq!(within(12.455009, Some(0.57)), "12.46 ± 0.57");
+        assert_eq!(within(12.455009, None), "12.4550");
+        assert_eq!(within(f64::NAN, Some(1.0)), "NaN");
+    }
+
+    #[test]
+    fn times_have_units_and_counts_have_commas() {
+        assert_eq!(
+            [5e-5, 0.0123, 2.5].map(seconds),
+            ["50.0 µs", "12.3 ms", "2.50 s"]
+        );
+        assert_eq!(
+            [0, 999, 15880, 1234567].map(count),
+            ["0", "999", "15,880", "1,234,567"]
+        );
+    }
+}
