@@ -4,7 +4,7 @@ use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
 use crate::problem::{Problem, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
 /// How products with a network's matrix are computed.
@@ -44,7 +44,7 @@ pub struct Operator<'a> {
     shapes: Vec<Vec<i64>>,
     kind: Kind,
     device: Device,
-    products: Cell<u64>,
+    products: AtomicU64,
 }
 
 enum Map<'a> {
@@ -71,7 +71,7 @@ impl<'a> Operator<'a> {
             shapes: subject.shapes(),
             kind: subject.kind(),
             device: subject.device(),
-            products: Cell::new(0),
+            products: AtomicU64::new(0),
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Operator<'a> {
 
     /// How many matrix-vector products have been spent.
     pub fn products(&self) -> u64 {
-        self.products.get()
+        self.products.load(Ordering::Relaxed)
     }
 
     /// `A v_k` for K vectors.
@@ -131,7 +131,7 @@ impl<'a> Operator<'a> {
 
     fn count(&self, v: &[Tensor]) {
         let vectors = v.first().map_or(0, |v| v.size()[0]);
-        self.products.set(self.products.get() + vectors as u64);
+        self.products.fetch_add(vectors as u64, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Probes in activation space: one independent vector per sample at a layer's output.
 
+use super::cores::Cores;
 use super::samples::prefixes;
 use super::stream::{PhiloxStream, Space};
 use super::{
@@ -98,6 +99,8 @@ impl Task for ActivationTask {
 
     fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
+        let cores = Cores::of(subject, counts, v_batch);
+        let _quiet = cores.quiet(subject);
         let problem = subject.network();
         let stream = start.philox(subject);
         let probes = |index, batch: &Problem| {
@@ -114,7 +117,7 @@ impl Task for ActivationTask {
         let mut estimates = prefixes(
             clock,
             counts,
-            v_batch,
+            cores,
             one_pass::over_batches(problem, probes),
         );
         if self.probe == ActivationProbe::Hadamard {

@@ -1,5 +1,6 @@
 //! Hutchinson's trace estimator.
 
+use super::cores::{Cores, ReadOnly};
 use super::samples::{chunks, prefixes};
 use super::sampling::{access, batches, counts, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
@@ -118,8 +119,10 @@ impl Task for HutchinsonTask {
 
     fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
+        let cores = Cores::of(subject, counts, v_batch);
+        let _quiet = cores.quiet(subject);
         self.access.open(subject, |operator| {
-            self.sample(clock, operator, start, counts, v_batch)
+            self.sample(clock, operator, start, counts, cores)
         })
     }
 }
@@ -131,18 +134,21 @@ impl HutchinsonTask {
         operator: &Operator<'_>,
         start: &Start,
         counts: &[u64],
-        v_batch: u64,
+        cores: Cores,
     ) -> Vec<Estimate> {
         let (kind, device) = (operator.kind(), operator.device());
         match start {
             Start::Torch(generator) => {
                 let shapes = operator.shapes().to_vec();
                 let stream = TorchStream::new(generator.clone(), shapes, kind, device);
-                chunks(clock, counts, v_batch, stream, |v| operator.quadratic(v))
+                chunks(clock, counts, cores.v_batch, stream, |v| {
+                    operator.quadratic(v)
+                })
             }
             Start::Philox(seed) => {
                 let stream = PhiloxStream::new(*seed, kind, device);
-                prefixes(clock, counts, v_batch, |first, count| {
+                let operator = ReadOnly::new(operator);
+                prefixes(clock, counts, cores, |first, count| {
                     let probe = |(index, shape): (usize, &Vec<i64>)| {
                         stream.draw(self.probe, Space::Parameter(index), first, count, shape)
                     };

@@ -4,6 +4,7 @@
 //! [`EstimatorSpec`].
 
 mod activation;
+mod cores;
 mod exact;
 mod hutchinson;
 mod one_pass;

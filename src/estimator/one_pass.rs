@@ -1,5 +1,6 @@
 //! What the estimators with probes of their own, in activation space, share.
 
+use super::cores::{ReadOnly, each};
 use super::sampling::{batches, counts, seeds};
 use super::{Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
@@ -58,18 +59,20 @@ pub(super) fn expand(
 /// `of_batch(index, batch)` makes a draw of its own.
 ///
 /// A single batch is prepared once. Of several, each is prepared anew whenever its turn comes, so
-/// that the memory of one is enough.
-pub(super) fn over_batches<D: FnMut(u64, u64) -> Tensor>(
+/// that the memory of one on every core is enough.
+pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     problem: &Problem,
-    of_batch: impl Fn(usize, &Problem) -> D,
-) -> impl FnMut(u64, u64) -> Tensor {
-    let mut only = (problem.batches.len() == 1).then(|| of_batch(0, problem));
-    move |first, count| match &mut only {
+    of_batch: impl Fn(usize, &Problem) -> D + Sync,
+) -> impl Fn(u64, u64) -> Tensor + Sync {
+    let only = ReadOnly::new((problem.batches.len() == 1).then(|| of_batch(0, problem)));
+    let problem = ReadOnly::new(problem);
+    move |first, count| match &*only {
         Some(draw) => draw(first, count),
         None => {
-            let parts = problem.each_batch().enumerate();
-            let draws = parts.map(|(index, batch)| of_batch(index, &batch)(first, count));
-            draws.reduce(|a, b| a + b).expect("at least one batch")
+            let batch = |index| of_batch(index, &problem.on_batch(index))(first, count);
+            let parts = each(problem.batches.len(), problem.device(), batch);
+            let sum = parts.into_iter().reduce(|a, b| a + b);
+            sum.expect("at least one batch")
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Curvature propagation: the trace of every layer from random columns pulled down once.
 
+use super::cores::Cores;
 use super::samples::prefixes;
 use super::stream::{PhiloxStream, Space};
 use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass};
@@ -66,6 +67,8 @@ impl Task for PropagationTask {
 
     fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
         let clock = Instant::now();
+        let cores = Cores::of(subject, counts, v_batch);
+        let _quiet = cores.quiet(subject);
         let problem = subject.network();
         let stream = start.philox(subject);
         let passes = |index, batch: &Problem| {
@@ -73,7 +76,7 @@ impl Task for PropagationTask {
             move |first, count| passes.draw(first, count)
         };
         let draw = one_pass::over_batches(problem, passes);
-        prefixes(clock, counts, v_batch, draw)
+        prefixes(clock, counts, cores, draw)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
 
+use super::cores::Cores;
 use super::progress::tell;
 use super::{Estimate, Moments, Quantity, TorchStream};
 use std::time::Instant;
@@ -53,8 +54,8 @@ impl Samples {
 pub(super) fn prefixes(
     clock: Instant,
     counts: &[u64],
-    v_batch: u64,
-    mut draw: impl FnMut(u64, u64) -> Tensor,
+    cores: Cores,
+    draw: impl Fn(u64, u64) -> Tensor + Sync,
 ) -> Vec<Estimate> {
     let largest = counts.last().copied().unwrap_or(0);
     let mut samples = Samples::default();
@@ -64,8 +65,8 @@ pub(super) fn prefixes(
         .iter()
         .map(|&count| {
             while samples.len() < count {
-                chunk = v_batch.min(largest - samples.len());
-                samples.append(&draw(samples.len(), chunk));
+                chunk = largest.min(cores.end(samples.len(), count)) - samples.len();
+                samples.append(&cores.draw(samples.len(), chunk, &draw));
                 tell(samples.len(), largest, || samples.trace(samples.len()));
                 (before, after) = (after, clock.elapsed().as_secs_f64());
             }

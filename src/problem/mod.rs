@@ -86,8 +86,12 @@ impl Problem {
     /// Every batch is placed on the device when its turn comes, so that a loop over them needs the
     /// memory of one.
     pub fn each_batch(&self) -> impl Iterator<Item = Self> + '_ {
-        let place = |batch: &Batch| self.on(vec![batch.placed(self.device(), self.kind())]);
-        self.batches.iter().map(place)
+        (0..self.batches.len()).map(|index| self.on_batch(index))
+    }
+
+    /// The problem on one batch alone, see [`Problem::each_batch`].
+    pub fn on_batch(&self, index: usize) -> Self {
+        self.on(vec![self.batches[index].placed(self.device(), self.kind())])
     }
 
     /// How many samples there are in all batches.

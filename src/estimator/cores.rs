@@ -1,0 +1,181 @@
+//! Probes on all cores, pieces of them side by side.
+
+use crate::problem::Subject;
+use rayon::prelude::*;
+use std::ops::Deref;
+use std::sync::OnceLock;
+use tch::{Device, Tensor};
+
+/// How probes are taken: V_batch of them in work at any moment, on all cores.
+///
+/// Probes need nothing of each other. A piece per core on one libtorch thread meets no barrier,
+/// where libtorch's own threads meet one in every operation (forward product of the example, two
+/// cores: 1.3 times as fast). On a GPU, with one thread, with fewer probes than threads, with
+/// several batches or with little to do, chunks of V_batch follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cores {
+    pub(super) v_batch: u64,
+    threads: u64,
+    /// Whether what all pieces share is made once.
+    prepared: bool,
+}
+
+/// Probes of so many bytes together are worth waking other threads for.
+const WORTH_WAKING: u64 = 64 << 20;
+
+/// Below so many bytes a probe, libtorch's own threads gain nothing that waking them does not cost.
+const SMALL_PROBE: u64 = 16 << 20;
+
+impl Cores {
+    /// For as many probes of `subject` as the largest of `counts` (rising).
+    pub(super) fn of(subject: &Subject, counts: &[u64], v_batch: u64) -> Self {
+        let most = counts.last().copied().unwrap_or(0);
+        let threads = tch::get_num_threads() as u64;
+        let much = subject.bytes_per_probe().saturating_mul(most) >= WORTH_WAKING;
+        // Several batches are linearised anew by every piece.
+        let prepared = match subject {
+            Subject::Network(problem) => problem.batches.len() == 1,
+            Subject::Matrix(_) => true,
+        };
+        let cpu = !subject.device().is_cuda();
+        let spread = cpu && prepared && much && v_batch >= threads && most >= threads;
+        Self {
+            v_batch,
+            threads: if spread { threads } else { 1 },
+            prepared,
+        }
+    }
+
+    /// Keeps libtorch to one thread while a small problem is set up and its probes are drawn.
+    pub(super) fn quiet(&self, subject: &Subject) -> Option<OneThread> {
+        let small = !subject.device().is_cuda() && subject.bytes_per_probe() < SMALL_PROBE;
+        (small && self.prepared && self.v_batch > 1).then(OneThread::set)
+    }
+
+    /// Where to look up next on the way from `done` to `count` probes: at the first end of a chunk
+    /// that is not below `count`, or some chunks on.
+    pub(super) fn end(&self, done: u64, count: u64) -> u64 {
+        const CHUNKS: u64 = 16;
+        let ahead = (count - done).div_ceil(self.v_batch).min(CHUNKS);
+        done + ahead * self.v_batch
+    }
+
+    /// `work(first, count)` of all pieces of `first..first + count`, joined: `[rows, count]`.
+    pub(super) fn draw(
+        &self,
+        first: u64,
+        count: u64,
+        work: &(impl Fn(u64, u64) -> Tensor + Sync),
+    ) -> Tensor {
+        let size = self.v_batch.min(count).div_ceil(self.threads);
+        let piece = |i: usize| {
+            let begin = i as u64 * size;
+            work(first + begin, size.min(count - begin))
+        };
+        let pieces = 0..count.div_ceil(size) as usize;
+        let parts: Vec<Tensor> = match self.threads {
+            1 => pieces.map(piece).collect(),
+            _ => side_by_side(pieces.end, piece),
+        };
+        Tensor::cat(&parts, 1)
+    }
+}
+
+/// `work(i)` for `0..count` in order, side by side where that is of use.
+pub(super) fn each(
+    count: usize,
+    device: Device,
+    work: impl Fn(usize) -> Tensor + Sync,
+) -> Vec<Tensor> {
+    match device.is_cuda() || tch::get_num_threads() == 1 {
+        true => (0..count).map(work).collect(),
+        false => side_by_side(count, work),
+    }
+}
+
+/// `work(i)` for `0..count` in order, on one libtorch thread each.
+fn side_by_side(count: usize, work: impl Fn(usize) -> Tensor + Sync) -> Vec<Tensor> {
+    let workers = workers();
+    let _restored = OneThread::set();
+    end_openmp_threads();
+    let each = (0..count).into_par_iter().with_max_len(1);
+    workers.install(|| each.map(&work).collect())
+}
+
+/// Threads that give libtorch one thread each.
+fn workers() -> &'static rayon::ThreadPool {
+    static WORKERS: OnceLock<rayon::ThreadPool> = OnceLock::new();
+    WORKERS.get_or_init(|| {
+        let threads = tch::get_num_threads();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads as usize)
+            .start_handler(|_| tch::set_num_threads(1))
+            .build()
+            .expect("the system gives threads");
+        // libtorch's BLAS keeps the last setting for the whole process: undone once all have begun.
+        pool.broadcast(|_| ());
+        tch::set_num_threads(threads);
+        pool
+    })
+}
+
+/// Gives this thread, and with it libtorch's BLAS, one thread until it is dropped.
+pub(super) struct OneThread {
+    before: i32,
+}
+
+impl OneThread {
+    fn set() -> Self {
+        let before = tch::get_num_threads();
+        tch::set_num_threads(1);
+        Self { before }
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        tch::set_num_threads(self.before);
+    }
+}
+
+/// Ends the idle threads of libtorch's OpenMP, which would keep the cores busy for milliseconds,
+/// waiting for work; they are started again when there is some.
+#[allow(unsafe_code)]
+fn end_openmp_threads() {
+    type Pause = unsafe extern "C" fn(kind: libc::c_int) -> libc::c_int;
+    const SOFT: libc::c_int = 1;
+    static PAUSE: OnceLock<Option<Pause>> = OnceLock::new();
+    // SAFETY: OpenMP 5.0 defines the function's type, and allows the call outside parallel regions,
+    // where this thread is; an OpenMP without it leaves the symbol out.
+    unsafe {
+        let pause = PAUSE.get_or_init(|| {
+            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"omp_pause_resource_all".as_ptr());
+            (!symbol.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, Pause>(symbol))
+        });
+        if let Some(pause) = pause {
+            pause(SOFT);
+        }
+    }
+}
+
+/// Tensors, or what is made of them, that several threads read and none writes.
+pub(super) struct ReadOnly<T>(T);
+
+impl<T> ReadOnly<T> {
+    pub(super) fn new(tensors: T) -> Self {
+        Self(tensors)
+    }
+}
+
+// SAFETY: libtorch's handles count references atomically and its operations only read their
+// operands; tch leaves `Sync` out for its operations in place, which are not used on these.
+#[allow(unsafe_code)]
+unsafe impl<T> Sync for ReadOnly<T> {}
+
+impl<T> Deref for ReadOnly<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
