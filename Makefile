@@ -1,13 +1,14 @@
 # `make` lists the targets. Everything builds in the release profile, so that the C++ of torch-sys
 # (minutes of work) compiles once for building, linting, testing and benchmarks.
 
+PREFIX ?= $(HOME)/.local
 SPEC ?= experiments/convergence.toml
 CARGO ?= cargo
 RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build run test bench compare clean distclean
+.PHONY: help setup tools build install run test bench compare clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,16 +22,20 @@ build: setup ## build the runner
 run: build ## run one experiment: make run SPEC=experiments/convergence.toml
 	$(RUNNER) $(SPEC)
 
-test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, and a plan of every experiment
+install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/local for another place)
+	mkdir -p $(PREFIX)/bin
+	ln -sf $(abspath $(RUNNER)) $(PREFIX)/bin/runner
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "add $(PREFIX)/bin to your PATH" ;; esac
+	$(PREFIX)/bin/runner --version
+
+test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, and a check of every experiment
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --all-targets --locked -- -D warnings
 	$(CARGO) test --release --locked
 	$(CARGO) bench --locked -- --test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
 	$(CARGO) build --release --locked
-	@set -e; for spec in experiments/*.toml; do \
-		echo "$(RUNNER) --dry-run $$spec"; $(RUNNER) --dry-run $$spec >/dev/null; \
-	done
+	$(RUNNER) check experiments/*.toml
 	@echo "make test: all checks passed"
 
 tools:

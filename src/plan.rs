@@ -3,6 +3,7 @@
 mod key;
 mod memory;
 mod setup;
+mod warnings;
 
 pub use setup::{NetworkSetup, Setup};
 
@@ -58,6 +59,16 @@ impl Plan {
     /// The first mistake, with its place in `source`.
     pub fn new(spec: Spec, source: &Source) -> Result<Self, SpecError> {
         Self::check(spec, source).map_err(|error| source.error(error))
+    }
+
+    /// Whether jobs with probes run side by side, one libtorch thread each; timed jobs, jobs on a
+    /// GPU and jobs that continue each other's random numbers run alone.
+    pub fn side_by_side(&self) -> bool {
+        let continues = self.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
+        let timed = self.spec.kind == ExperimentKind::Timing;
+        // As many as are planned, not as are left: a job is to run alike whenever it is run.
+        let many = self.jobs.len() > self.threads;
+        many && !timed && !continues && self.device == Device::Cpu
     }
 
     fn check(spec: Spec, source: &Source) -> Result<Self, UserError> {

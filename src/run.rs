@@ -3,10 +3,12 @@
 mod agreement;
 mod caught;
 mod perform;
+mod predict;
 mod rows;
 mod sizes;
 mod watch;
 
+pub use predict::{Cost, Prediction, predict};
 pub use watch::{Unwatched, Watch};
 
 use crate::estimator::{Start, StreamKind, TorchStream};
@@ -15,12 +17,10 @@ use crate::output::Finished;
 use crate::plan::{Job, Plan};
 use crate::problem::Subject;
 use crate::problem::generator::TorchGenerator;
-use crate::spec::ExperimentKind;
 use anyhow::Result;
 use perform::Performer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use tch::Device;
 
 /// What is to be run of a plan.
 #[derive(Clone, Debug)]
@@ -63,11 +63,7 @@ pub fn run(
     let (subjects, generator) = plan.setup.build(plan.device, plan.dtype);
     agreement::check(&subjects)?;
     let performer = Performer::new(plan, todo, &subjects, watch.clone());
-    let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
-    let timed = plan.spec.kind == ExperimentKind::Timing;
-    // As many as are planned, not as are left: a job is to run alike whenever it is run.
-    let few = plan.jobs.len() <= plan.threads;
-    if timed || continues || few || plan.device != Device::Cpu {
+    if !plan.side_by_side() {
         return serial(&performer, &subjects, generator, &todo.jobs, finished);
     }
     // What has no probes is one large piece of work, which takes all threads.

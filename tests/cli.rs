@@ -231,3 +231,81 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     }
     assert!(!folder.path().join("results").exists());
 }
+
+/// What depends on the machine or the moment, blanked.
+fn settled(text: &str) -> String {
+    let mut settled = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let timed = |i: usize| {
+            words
+                .get(i + 1)
+                .is_some_and(|unit| unit.starts_with("s") && unit.len() <= 2)
+        };
+        let words = words
+            .iter()
+            .enumerate()
+            .map(|(i, word)| match word.parse::<f64>() {
+                Ok(_) if timed(i) => "[TIME]",
+                _ => word,
+            });
+        settled += &(words.collect::<Vec<_>>().join(" ") + "\n");
+    }
+    settled
+}
+
+/// Compares with a file in `tests/output/`; `INSTA_UPDATE=always` writes it anew.
+fn shown(name: &str, text: &str) {
+    insta::with_settings!({
+        snapshot_path => "output",
+        omit_expression => true,
+        prepend_module_to_snapshot => false,
+    }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+#[test]
+fn help_is_short_and_has_examples() {
+    let folder = folder(&X);
+    let output = runner(folder.path(), &["--help"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    shown("help", &text);
+}
+
+#[test]
+fn without_a_terminal_progress_is_a_line_per_job() {
+    let folder = folder(&X);
+    let options = [
+        "spec.toml",
+        "--threads",
+        "1",
+        "--set",
+        "sampling.V_batch=[5]",
+    ];
+    let mut command = runner(folder.path(), &options);
+    let output = command
+        .args(["--set", "estimator[3].V_batch=[2]"])
+        .output()
+        .unwrap();
+    shown(
+        "progress",
+        &settled(&String::from_utf8(output.stderr).unwrap()),
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    // Seconds and speed are the last two columns.
+    let cut = |line: &str| {
+        line.chars()
+            .take(81)
+            .collect::<String>()
+            .trim_end()
+            .to_string()
+    };
+    let table: Vec<String> = table.lines().map(cut).collect();
+    shown("table", &table.join("\n"));
+    let again = runner(folder.path(), &options)
+        .arg("--quiet")
+        .output()
+        .unwrap();
+    assert_eq!((again.stdout, again.stderr), (Vec::new(), Vec::new()));
+}

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod interrupt;
 mod log;
+mod predictions;
 mod progress;
 mod report;
 mod run;

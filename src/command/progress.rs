@@ -3,8 +3,9 @@
 
 use curvature_runner::estimator::Progress as Sampled;
 use curvature_runner::output::{Finished, report};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Progress {
         let Self::Bars { total, running } = self else {
             return;
         };
-        let style = "  {prefix} {bar:20} {pos}/{len} {per_sec}, {eta} left  {msg}";
+        let style = "  {prefix} {bar:20} {pos}/{len} {rate}, {eta} left  {msg}";
         let line = ProgressBar::new(1)
             .with_style(bar(style))
             .with_prefix(name.to_string());
@@ -107,7 +108,10 @@ impl Progress {
 
 fn bar(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("a valid template");
-    style.progress_chars("━╸ ")
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    style.with_key("rate", rate).progress_chars("━╸ ")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,6 +1,7 @@
 //! `runner SPEC...`: experiments, one after another.
 
 use super::interrupt::Interrupt;
+use super::predictions::predictions;
 use super::progress::Progress;
 use super::{End, Failure};
 use curvature_runner::error::UserError;
@@ -9,10 +10,10 @@ use curvature_runner::output::{Finished, Outcome, Session, report};
 use curvature_runner::plan::{Job, Plan};
 use curvature_runner::run::{Todo, Watch, run};
 use curvature_runner::spec::{Setting, Source, Spec, SpecError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -72,6 +73,10 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     for (source, plan) in &plans {
         if arguments.dry_run {
             print!("{}", report::plan(source, plan));
+            for warning in plan.warnings() {
+                tracing::warn!("{warning}");
+            }
+            print!("{}", predictions(plan));
             continue;
         }
         end = end.max(experiment(arguments, source, plan, &stop).map_err(Failure::Output)?);
@@ -83,13 +88,13 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
 }
 
 /// All specs are checked before the first is run.
-fn plans(arguments: &Arguments) -> Result<Vec<(Source, Plan)>, SpecError> {
+fn plans(arguments: &Arguments) -> Result<Vec<(Source, Arc<Plan>)>, SpecError> {
     let settings = settings(arguments);
     let plan = |path: &PathBuf| {
         let source = Source::read(path)?.with(&settings);
         let plan = Plan::new(Spec::parse(&source)?, &source)?;
         check_only(&arguments.only, &plan).map_err(|error| source.error(error))?;
-        Ok((source, plan))
+        Ok((source, Arc::new(plan)))
     };
     let plans = arguments
         .specs
@@ -97,8 +102,9 @@ fn plans(arguments: &Arguments) -> Result<Vec<(Source, Plan)>, SpecError> {
         .map(plan)
         .collect::<Result<Vec<_>, _>>()?;
     for (index, (source, plan)) in plans.iter().enumerate() {
-        let taken =
-            |(_, before): &&(Source, Plan)| folder(arguments, before) == folder(arguments, plan);
+        let taken = |(_, before): &&(Source, Arc<Plan>)| {
+            folder(arguments, before) == folder(arguments, plan)
+        };
         if let Some((before, _)) = plans[..index].iter().find(taken) {
             let key = match arguments.out {
                 Some(_) => "--out",
@@ -177,6 +183,9 @@ fn experiment(
     interrupt: &Interrupt,
 ) -> anyhow::Result<End> {
     let folder = folder(arguments, plan);
+    for warning in plan.warnings() {
+        tracing::warn!("{warning}");
+    }
     let mut session = Session::start(&folder, plan, source, arguments.fresh)?;
     let todo = todo(arguments, plan, &session);
     if !arguments.quiet {
@@ -190,6 +199,7 @@ fn experiment(
         progress: Progress::start(todo.jobs.len(), arguments.quiet),
         interrupt: interrupt.clone(),
         failed_fast: AtomicBool::new(false),
+        told: Mutex::default(),
     });
     let watch: Arc<dyn Watch> = looker.clone();
     run(plan, &todo, &watch, |finished| {
@@ -239,6 +249,8 @@ struct Looker {
     progress: Progress,
     interrupt: Interrupt,
     failed_fast: AtomicBool,
+    /// Notes that were shown already.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Looker {
@@ -246,7 +258,10 @@ impl Looker {
         self.progress
             .finished(&self.names[finished.index], finished);
         for note in &finished.notes {
-            tracing::warn!("{note}");
+            let mut told = self.told.lock().expect("no panic while it is held");
+            if told.insert(note.clone()) {
+                tracing::warn!("{note}");
+            }
         }
         for failure in &finished.rows.failures {
             tracing::error!("{}", report::failure(failure));

@@ -5,6 +5,7 @@
 
 mod activation;
 mod cores;
+mod dominance;
 mod exact;
 mod hutchinson;
 mod one_pass;

@@ -15,42 +15,59 @@ pub struct Progress {
     pub estimate: Moments,
 }
 
-type Listener = Box<dyn Fn(Progress)>;
+struct Listener {
+    tell: Box<dyn Fn(Progress)>,
+    last: Instant,
+    notes: Vec<String>,
+}
 
 thread_local! {
-    static LISTENER: RefCell<Option<(Listener, Instant)>> = const { RefCell::new(None) };
+    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
 }
 
 /// More often nobody can read it, and it would cost time.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Does `work`; what estimators on this thread tell meanwhile goes to `listener`.
-pub fn listening<T>(listener: impl Fn(Progress) + 'static, work: impl FnOnce() -> T) -> T {
-    /// Ends listening also where `work` panics.
-    struct Ear;
-    impl Drop for Ear {
-        fn drop(&mut self) {
-            LISTENER.set(None);
-        }
-    }
-    LISTENER.set(Some((Box::new(listener), Instant::now())));
-    let _ear = Ear;
-    work()
+/// Does `work`; what estimators on this thread tell meanwhile goes to `tell`. Returns also what a
+/// reader of the result should know.
+pub fn listening<T>(
+    tell: impl Fn(Progress) + 'static,
+    work: impl FnOnce() -> T,
+) -> (T, Vec<String>) {
+    LISTENER.set(Some(Listener {
+        tell: Box::new(tell),
+        last: Instant::now(),
+        notes: Vec::new(),
+    }));
+    // Where `work` panics, the next one to listen takes the place.
+    let result = work();
+    let listener = LISTENER.take().expect("nobody else listens on this thread");
+    (result, listener.notes)
 }
 
 /// Tells the listener, if there is one and it has not heard for a while, of `done` probes of `most`.
 pub(super) fn tell(done: u64, most: u64, estimate: impl FnOnce() -> Moments) {
     LISTENER.with_borrow_mut(|listener| {
-        if let Some((listener, last)) = listener
+        if let Some(Listener { tell, last, .. }) = listener
             && last.elapsed() >= INTERVAL
         {
-            let estimate = estimate();
-            listener(Progress {
+            tell(Progress {
                 done,
                 most,
-                estimate,
+                estimate: estimate(),
             });
             *last = Instant::now();
+        }
+    });
+}
+
+/// Leaves a note for the reader of the result, each once.
+pub(super) fn note(text: &str) {
+    LISTENER.with_borrow_mut(|listener| {
+        if let Some(Listener { notes, .. }) = listener
+            && !notes.iter().any(|note| note == text)
+        {
+            notes.push(text.into());
         }
     });
 }
@@ -77,5 +94,7 @@ mod tests {
         );
         tell_for(INTERVAL * 2);
         assert_eq!(heard.get(), 2);
+        let notes = listening(|_| {}, || ["a", "b", "a"].map(note)).1;
+        assert_eq!(notes, ["a", "b"]);
     }
 }

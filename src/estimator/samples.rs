@@ -1,6 +1,7 @@
 //! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
 
 use super::cores::Cores;
+use super::dominance::note_if_dominated;
 use super::progress::tell;
 use super::{Estimate, Moments, Quantity, TorchStream};
 use std::time::Instant;
@@ -34,6 +35,11 @@ impl Samples {
 
     /// The estimate from the first `count` samples.
     fn estimate(&self, count: u64, seconds: f64) -> Estimate {
+        if count == self.len() {
+            note_if_dominated(
+                (0..count as usize).map(|k| self.rows.iter().map(|row| row[k]).sum()),
+            );
+        }
         let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
         Estimate {
             quantity: Quantity::Trace,

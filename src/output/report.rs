@@ -230,25 +230,11 @@ fn number(value: Option<f64>, digits: usize) -> String {
 
 /// A job in a few words.
 pub fn job(job: &Job) -> String {
-    let columns = job.task.columns();
-    let seed = match job.seed {
-        Some(Seed::Value(seed)) => Some(seed),
-        Some(Seed::Continue) | None => None,
-    };
-    let v_batch = match job.v_batch {
-        Some(Batch::Fixed(v_batch)) => Some(v_batch),
-        Some(Batch::Auto) | None => None,
-    };
-    let numbers = [
-        ("V", job.counts.last().copied()),
-        ("V_batch", v_batch),
-        ("seed", seed),
-    ];
-    named(
-        &columns.estimator,
-        &[&columns.product, &columns.blocks],
-        &numbers,
-    )
+    match job.seed {
+        Some(Seed::Value(seed)) => format!("{}, seed {seed}", setting(job)),
+        Some(Seed::Continue) => format!("{}, continuing", setting(job)),
+        None => setting(job),
+    }
 }
 
 /// What a job gave: its last estimate, or that it failed.
@@ -263,12 +249,30 @@ pub fn result(rows: &Rows) -> String {
     }
 }
 
-/// A value with its standard error: "12.31 ± 0.15".
+/// A value with its standard error, to two digits of that: "12.31 ± 0.15".
 pub fn value(mean: f64, std_error: Option<f64>) -> String {
     match std_error {
-        Some(error) => format!("{mean:.6} ± {error:.2}"),
-        None => format!("{mean:.6}"),
+        Some(error) if error.is_finite() && error > 0.0 => {
+            let digits = (1.0 - error.log10().floor()).clamp(0.0, 17.0) as usize;
+            format!("{mean:.digits$} ± {error:.digits$}")
+        }
+        _ => significant(mean, 8),
     }
+}
+
+/// A job without its seed.
+pub fn setting(job: &Job) -> String {
+    let v_batch = match job.v_batch {
+        Some(Batch::Fixed(v_batch)) => Some(v_batch),
+        Some(Batch::Auto) | None => None,
+    };
+    let numbers = [("V", job.counts.last().copied()), ("V_batch", v_batch)];
+    let columns = job.task.columns();
+    named(
+        &columns.estimator,
+        &[&columns.product, &columns.blocks],
+        &numbers,
+    )
 }
 
 /// What a run finds in its folder, and how many jobs it runs.

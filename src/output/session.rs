@@ -26,6 +26,8 @@ pub struct Session {
     /// The key of every job of the plan, and its entry once it is finished.
     jobs: Vec<(String, Option<Entry>)>,
     before: Before,
+    /// What a reader should know of all of it.
+    notes: Vec<String>,
     clock: Instant,
     /// When the CSV files may be written next.
     due: Instant,
@@ -90,6 +92,7 @@ impl Session {
             journal,
             jobs,
             before,
+            notes: plan.warnings(),
             clock: Instant::now(),
             due: Instant::now(),
             _lock: lock,
@@ -164,7 +167,8 @@ impl Session {
             _ if !non_finite.is_empty() => Status::NonFinite,
             _ => Status::Complete,
         };
-        let notes = entries.into_iter().flat_map(|entry| entry.notes).collect();
+        let mut notes = self.notes;
+        notes.extend(entries.into_iter().flat_map(|entry| entry.notes));
         self.manifest
             .end(status, self.clock.elapsed().as_secs_f64(), notes);
         self.manifest.write(&self.folder)?;

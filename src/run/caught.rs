@@ -6,9 +6,17 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this may be a thread that work has been handed on to, which is told of its failure.
+fn helps() -> bool {
+    AT_WORK.load(Ordering::Relaxed) > 0 && std::thread::current().name() != Some("main")
 }
 
 /// The result of `work`, or what it said when it failed; nothing is printed.
@@ -18,13 +26,15 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let print = take_hook();
-        set_hook(Box::new(move |panic| match CATCHING.get() {
+        set_hook(Box::new(move |panic| match CATCHING.get() || helps() {
             true => tracing::debug!("{panic}"),
             false => print(panic),
         }));
     });
     CATCHING.set(true);
+    AT_WORK.fetch_add(1, Ordering::Relaxed);
     let result = catch_unwind(AssertUnwindSafe(work));
+    AT_WORK.fetch_sub(1, Ordering::Relaxed);
     CATCHING.set(false);
     result.map_err(|payload| message(payload.as_ref()))
 }

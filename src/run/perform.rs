@@ -4,7 +4,7 @@ use super::caught::{caught, is_out_of_memory};
 use super::rows::Measured;
 use super::sizes::Sizes;
 use super::{Todo, Watch};
-use crate::estimator::{Quantity, Start, listening};
+use crate::estimator::{Estimate, Quantity, Start, listening};
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
@@ -72,12 +72,12 @@ impl<'a> Performer<'a> {
         self.watch.started(index);
         let asked = self.sizes.of(job);
         let mut v_batch = asked;
-        let rows = loop {
+        let (rows, mut notes) = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
             let work = || listening(tell, || self.repeated(job, v_batch, subject, start));
             let error = match caught(work) {
-                Ok(repeated) => break self.rows(job, v_batch, &repeated),
+                Ok((repeated, notes)) => break (self.rows(job, v_batch, &repeated), notes),
                 Err(error) => error,
             };
             match v_batch {
@@ -85,16 +85,20 @@ impl<'a> Performer<'a> {
                     self.sizes.reduce(job, size / 2);
                     v_batch = Some(size / 2);
                 }
-                _ => break self.failure(job, v_batch, error),
+                _ => break (self.failure(job, v_batch, error), Vec::new()),
             }
         };
-        let notes = match (asked, v_batch) {
-            (Some(asked), Some(used)) if used < asked => vec![format!(
-                "{}: out of memory at V_batch = {asked}, went on with {used}",
-                job.task.columns()
-            )],
-            _ => Vec::new(),
-        };
+        if v_batch < asked {
+            let (asked, used) = (asked.unwrap_or(1), v_batch.unwrap_or(1));
+            notes.push(format!(
+                "out of memory at V_batch = {asked}, went on with {used}"
+            ));
+        }
+        let columns = job.task.columns();
+        let notes = notes
+            .into_iter()
+            .map(|note| format!("{columns}: {note}"))
+            .collect();
         Finished { index, rows, notes }
     }
 
@@ -110,11 +114,8 @@ impl<'a> Performer<'a> {
             ExperimentKind::Timing => (timing.warmup, timing.repeats),
             ExperimentKind::Convergence => (0, 1),
         };
-        let estimates = || {
-            synchronize(subject.device());
-            let v_batch = v_batch.unwrap_or(1);
-            job.task.run(subject, start, &job.counts, v_batch)
-        };
+        let v_batch = v_batch.unwrap_or(1);
+        let estimates = || estimates(job, subject, start, &job.counts, v_batch);
         for _ in 0..warmup {
             estimates();
         }
@@ -124,6 +125,18 @@ impl<'a> Performer<'a> {
         };
         (0..repeats).map(measured).collect()
     }
+}
+
+/// The estimates of a job, nothing else being at work on its device.
+pub(super) fn estimates(
+    job: &Job,
+    subject: &Subject,
+    start: &Start,
+    counts: &[u64],
+    v_batch: u64,
+) -> Vec<Estimate> {
+    synchronize(subject.device());
+    job.task.run(subject, start, counts, v_batch)
 }
 
 fn synchronize(device: Device) {

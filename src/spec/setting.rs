@@ -173,12 +173,12 @@ fn place<'r, 'a>(
                 table.get_mut(name).expect("it was there or is now")
             }
             (Step::Index(index), DeValue::Array(items)) => {
-                let len = items.len();
-                let missing = || {
-                    format!(
-                        "found {before}[{index}], but {before} has {len} entries, counted from 0"
-                    )
+                let len = match items.len() {
+                    1 => "1 entry".into(),
+                    len => format!("{len} entries"),
                 };
+                let missing =
+                    || format!("found {before}[{index}], but {before} has {len}, counted from 0");
                 let item = items.get_mut(index).ok_or_else(missing)?;
                 before = format!("{before}[{index}]");
                 item

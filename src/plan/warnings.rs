@@ -1,0 +1,78 @@
+//! What a user should know before a run: nothing wrong, but worth a second look.
+
+use super::Plan;
+use crate::lists::Batch;
+use crate::spec::{Dtype, ExperimentKind};
+use tch::Device;
+
+impl Plan {
+    /// Each in a sentence.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.spec.kind == ExperimentKind::Timing {
+            warnings.extend(self.uneven());
+        }
+        if let Device::Cuda(_) = self.device {
+            let layers = self.spec.model.iter().flat_map(|model| &model.layers);
+            let kinds: Vec<&str> = layers.map(|layer| layer.kind()).collect();
+            let tf32 = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
+            warnings.extend(on_gpu(&kinds, self.spec.dtype, tf32));
+        }
+        warnings
+    }
+
+    /// Timed jobs whose last batch is smaller than the others.
+    fn uneven(&self) -> Option<String> {
+        let mut pairs: Vec<(u64, u64)> = self
+            .jobs
+            .iter()
+            .filter_map(|job| match (job.v_batch, job.counts.last()) {
+                (Some(Batch::Fixed(v_batch)), Some(&v)) if v % v_batch != 0 => Some((v, v_batch)),
+                _ => None,
+            })
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let (v, v_batch) = pairs.first()?;
+        let more = match pairs.len() {
+            1 => String::new(),
+            several => format!(" and {} more", several - 1),
+        };
+        Some(format!(
+            "V = {v} is not a multiple of V_batch = {v_batch}{more}: the last batch is smaller, which is timed as well"
+        ))
+    }
+}
+
+/// What a GPU computes otherwise than expected for layers of these kinds.
+fn on_gpu(kinds: &[&str], dtype: Dtype, tf32_forbidden: bool) -> Vec<String> {
+    let convolves = kinds.iter().any(|kind| kind.starts_with("conv"));
+    let pools = kinds.iter().any(|kind| kind.contains("pool"));
+    let mut warnings = Vec::new();
+    if convolves && dtype == Dtype::Float32 && !tf32_forbidden {
+        warnings.push(
+            "convolutions on this GPU may be rounded to TF32 (10 bits); set NVIDIA_TF32_OVERRIDE=0, or take dtype = \"float64\"".into(),
+        );
+    }
+    if convolves || pools {
+        warnings.push(
+            "gradients of convolutions and pooling on a GPU are summed in no fixed order: the last digits vary from run to run".into(),
+        );
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_warned_of_where_it_differs() {
+        let count = |kinds: &[&str], dtype, forbidden| on_gpu(kinds, dtype, forbidden).len();
+        assert_eq!(count(&["linear", "tanh"], Dtype::Float32, false), 0);
+        assert_eq!(count(&["conv2d", "linear"], Dtype::Float32, false), 2);
+        assert_eq!(count(&["conv2d", "linear"], Dtype::Float32, true), 1);
+        assert_eq!(count(&["conv2d", "linear"], Dtype::Float64, false), 1);
+        assert_eq!(count(&["max_pool2d"], Dtype::Float32, false), 1);
+    }
+}
