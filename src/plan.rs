@@ -75,7 +75,6 @@ impl Plan {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
-        let jobs = jobs(&spec)?;
         let device = parse_device(&spec.device).map_err(|e| e.within("device"))?;
         let threads = threads(spec.threads)?;
         let (dtype, bytes) = match spec.dtype {
@@ -83,6 +82,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
+        let jobs = jobs(&spec, setup.subjects())?;
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
             device,
@@ -163,7 +163,7 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
-fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
+fn jobs(spec: &Spec, subjects: usize) -> Result<Vec<Job>, UserError> {
     if spec.estimator.is_empty() {
         return Err(UserError::new(
             "estimator",
@@ -172,7 +172,6 @@ fn jobs(spec: &Spec) -> Result<Vec<Job>, UserError> {
         ));
     }
     let mut jobs: Vec<Job> = Vec::new();
-    let subjects = setup::subjects(spec);
     let mut settings: HashMap<(Columns, usize, Option<Batch>), usize> = HashMap::new();
     let mut taken: HashMap<Key, Taken> = HashMap::new();
     let mut rows: usize = 0;

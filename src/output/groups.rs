@@ -1,5 +1,6 @@
 //! Rows that repeat each other, and what they say together.
 
+use super::layers::LayerRow;
 use super::records::{ParameterRecord, Record};
 use super::statistics::t_quantile;
 use super::summary::SummaryRow;
@@ -22,6 +23,7 @@ pub(super) struct Setting {
     /// With its δ, where it has one.
     pub quantity: String,
     pub settings: Option<String>,
+    pub checkpoint: Option<String>,
 }
 
 /// Rows of every table have the key columns.
@@ -44,18 +46,27 @@ macro_rules! setting_of {
                         Some(delta) => format!("{}, δ = {delta}", row.quantity),
                     },
                     settings: row.settings,
+                    checkpoint: row.checkpoint,
                 }
             }
         }
     )* };
 }
-setting_of!(Record, ParameterRecord, SummaryRow);
+setting_of!(Record, ParameterRecord, SummaryRow, LayerRow);
 
 impl Setting {
     /// The same at whatever V.
     pub fn at_any_v(&self) -> Self {
         Self {
             v: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same at whatever checkpoint.
+    pub fn at_any_checkpoint(&self) -> Self {
+        Self {
+            checkpoint: None,
             ..self.clone()
         }
     }
@@ -76,6 +87,7 @@ impl Setting {
         let quantity = Some(&self.quantity).filter(|name| *name != Quantity::Trace.name());
         let words = quantity
             .into_iter()
+            .chain(&self.checkpoint)
             .cloned()
             .chain([self.way()])
             .chain(self.settings.clone());

@@ -103,7 +103,7 @@ impl Manifest {
                 end: None,
                 seconds: None,
                 notes: Vec::new(),
-                files: plan.setup.files().iter().map(entry).collect(),
+                files: plan.setup.files().map(entry).collect(),
             },
             spec,
         }

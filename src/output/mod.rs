@@ -5,6 +5,7 @@
 pub mod figures;
 mod groups;
 mod journal;
+mod layers;
 mod lock;
 mod manifest;
 mod page;
@@ -17,6 +18,7 @@ mod statistics;
 mod summary;
 mod tables;
 
+pub use layers::{LayerRow, layers};
 pub use manifest::{Manifest, Status};
 pub use records::{FailureRecord, ParameterRecord, Record, read_records};
 pub use redraw::redraw;

@@ -60,6 +60,9 @@ pub struct Record {
     /// What else the estimator was told: "steps = 80".
     #[serde(default)]
     pub settings: Option<String>,
+    /// The parameters that the network had: the name of their file.
+    #[serde(default)]
+    pub checkpoint: Option<String>,
 }
 
 impl Record {
@@ -118,6 +121,9 @@ pub struct ParameterRecord {
     /// See [`Record`].
     #[serde(default)]
     pub settings: Option<String>,
+    /// See [`Record`].
+    #[serde(default)]
+    pub checkpoint: Option<String>,
 }
 
 impl ParameterRecord {
@@ -143,6 +149,7 @@ impl ParameterRecord {
             quantity: of.quantity,
             delta: of.delta,
             settings: of.settings,
+            checkpoint: of.checkpoint,
         }
     }
 }
@@ -176,6 +183,9 @@ pub struct FailureRecord {
     pub repeat: u64,
     /// What went wrong.
     pub error: String,
+    /// See [`Record`].
+    #[serde(default)]
+    pub checkpoint: Option<String>,
 }
 
 /// The rows of `records.csv` in `folder`.

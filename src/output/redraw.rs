@@ -1,8 +1,10 @@
 //! Everything that follows from the CSV files of a results folder: summary, figures, report.
 
+use super::groups::{Setting, grouped};
+use super::layers::{LayerRow, most_precise};
 use super::page::{self, page};
 use super::results::Results;
-use super::summary::summarise;
+use super::summary::{SummaryRow, summarise};
 use super::tables::replace;
 use super::{figures, remove_file, replace_file};
 use crate::spec::ExperimentKind;
@@ -17,7 +19,7 @@ struct Figure {
 }
 
 /// Every figure that there is, in the order in which a report shows them.
-const FIGURES: [Figure; 2] = [
+const FIGURES: [Figure; 4] = [
     Figure {
         name: "convergence",
         caption: "Estimates against the number of probes, and the exact trace where it is known.",
@@ -27,6 +29,16 @@ const FIGURES: [Figure; 2] = [
         name: "timing",
         caption: "Time of one estimate, from the network and the batch in memory.",
         draw: timing,
+    },
+    Figure {
+        name: "layers",
+        caption: "The trace of every parameter tensor, in all and per weight, as it is known best.",
+        draw: layers,
+    },
+    Figure {
+        name: "trajectory",
+        caption: "The trace along the checkpoints, in all and of every parameter tensor.",
+        draw: trajectory,
     },
 ];
 
@@ -40,6 +52,12 @@ pub fn redraw(results: &Results) -> Result<Vec<PathBuf>> {
     let summary = folder.join("summary.csv");
     replace(&summary, summarise(&results.records).iter())?;
     let mut files = vec![summary];
+    let rows = super::layers(&results.parameters);
+    if !rows.is_empty() {
+        let layers = folder.join("layers.csv");
+        replace(&layers, rows.iter())?;
+        files.push(layers);
+    }
     for Figure { name, draw, .. } in FIGURES {
         match draw(results).with_context(|| format!("cannot draw {name}"))? {
             Some(svg) => files.extend(figures::write(folder, name, &svg)?),
@@ -73,4 +91,59 @@ fn timing(results: &Results) -> Result<Option<String>> {
         ExperimentKind::Timing if measured => figures::timing(&results.records).map(Some),
         _ => Ok(None),
     }
+}
+
+/// What stands over a figure of one setting.
+fn subtitle(row: &LayerRow) -> Vec<String> {
+    let matrix = figures::matrix_name(&row.matrix).to_string();
+    let setting = Setting::from(row).at_any_checkpoint();
+    vec![row.experiment.clone(), matrix, setting.name()]
+}
+
+/// The setting known best, at the last checkpoint.
+fn layers(results: &Results) -> Result<Option<String>> {
+    let all = super::layers(&results.parameters);
+    let mut rows = most_precise(&all);
+    let last = rows.last().and_then(|row| row.checkpoint.clone());
+    rows.retain(|row| row.checkpoint == last);
+    let finite = rows.iter().any(|row| row.trace.is_finite());
+    if rows.len() < 2 || !finite || results.kind() == ExperimentKind::Timing {
+        return Ok(None);
+    }
+    let subtitle = subtitle(rows[0]).into_iter().chain(last);
+    Ok(Some(figures::layers(&subtitle.collect::<Vec<_>>(), &rows)))
+}
+
+/// The setting known best, at every checkpoint.
+fn trajectory(results: &Results) -> Result<Option<String>> {
+    let all = super::layers(&results.parameters);
+    let rows = most_precise(&all);
+    let checkpoints: Vec<String> = grouped(&rows, |row| row.checkpoint.clone())
+        .into_iter()
+        .filter_map(|(name, _)| name)
+        .collect();
+    if checkpoints.len() < 2 || !rows.iter().any(|row| row.trace.is_finite()) {
+        return Ok(None);
+    }
+    let place = |name: &Option<String>| checkpoints.iter().position(|c| Some(c) == name.as_ref());
+    let setting = Setting::from(rows[0]).at_any_checkpoint();
+    let same = |row: &&SummaryRow| Setting::from(*row).at_any_checkpoint() == setting;
+    let total = |row: &SummaryRow| {
+        let error = row.std_error.map(|error| error / (row.runs as f64).sqrt());
+        Some((place(&row.checkpoint)?, row.mean, error))
+    };
+    let totals = summarise(&results.records);
+    let mut tracks = vec![figures::Track {
+        label: "total".into(),
+        points: totals.iter().filter(same).filter_map(total).collect(),
+    }];
+    for (parameter, rows) in grouped(&rows, |row| row.parameter.clone()) {
+        let point = |row: &&&LayerRow| Some((place(&row.checkpoint)?, row.trace, row.std_error));
+        tracks.push(figures::Track {
+            label: parameter,
+            points: rows.iter().filter_map(point).collect(),
+        });
+    }
+    let subtitle = subtitle(rows[0]);
+    Ok(Some(figures::trajectory(&subtitle, &checkpoints, &tracks)))
 }

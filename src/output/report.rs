@@ -70,11 +70,15 @@ fn samples(data: &Dataset) -> String {
     }
 }
 
-/// Which matrix a job is about, where there are several.
+/// Which matrix or checkpoint a job is about, where there are several.
 fn of(plan: &Plan, job: &Job) -> String {
     match &plan.setup {
         Setup::Matrix(matrix) if matrix.spectra.len() > 1 => {
             format!("{}: ", matrix.spectra[job.subject].name())
+        }
+        Setup::Network(setup) if setup.checkpoints.len() > 1 => {
+            let name = setup.checkpoints[job.subject].name.as_deref();
+            format!("{}: ", name.unwrap_or_default())
         }
         _ => String::new(),
     }
@@ -208,6 +212,7 @@ fn label(row: &SummaryRow) -> String {
     // What is not said of a network.
     let matrix = (row.matrix != "hessian").then_some(&row.matrix);
     [
+        row.checkpoint.as_ref(),
         matrix,
         Some(&row.estimator),
         row.product.as_ref(),

@@ -35,6 +35,8 @@ pub struct SummaryRow {
     pub delta: Option<f64>,
     /// See [`Record`].
     pub settings: Option<String>,
+    /// See [`Record`].
+    pub checkpoint: Option<String>,
     /// Estimates that this row is made of.
     pub runs: usize,
     /// How many of them are NaN or infinite; they make the mean so too.
@@ -66,7 +68,7 @@ pub struct SummaryRow {
 pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
     let groups = grouped(records, |record| Setting::from(*record));
     let mut rows: Vec<SummaryRow> = groups.iter().map(|(_, group)| row(group)).collect();
-    let peers = |row: &SummaryRow| (row.quantity.clone(), row.v);
+    let peers = |row: &SummaryRow| (row.quantity.clone(), row.checkpoint.clone(), row.v);
     let mut slowest = HashMap::new();
     for row in &rows {
         let seconds = slowest.entry(peers(row)).or_insert(0.0f64);
@@ -104,6 +106,7 @@ fn row(group: &[&Record]) -> SummaryRow {
         quantity: first.quantity,
         delta: first.delta,
         settings: first.settings,
+        checkpoint: first.checkpoint,
         runs,
         non_finite: estimates.iter().filter(|x| !x.is_finite()).count(),
         mean,

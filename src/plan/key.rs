@@ -19,6 +19,13 @@ impl Plan {
         let mut drawn = Drawn::default();
         let mut key = |job: &Job| {
             let mut text = format!("{common}{job:?}\n");
+            if let Some(file) = self
+                .setup
+                .checkpoint(job.subject)
+                .and_then(|c| c.file.as_ref())
+            {
+                let _ = writeln!(text, "at {}", file.sha256);
+            }
             if job.seed == Some(Seed::Continue) {
                 let _ = writeln!(text, "after {drawn:?}");
             }
@@ -36,13 +43,16 @@ impl Plan {
         spec.sampling = Default::default();
         spec.device = device_name(self.device);
         spec.threads = None;
+        if let Some(model) = &mut spec.model {
+            model.weights = None;
+        }
         spec.paths_mut().into_iter().for_each(|path| path.clear());
         let timed = spec.kind == ExperimentKind::Timing;
         if !timed {
             spec.timing = Default::default();
         }
         let mut text = toml::to_string(&spec).expect("a spec is TOML");
-        for file in self.setup.files() {
+        for file in self.setup.data_files() {
             let _ = writeln!(text, "{}", file.sha256);
         }
         let (code, libtorch) = (env!("RUNNER_SOURCES"), environment::libtorch_version());

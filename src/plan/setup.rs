@@ -1,15 +1,16 @@
 //! What an experiment is about, read and checked, in memory but not yet on a device.
 
 use crate::error::UserError;
+use crate::problem::checkpoints::{self, Weights};
 use crate::problem::data::{DataSpec, Dataset, FileRecord, RawTensor};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::matrix::MatrixSpec;
 use crate::problem::{Network, Problem, ProblemSpec, Subject, initialise, weights};
 use crate::spec::{ModelSpec, Source, Spec, example};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// Everything that jobs can be about.
 #[derive(Debug)]
@@ -29,10 +30,19 @@ pub struct NetworkSetup {
     pub loss: LossSpec,
     /// The data set and how a batch is taken from it.
     pub dataset: Dataset,
-    /// The files that were read.
-    pub files: Vec<FileRecord>,
-    weights: Option<Vec<RawTensor>>,
+    /// At least one.
+    pub checkpoints: Vec<Checkpoint>,
     seed: u64,
+}
+
+/// The parameters that a network is looked at with.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    /// What tells it from the others; absent where the parameters are as initialised.
+    pub name: Option<String>,
+    /// Where they come from.
+    pub file: Option<FileRecord>,
+    parameters: Option<Vec<RawTensor>>,
 }
 
 impl Setup {
@@ -58,13 +68,29 @@ impl Setup {
     pub fn build(&self, device: Device, kind: Kind) -> (Vec<Subject>, TorchGenerator) {
         match self {
             Self::Network(setup) => {
-                let (problem, generator) = setup.build(device, kind);
-                (vec![problem.into()], generator)
+                let (problems, generator) = setup.build_all(device, kind);
+                (problems.into_iter().map(Subject::from).collect(), generator)
             }
             Self::Matrix(matrix) => {
                 let (matrices, generator) = matrix.build(device, kind);
                 (matrices.into_iter().map(Subject::from).collect(), generator)
             }
+        }
+    }
+
+    /// How many subjects [`build`](Self::build) will give.
+    pub(super) fn subjects(&self) -> usize {
+        match self {
+            Self::Network(setup) => setup.checkpoints.len(),
+            Self::Matrix(matrix) => matrix.spectra.len(),
+        }
+    }
+
+    /// The checkpoint that a subject is at.
+    pub fn checkpoint(&self, subject: usize) -> Option<&Checkpoint> {
+        match self {
+            Self::Network(setup) => Some(&setup.checkpoints[subject]),
+            Self::Matrix(_) => None,
         }
     }
 
@@ -79,12 +105,19 @@ impl Setup {
         }
     }
 
-    /// The files that were read.
-    pub fn files(&self) -> &[FileRecord] {
+    /// The files that the data come from.
+    pub fn data_files(&self) -> &[FileRecord] {
         match self {
-            Self::Network(setup) => &setup.files,
+            Self::Network(setup) => &setup.dataset.files,
             Self::Matrix(_) => &[],
         }
+    }
+
+    /// All files that were read.
+    pub fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        let checkpoints = (0..self.subjects()).filter_map(|subject| self.checkpoint(subject));
+        let weights = checkpoints.filter_map(|checkpoint| checkpoint.file.as_ref());
+        self.data_files().iter().chain(weights)
     }
 
     /// The network.
@@ -96,14 +129,6 @@ impl Setup {
             Self::Network(setup) => setup,
             Self::Matrix(_) => panic!("this experiment is about matrices"),
         }
-    }
-}
-
-/// How many subjects [`Setup::build`] will give.
-pub(super) fn subjects(spec: &Spec) -> usize {
-    match &spec.problem {
-        ProblemSpec::Network(_) => 1,
-        ProblemSpec::Matrix(matrix) => matrix.spectra.len(),
     }
 }
 
@@ -182,45 +207,66 @@ impl NetworkSetup {
         dataset
             .check_targets(&wanted)
             .map_err(|e| e.within("loss"))?;
-        let mut files = dataset.files.clone();
-        let weights = match &model.weights {
-            None => None,
-            Some(path) => {
-                let (tensors, file) =
-                    weights::load(&base.join(path), &network).map_err(|e| e.within("model"))?;
-                files.push(file);
-                Some(tensors)
+        let checkpoints = match &model.weights {
+            None => vec![Checkpoint::default()],
+            Some(weights) => {
+                read_checkpoints(weights, base, &network).map_err(|e| e.within("model"))?
             }
         };
         Ok(Self {
             network: network.into(),
             loss: (*loss).clone(),
             dataset,
-            files,
-            weights,
+            checkpoints,
             seed: model.seed,
         })
     }
 
-    /// The problem on `device`, and PyTorch's global generator as drawing it has left it.
+    /// The problem of the first checkpoint on `device`, and PyTorch's global generator as drawing it
+    /// has left it.
     pub fn build(&self, device: Device, kind: Kind) -> (Problem, TorchGenerator) {
+        let (mut problems, generator) = self.build_all(device, kind);
+        (problems.swap_remove(0), generator)
+    }
+
+    /// The problems of all checkpoints, on the same data.
+    fn build_all(&self, device: Device, kind: Kind) -> (Vec<Problem>, TorchGenerator) {
         let mut generator = TorchGenerator::seeded(self.seed);
         let initial = initialise(&self.network, &mut generator);
-        let parameters = match &self.weights {
-            Some(weights) => weights.iter().map(RawTensor::tensor).collect(),
-            None => initial,
-        };
         let mut batches = self.dataset.draw(&mut generator);
         if let [batch] = &mut batches[..] {
             *batch = batch.placed(device, kind);
         }
-        let place = |t: &tch::Tensor| t.to_device(device).to_kind(kind);
-        let problem = Problem::new(
-            self.network.clone(),
-            self.loss.clone(),
-            parameters.iter().map(place).collect(),
-            batches,
-        );
-        (problem, generator)
+        let place = |t: &Tensor| t.to_device(device).to_kind(kind);
+        let problem = |checkpoint: &Checkpoint| {
+            let parameters = match &checkpoint.parameters {
+                Some(tensors) => tensors.iter().map(|raw| place(&raw.tensor())).collect(),
+                None => initial.iter().map(place).collect(),
+            };
+            let (network, loss) = (self.network.clone(), self.loss.clone());
+            Problem::new(network, loss, parameters, batches.clone())
+        };
+        (self.checkpoints.iter().map(problem).collect(), generator)
     }
+}
+
+fn read_checkpoints(
+    weights: &Weights,
+    base: &Path,
+    network: &Network,
+) -> Result<Vec<Checkpoint>, UserError> {
+    let files = weights.files(base)?;
+    let read = |(file, name): (&PathBuf, String)| {
+        let (tensors, record) = weights::load(file, network)?;
+        Ok(Checkpoint {
+            name: Some(name),
+            file: Some(record),
+            parameters: Some(tensors),
+        })
+    };
+    files
+        .iter()
+        .zip(checkpoints::names(&files))
+        .map(read)
+        .collect()
 }

@@ -2,6 +2,7 @@
 //! with a known spectrum.
 
 mod batch;
+pub mod checkpoints;
 pub mod data;
 pub mod generator;
 mod join;

@@ -56,7 +56,12 @@ impl Performer<'_> {
             quantity: estimate.quantity.name().into(),
             delta: estimate.quantity.delta(),
             settings: columns.settings,
+            checkpoint: self.checkpoint(job),
         }
+    }
+
+    fn checkpoint(&self, job: &Job) -> Option<String> {
+        self.plan.setup.checkpoint(job.subject)?.name.clone()
     }
 
     /// The row of a job that could not be done.
@@ -75,6 +80,7 @@ impl Performer<'_> {
             seed: seed(job),
             repeat: job.repeat,
             error,
+            checkpoint: self.checkpoint(job),
         };
         Rows {
             failures: vec![failure],

@@ -21,7 +21,9 @@ pub(crate) fn example(key: &str) -> Option<&'static str> {
         "model" => "a section [model] with `layers = [{ kind = \"linear\", out = 10 }]`",
         "seed" => "`seed = 0`",
         "layers" => "`layers = [{ kind = \"linear\", out = 10 }]`",
-        "weights" => "`weights = \"model.safetensors\"`, relative to the spec",
+        "weights" => {
+            "`weights = \"model.safetensors\"` or `weights = \"run/step_*.safetensors\"`, relative to the spec"
+        }
         "out" => "`out = 10`",
         "kernel_size" => "`kernel_size = 3`",
         "stride" => "`stride = 1`",

@@ -14,6 +14,7 @@ pub use source::{Source, SpecError};
 
 use crate::estimator::{EstimatorSpec, Sampling};
 use crate::problem::ProblemSpec;
+use crate::problem::checkpoints::Weights;
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::problem::loss::LossSpec;
@@ -96,6 +97,7 @@ impl Spec {
             None => None,
         };
         let weights = self.model.as_mut().and_then(|model| model.weights.as_mut());
+        let weights = weights.into_iter().flat_map(Weights::entries_mut);
         data.into_iter().chain(weights).collect()
     }
 }
@@ -128,9 +130,9 @@ pub struct ModelSpec {
     /// `torch.manual_seed(seed)` before the layers are initialised.
     #[serde(default)]
     pub seed: u64,
-    /// A safetensors file with the state_dict; absent: as initialised.
+    /// Safetensors files with the state_dict; absent: as initialised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
+    pub weights: Option<Weights>,
     /// From the input up.
     pub layers: Vec<LayerSpec>,
 }

@@ -28,6 +28,7 @@ pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
         quantity: "trace".into(),
         delta: None,
         settings: None,
+        checkpoint: None,
     }
 }
 

@@ -13,6 +13,7 @@ struct Key {
     probe: Option<String>,
     stream: Option<String>,
     settings: Option<String>,
+    checkpoint: Option<String>,
     experiment: String,
     device: String,
     dtype: String,
@@ -47,8 +48,9 @@ pub(super) enum Compare {
 type Field = fn(&Key) -> Option<String>;
 
 /// What a label may say, in its order, and whether it always does.
-const FIELDS: [(bool, Field); 13] = [
+const FIELDS: [(bool, Field); 14] = [
     (false, |k| Some(k.experiment.clone())),
+    (false, |k| k.checkpoint.clone()),
     (false, |k| Some(matrix_name(&k.matrix).into())),
     // An estimator without products goes by its own name.
     (false, |k| k.product.as_ref().map(|_| k.estimator.clone())),
@@ -139,6 +141,7 @@ fn key(row: &Record, compare: Compare) -> Key {
         probe: row.probe.clone(),
         stream: row.stream.clone(),
         settings: row.settings.clone(),
+        checkpoint: row.checkpoint.clone(),
         experiment: row.experiment.clone(),
         device: row.device.clone(),
         dtype: row.dtype.clone(),

@@ -78,7 +78,7 @@ fn subject(spec: &Spec, results: &Results) -> Option<String> {
         ),
     };
     let weights = match &model.weights {
-        Some(path) => format!("with the weights in {}", path.display()),
+        Some(weights) => format!("with the weights in {weights}"),
         None => format!("as initialised from seed {}", model.seed),
     };
     Some(format!(

@@ -1,0 +1,145 @@
+//! The trace of every parameter tensor: in all, and per weight.
+
+use super::super::layers::LayerRow;
+use super::axis::Axis;
+use super::canvas::{Anchor, Canvas, WIDTH};
+use super::plot::{MARGIN, finish, header, x_axis};
+use super::raster::{fit, text_width};
+use super::style::{INK, SMALL, Stroke, fill};
+
+/// From one bar to the next.
+const PITCH: f64 = 14.0;
+/// Thickness of a bar.
+const BAR: f64 = 9.0;
+/// Between the two halves.
+const GUTTER: f64 = 22.0;
+
+/// A value with its standard error.
+type Value = (f64, Option<f64>);
+
+/// Two bars per row, of one setting, as an SVG: the trace of a parameter tensor's block, and its
+/// mean per weight, with whiskers of two standard errors either way. A half whose positive values
+/// are more than 30 times apart has a logarithmic axis.
+///
+/// # Panics
+/// Without rows.
+pub fn layers(subtitle: &[String], rows: &[&LayerRow]) -> String {
+    let mut canvas = Canvas::default();
+    let top = header(&mut canvas, subtitle, &[]);
+    let label = |row: &LayerRow| fit(&row.parameter, SMALL, 0.3 * WIDTH);
+    let widths = rows.iter().map(|row| text_width(&label(row), SMALL));
+    let left = MARGIN + widths.fold(0.0, f64::max) + 6.0;
+    let half = (WIDTH - MARGIN - left - GUTTER) / 2.0;
+    let bottom = top + PITCH * rows.len() as f64 + 4.0;
+    for (i, row) in rows.iter().enumerate() {
+        canvas.text(
+            (left - 6.0, middle(top, i)),
+            Anchor::End,
+            SMALL,
+            INK,
+            &label(row),
+        );
+    }
+    let totals: Vec<Value> = rows.iter().map(|r| (r.trace, r.std_error)).collect();
+    let means: Vec<Value> = rows
+        .iter()
+        .map(|r| (r.trace_per_weight, r.std_error_per_weight))
+        .collect();
+    let second = left + half + GUTTER;
+    let place = |from| ((from, from + half), (top, bottom));
+    let foot = draw(&mut canvas, &totals, place(left), ("trace of the block", 0));
+    draw(&mut canvas, &means, place(second), ("trace per weight", 1));
+    let sampled = rows.iter().any(|row| row.std_error.is_some());
+    let note = "Whiskers: two standard errors either way.".to_string();
+    finish(canvas, foot, &if sampled { vec![note] } else { vec![] })
+}
+
+fn middle(top: f64, index: usize) -> f64 {
+    top + PITCH * (index as f64 + 0.5)
+}
+
+/// Draws one half; returns where its axis ends.
+fn draw(
+    canvas: &mut Canvas,
+    values: &[Value],
+    ((left, right), (top, bottom)): ((f64, f64), (f64, f64)),
+    (name, colour): (&str, usize),
+) -> f64 {
+    let axis = axis(values).between(left, right);
+    let log = if axis.log { ", log scale" } else { "" };
+    let foot = x_axis(canvas, &axis, (top, bottom), &format!("{name}{log}"));
+    let (colour, hatch) = fill(colour);
+    let zero = if axis.log { left } else { axis.at(0.0) };
+    for (i, &(value, error)) in values.iter().enumerate() {
+        let (x, y) = (axis.at(value), middle(top, i));
+        let (from, to) = (x.min(zero), x.max(zero));
+        canvas.bar((from, y - BAR / 2.0), (to - from, BAR), colour, hatch);
+        if let Some(error) = error {
+            let (low, high) = (value - 2.0 * error, value + 2.0 * error);
+            let ends = [low, high].map(|v| match axis.log && v <= axis.lo {
+                true => left,
+                false => axis.at(v),
+            });
+            canvas.bracket((ends[0], y), (ends[1], y), Stroke::solid(INK, 0.9));
+        }
+    }
+    canvas.line(&[(zero, top), (zero, bottom)], Stroke::solid(INK, 0.8));
+    foot
+}
+
+/// From zero, or logarithmic where that shows more.
+fn axis(values: &[Value]) -> Axis {
+    let finite = || values.iter().filter(|(v, _)| v.is_finite());
+    let ends =
+        || finite().flat_map(|&(v, e)| [v - 2.0 * e.unwrap_or(0.0), v + 2.0 * e.unwrap_or(0.0)]);
+    let least = finite().map(|&(v, _)| v).fold(f64::INFINITY, f64::min);
+    let most = finite().map(|&(v, _)| v).fold(f64::NEG_INFINITY, f64::max);
+    match least > 0.0 && most > 30.0 * least {
+        // The shortest bar has a length too.
+        true => Axis::log(ends().filter(|&v| v > 0.0).chain([least / 2.0])),
+        false => Axis::linear(ends().chain([0.0])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::layers::layers as rows_of;
+    use super::super::raster::parse;
+    use super::super::sample::row;
+    use super::*;
+    use crate::estimator::Moments;
+    use crate::output::ParameterRecord;
+
+    fn svg(parts: &[(&str, i64, f64)]) -> String {
+        let record = row(4, 0, 0.0);
+        let part = |&(name, numel, mean): &(&str, i64, f64)| {
+            let std_error = Some(0.01 * mean.abs());
+            ParameterRecord::new(&record, name, numel, &Moments { mean, std_error })
+        };
+        let parts: Vec<ParameterRecord> = parts.iter().map(part).collect();
+        let rows = rows_of(&parts);
+        layers(&["example".into()], &rows.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_parameter_has_two_bars() {
+        let svg = svg(&[("0.weight", 100, 5.0), ("0.bias", 10, 2.0)]);
+        parse(&svg).unwrap();
+        for text in [
+            ">0.weight<",
+            ">0.bias<",
+            ">trace of the block<",
+            ">trace per weight<",
+        ] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+        assert_eq!(svg.matches("<rect x=").count(), 4);
+    }
+
+    #[test]
+    fn far_apart_values_are_logarithmic_and_negative_ones_are_not() {
+        assert!(svg(&[("a", 1, 1e-4), ("b", 1, 1.0)]).contains(">trace per weight, log scale<"));
+        let mixed = svg(&[("a", 1, -3.0), ("b", 1, 1e-3), ("c", 1, f64::NAN)]);
+        assert!(mixed.contains(">trace per weight<"));
+    }
+}

@@ -1,0 +1,145 @@
+//! The trace along checkpoints, in all and of every parameter tensor.
+
+use super::axis::Axis;
+use super::canvas::Point;
+use super::numbers::significant;
+use super::plot::{Entry, Plot};
+use super::style::{self, INK, Stroke};
+
+/// A line of the figure: its name, and at every checkpoint (by its place) a value with its standard
+/// error.
+pub struct Track {
+    /// What stands in the legend.
+    pub label: String,
+    /// Place, value, standard error.
+    pub points: Vec<(usize, f64, Option<f64>)>,
+}
+
+/// A line per track as an SVG, with whiskers of two standard errors either way. Checkpoints stand at
+/// the last number in their names, where each has one and these rise, or else at equal distances.
+/// The axis is logarithmic where positive values are more than 30 times apart.
+///
+/// # Panics
+/// Without a finite value.
+pub fn trajectory(subtitle: &[String], checkpoints: &[String], tracks: &[Track]) -> String {
+    let steps = numbers(checkpoints);
+    let x_label = match steps {
+        Some(_) => "checkpoint (number in its name)",
+        None => "checkpoint (in order)",
+    };
+    let at = |place: usize| match &steps {
+        Some(steps) => steps[place],
+        None => place as f64 + 1.0,
+    };
+    let finite = || {
+        tracks
+            .iter()
+            .flat_map(|t| &t.points)
+            .filter(|p| p.1.is_finite())
+    };
+    let least = finite().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let most = finite().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    let log = least > 0.0 && most > 30.0 * least;
+    let shown = |value: f64| !log || value > 0.0;
+    let ends =
+        finite().flat_map(|&(_, v, e)| [v - 2.0 * e.unwrap_or(0.0), v + 2.0 * e.unwrap_or(0.0)]);
+    let y = match log {
+        true => Axis::log(ends.filter(|&v| v > 0.1 * least)),
+        false => Axis::linear(ends),
+    };
+    let y_label = if log { "trace (log scale)" } else { "trace" };
+    let legend: Vec<Entry> = (tracks.iter().enumerate())
+        .map(|(i, track)| Entry {
+            label: track.label.clone(),
+            style: style::style(i),
+            band: false,
+        })
+        .collect();
+    let x = Axis::linear((0..checkpoints.len()).map(at));
+    let mut plot = Plot::new(subtitle, &legend, (x, x_label), (y, y_label));
+    for (i, track) in tracks.iter().enumerate() {
+        let style = style::style(i);
+        let points = track.points.iter().filter(|p| p.1.is_finite());
+        let mut line: Vec<Point> = Vec::new();
+        for &(place, value, error) in points {
+            let point = (plot.x.at(at(place)), plot.y.at(value));
+            line.push(point);
+            let whisker = error.map(|e| (value - 2.0 * e, value + 2.0 * e));
+            if let Some((low, high)) = whisker.filter(|(low, _)| shown(*low)) {
+                let ends = [low, high].map(|v| (point.0, plot.y.at(v)));
+                plot.canvas
+                    .bracket(ends[0], ends[1], Stroke::solid(INK, 0.7));
+            }
+            let name = &checkpoints[place];
+            let words = format!("{}: {} at {name}", track.label, significant(value, 4));
+            plot.canvas.hint(point, (9.0, 9.0), &words);
+        }
+        plot.canvas.line(&line, style.stroke);
+        for point in line {
+            let marker = style.marker.expect("curves have markers");
+            plot.canvas.marker(point, marker, style.stroke.colour);
+        }
+    }
+    let note = match steps {
+        Some(_) => Vec::new(),
+        None => vec![format!("Checkpoints: {}.", checkpoints.join(", "))],
+    };
+    plot.finish(&note)
+}
+
+/// The last number in every name, if they rise.
+fn numbers(names: &[String]) -> Option<Vec<f64>> {
+    let last = |name: &String| {
+        let mut words = name.rsplit(|c: char| !c.is_ascii_digit());
+        words.find(|word| !word.is_empty())?.parse().ok()
+    };
+    let numbers: Vec<f64> = names.iter().map(last).collect::<Option<_>>()?;
+    numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raster::parse;
+    use super::*;
+
+    fn track(label: &str, values: &[f64]) -> Track {
+        let points = values.iter().enumerate();
+        Track {
+            label: label.into(),
+            points: points.map(|(i, &v)| (i, v, Some(0.01 * v.abs()))).collect(),
+        }
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn checkpoints_stand_at_their_numbers() {
+        let steps = names(&["run1_step_0", "run1_step_500", "run1_step_2000"]);
+        assert_eq!(numbers(&steps), Some(vec![0.0, 500.0, 2000.0]));
+        let svg = trajectory(&[], &steps, &[track("total", &[3.0, 2.0, 1.0])]);
+        parse(&svg).unwrap();
+        for text in [">total<", ">trace<", "number in its name", ">2000<"] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+    }
+
+    #[test]
+    fn names_without_numbers_stand_in_order_and_are_listed() {
+        let svg = trajectory(
+            &[],
+            &names(&["first", "best"]),
+            &[track("total", &[-3.0, 2.0])],
+        );
+        assert!(svg.contains("in order") && svg.contains(">Checkpoints: first, best.<"));
+        assert_eq!(numbers(&names(&["b2", "a1"])), None);
+    }
+
+    #[test]
+    fn far_apart_traces_are_logarithmic() {
+        let tracks = [track("total", &[100.0, 90.0]), track("bias", &[1.0, 0.5])];
+        let svg = trajectory(&[], &names(&["1", "2"]), &tracks);
+        assert!(svg.contains(">trace (log scale)<"));
+    }
+}
