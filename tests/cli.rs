@@ -104,11 +104,11 @@ fn columns_are_the_contract() {
     };
     assert_eq!(
         header("records.csv"),
-        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,estimate,std_error,exact,products,seconds,device,dtype,threads,memory,quantity,delta,settings"
+        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,estimate,std_error,exact,products,seconds,device,dtype,threads,memory,quantity,delta,settings,checkpoint"
     );
     assert_eq!(
         header("parameters.csv"),
-        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,parameter,numel,estimate,std_error,quantity,delta,settings"
+        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,parameter,numel,estimate,std_error,quantity,delta,settings,checkpoint"
     );
 }
 

@@ -1,7 +1,12 @@
-//! The data that the repository ships are the published ones.
+//! Files that the repository ships: the data are the published ones, an exported network is the one
+//! that PyTorch had.
 
+use curvature_runner::estimator::exact_traces;
+use curvature_runner::plan::Plan;
+use curvature_runner::spec::{Source, Spec};
 use md5::{Digest, Md5};
 use std::io::Read;
+use std::path::Path;
 
 #[test]
 fn mnist_has_the_published_checksums() {
@@ -26,5 +31,29 @@ fn mnist_has_the_published_checksums() {
             .map(|b| format!("{b:02x}"))
             .collect();
         assert_eq!(found, published, "{name}");
+    }
+}
+
+/// `tools/check_export.py --fixture` wrote network, data, and PyTorch's own loss and traces.
+#[test]
+fn an_exported_network_has_the_loss_and_traces_that_pytorch_computes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/exported");
+    let mut source = Source::read(&folder.join("model.toml")).unwrap();
+    source.text = format!("dtype = \"float64\"\n{}", source.text);
+    let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
+    let (problem, _) = plan.setup.network().build(plan.device, plan.dtype);
+    let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let close = |found: f64, expected: &serde_json::Value| {
+        (found - expected.as_f64().unwrap()).abs() < 1e-10
+    };
+    let loss = problem.loss_at(&problem.parameters).double_value(&[]);
+    assert!(close(loss, &expected["loss"]), "{loss}");
+    let traces = exact_traces(&problem.clone().into());
+    let names = problem.network.parameters();
+    assert_eq!(names.len(), expected["traces"].as_object().unwrap().len());
+    for (parameter, trace) in names.iter().zip(traces) {
+        let name = &parameter.name;
+        assert!(close(trace, &expected["traces"][name]), "{name}: {trace}");
     }
 }

@@ -133,7 +133,8 @@ mod tests {
         ] {
             assert!(svg.contains(text), "{text} is not in {svg}");
         }
-        assert_eq!(svg.matches("<rect x=").count(), 4);
+        // A hatched bar is two: its colour and its hatch.
+        assert_eq!(svg.matches("<rect x=").count(), 2 + 2 * 2);
     }
 
     #[test]

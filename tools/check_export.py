@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Checks export_torch.py against PyTorch: loss, trace and vᵀHv of exported networks.
+
+    python tools/check_export.py RUNNER [--large] [--fixture FOLDER]
+
+Every network is exported, and `RUNNER` computes vᵀHv of its whole Hessian by every product, with the
+random signs v that PyTorch draws from the same seed; PyTorch does the same on the module itself. The
+small network's exact trace is compared too. `--large` adds torchvision's vgg11 (128 million
+parameters, 5 GB of memory). `--fixture` writes the small network with PyTorch's own loss and traces
+for tests/exported.rs. Needs torch, torchvision and safetensors (benches/peers/setup.sh has them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import torchvision
+from export_torch import INSTEAD, Unsupported, export
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+ESTIMATORS = """
+[sampling]
+V       = [1]
+V_batch = [1]
+seeds   = [0, 1]
+stream  = "torch"
+"""
+
+
+class Block(nn.Module):
+    """A residual block with a projection, functional activations and a nested residual."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.project = nn.Conv2d(inputs, outputs, 1, stride=2)
+
+    def forward(self, x):
+        h = torch.tanh(self.norm(self.first(x)))
+        h = h + F.gelu(self.second(h))
+        return F.silu(h + self.project(x))
+
+
+class Small(nn.Module):
+    """Something of everything that an export can express, in few parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 2, 2), nn.ELU(), nn.Identity())
+        self.block = Block(2, 3)
+        self.left = nn.Conv2d(3, 1, 1)
+        self.right = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Sigmoid())
+        self.pool = nn.AvgPool2d(2, stride=1, padding=1)
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = self.block(self.stem(x))
+        x = torch.cat([self.left(x), self.right(x)], dim=1)
+        x = self.dropout(self.pool(x))
+        x = F.adaptive_avg_pool2d(x, 1)
+        return self.head(x.view(x.size(0), -1))
+
+
+def data(shape: tuple[int, ...], classes: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(shape, generator=generator).to(dtype)
+    y = torch.randint(classes, shape[:1], generator=generator)
+    return x, y
+
+
+def loss_of(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(module(x), y)
+
+
+def signs(parameters: list[torch.Tensor], seed: int) -> list[torch.Tensor]:
+    torch.manual_seed(seed)
+    return [(torch.rand(1, *p.shape, dtype=p.dtype) < 0.5)[0].to(p.dtype) * 2 - 1 for p in parameters]
+
+
+def ordered(module: nn.Module, layers) -> list[tuple[str, nn.Parameter]]:
+    """The parameters under the names and in the order of the runner."""
+    return [(name, p) for name, p in tensors_of_parameters(layers) if p.requires_grad]
+
+
+def tensors_of_parameters(layers, prefix: str = ""):
+    for index, layer in enumerate(layers):
+        place = f"{prefix}{index}."
+        if layer.module is not None:
+            for name, p in layer.module.named_parameters():
+                yield place + name, p
+        for key, inner in layer.lists:
+            yield from tensors_of_parameters(inner, f"{place}{key}.")
+
+
+def quadratic(module: nn.Module, parameters: list[nn.Parameter], x, y, seed: int) -> float:
+    gradient = torch.autograd.grad(loss_of(module, x, y), parameters, create_graph=True)
+    v = signs(parameters, seed)
+    inner = sum((g * v).sum() for g, v in zip(gradient, v))
+    product = torch.autograd.grad(inner, parameters)
+    return sum((h * v).sum().double() for h, v in zip(product, v)).item()
+
+
+def exact_traces(module: nn.Module, parameters: list[nn.Parameter], x, y) -> list[float]:
+    gradient = torch.autograd.grad(loss_of(module, x, y), parameters, create_graph=True)
+    traces = []
+    for g, p in zip(gradient, parameters):
+        rows = [torch.autograd.grad(e, p, retain_graph=True)[0].flatten()[i] for i, e in enumerate(g.flatten())]
+        traces.append(sum(rows).item())
+    return traces
+
+
+def run(runner: str, folder: Path, spec: str) -> list[dict[str, str]]:
+    (folder / "run.toml").write_text(spec)
+    command = [runner, str(folder / "run.toml"), "--out", str(folder / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}:\n{done.stderr}")
+    with open(folder / "out" / "records.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def spec_for(text: str, dtype: str, products: list[str], exact: bool) -> str:
+    """The exported spec with the estimators of this check."""
+    spec = text[: text.index("[sampling]")].replace("[data]", f'dtype = "{dtype}"\n\n[data]', 1) + ESTIMATORS
+    for product in products:
+        spec += f'\n[[estimator]]\nkind = "hutchinson"\nblocks = "full"\nproduct = "{product}"\n'
+    return spec + ('\n[[estimator]]\nkind = "exact"\n' if exact else "")
+
+
+def compare(runner: str, name: str, module: nn.Module, shape, dtype, products, exact=False) -> None:
+    module = module.to(dtype).eval()
+    x, y = data(shape, 3 if exact else 10, dtype)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        layers = export(module, folder)
+        save_file({"x": x, "y": y}, folder / "data.safetensors")
+        precision = str(dtype).removeprefix("torch.")
+        spec = spec_for((folder / "model.toml").read_text(), precision, products, exact)
+        rows = run(runner, folder, spec)
+    parameters = [p for _, p in ordered(module, layers)]
+    tolerance = 1e-9 if dtype == torch.float64 else 2e-3
+    for row in rows:
+        if row["estimator"] == "exact":
+            wanted = sum(exact_traces(module, parameters, x, y))
+        else:
+            wanted = quadratic(module, parameters, x, y, int(row["seed"]))
+        found = float(row["estimate"])
+        error = abs(found - wanted) / max(abs(wanted), 1.0)
+        words = row["product"] or "exact"
+        print(f"{name}, {words}, seed {row['seed'] or '-'}: {found:.9g}, PyTorch {wanted:.9g}")
+        if not error < tolerance:
+            sys.exit(f"{name}, {words}: relative error {error:.2g}, expected below {tolerance:g}")
+
+
+def check_refusals() -> None:
+    """What cannot be expressed is named, with what to use instead."""
+
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.layer(torch.tanh(self.layer(x)))
+
+    class Gate(nn.Module):
+        def forward(self, x):
+            return x * torch.sigmoid(x)
+
+    for module, words in [
+        (Shared(), "layer (Linear): is used more than once"),
+        (Gate(), "mul (mul): takes in several values"),
+        (nn.Sequential(nn.Linear(3, 3), nn.GRUCell(3, 3)), "1 (GRUCell): is none of the modules"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="reflect")), "padding_mode = 'reflect'"),
+    ]:
+        try:
+            export(module, tempfile.mkdtemp())
+        except Unsupported as error:
+            if words not in str(error) or INSTEAD not in str(error):
+                sys.exit(f"found the message {error}\nexpected {words}")
+        else:
+            sys.exit(f"{module}: was exported")
+
+
+def write_fixture(folder: Path) -> None:
+    """The small network, its data, and PyTorch's loss and traces in float64."""
+    torch.manual_seed(0)
+    module = Small().double().eval()
+    x, y = data((4, 1, 6, 5), 3, torch.float64)
+    layers = export(module, folder)
+    save_file({"x": x, "y": y}, folder / "data.safetensors")
+    named = ordered(module, layers)
+    traces = exact_traces(module, [p for _, p in named], x, y)
+    expected = {
+        "torch": torch.__version__,
+        "loss": loss_of(module, x, y).item(),
+        "traces": {name: trace for (name, _), trace in zip(named, traces)},
+    }
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runner", nargs="?")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--fixture", type=Path)
+    arguments = parser.parse_args()
+    if arguments.fixture:
+        write_fixture(arguments.fixture)
+        return
+    check_refusals()
+    runner = arguments.runner or parser.error("name the runner, for example target/release/runner")
+    every = ["autodiff", "hmp", "forward"]
+    torch.manual_seed(0)
+    compare(runner, "small", Small(), (4, 1, 6, 5), torch.float64, every, exact=True)
+    resnet = torchvision.models.resnet18(num_classes=10)
+    compare(runner, "resnet18", resnet, (2, 3, 32, 32), torch.float64, every)
+    if arguments.large:
+        vgg = torchvision.models.vgg11(num_classes=10)
+        compare(runner, "vgg11", vgg, (1, 3, 32, 32), torch.float32, ["hmp"])
+    print("check_export: all agree")
+
+
+if __name__ == "__main__":
+    main()
