@@ -9,7 +9,7 @@ pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;
 use crate::error::UserError;
-use crate::estimator::{Columns, Expanded, Task};
+use crate::estimator::{Budget, Columns, Expanded, Task};
 use crate::lists::{Batch, Seed};
 use crate::spec::{Dtype, ExperimentKind, Source, Spec, SpecError, Timing};
 use std::collections::HashMap;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub setup: Setup,
     /// Bytes that `V_batch = "auto"` may use.
     pub memory: u64,
+    /// Of intervals.
+    pub confidence: f64,
     /// What is to be computed, in order.
     pub jobs: Vec<Job>,
 }
@@ -44,8 +46,8 @@ pub struct Job {
     pub subject: usize,
     /// Probes at once; `None` where that means nothing.
     pub v_batch: Option<Batch>,
-    /// Numbers of probes, rising; empty without probes.
-    pub counts: Vec<u64>,
+    /// How many probes.
+    pub budget: Budget,
     /// Where the probes begin; `None` without probes.
     pub seed: Option<Seed>,
     /// How many jobs before this one have the same key.
@@ -91,6 +93,7 @@ impl Plan {
             setup,
             jobs,
             memory: spec.sampling.memory()?,
+            confidence: spec.sampling.confidence()?,
             spec,
         })
     }
@@ -236,24 +239,24 @@ struct Taken {
     estimator: usize,
 }
 
-/// Every task, for all counts, from every seed, on each of so many subjects.
+/// Every task, for its budget, from every seed, on each of so many subjects.
 fn jobs_of(expanded: &Expanded, subjects: usize, kind: ExperimentKind) -> Vec<Job> {
     // One estimate per V is timed alone; a convergence run shares its probes among all V.
-    let lists: Vec<Vec<u64>> = match kind {
-        ExperimentKind::Timing if !expanded.counts.is_empty() => {
-            expanded.counts.iter().map(|&count| vec![count]).collect()
+    let budgets: Vec<Budget> = match (kind, expanded.budget.counts()) {
+        (ExperimentKind::Timing, counts @ [_, ..]) => {
+            counts.iter().map(|&count| [count].into()).collect()
         }
-        _ => vec![expanded.counts.clone()],
+        _ => vec![expanded.budget.clone()],
     };
     let mut jobs = Vec::new();
     for subject in 0..subjects {
         for &v_batch in &expanded.batches {
-            for counts in &lists {
+            for budget in &budgets {
                 jobs.extend(expanded.seeds.iter().map(|&seed| Job {
                     task: expanded.task.clone(),
                     subject,
                     v_batch,
-                    counts: counts.clone(),
+                    budget: budget.clone(),
                     seed,
                     repeat: 0,
                 }));
@@ -266,11 +269,11 @@ fn jobs_of(expanded: &Expanded, subjects: usize, kind: ExperimentKind) -> Vec<Jo
 impl Job {
     /// The keys of its rows.
     fn keys(&self, settings: usize) -> Vec<Key> {
-        match self.counts[..] {
+        match self.budget.counts() {
             [] => vec![(settings, self.seed, None)],
-            _ => {
+            counts => {
                 let key = |&v| (settings, self.seed, Some(v));
-                self.counts.iter().map(key).collect()
+                counts.iter().map(key).collect()
             }
         }
     }

@@ -93,7 +93,9 @@ fn serial(
             finished(performer.perform(index, &subjects[job.subject], &start))?;
         }
         // Whether a job is run or was before: those after it begin where it ends.
-        if let (true, Start::Torch(start), Some(&last)) = (continues, start, job.counts.last()) {
+        if let (true, Start::Torch(start), Some(&last)) =
+            (continues, start, job.budget.counts().last())
+        {
             generator = after(&subjects[job.subject], start, last);
         }
     }

@@ -104,11 +104,11 @@ fn columns_are_the_contract() {
     };
     assert_eq!(
         header("records.csv"),
-        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,estimate,std_error,exact,products,seconds,device,dtype,threads,memory,quantity,delta,settings,checkpoint"
+        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,estimate,std_error,exact,products,seconds,device,dtype,threads,memory,quantity,delta,settings,checkpoint,ci_low,ci_high,interval,stop"
     );
     assert_eq!(
         header("parameters.csv"),
-        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,parameter,numel,estimate,std_error,quantity,delta,settings,checkpoint"
+        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,parameter,numel,estimate,std_error,quantity,delta,settings,checkpoint,ci_low,ci_high"
     );
 }
 
@@ -164,6 +164,10 @@ fn a_manifest_runs_again() {
         let blank = |row| Record {
             seconds: 0.0,
             memory: None,
+            ci_low: None,
+            ci_high: None,
+            interval: None,
+            stop: None,
             ..row
         };
         rows.into_iter().map(blank).collect()

@@ -108,7 +108,7 @@ fn every_estimator_agrees_with_the_cpu() {
         let cuda = on(&cpu, device);
         for estimator in every_estimator() {
             let task = task(&estimator);
-            let run = |subject| task.run(subject, &Start::Philox(1), &[3, 8], 4);
+            let run = |subject| task.run(subject, &Start::Philox(1), &[3, 8].into(), 4);
             for (found, wanted) in run(&cuda.clone().into())
                 .iter()
                 .zip(run(&cpu.clone().into()))

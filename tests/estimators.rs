@@ -7,7 +7,7 @@ mod support;
 
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
-    ActivationProbe, Estimate, EstimatorSpec, PassKind, Probe, Propagation, Start,
+    ActivationProbe, Budget, Estimate, EstimatorSpec, PassKind, Probe, Propagation, Start,
 };
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::loss::Reduction;
@@ -55,7 +55,7 @@ fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) ->
     let subject = Subject::Network(problem.clone());
     let task = task(estimator);
     (0..seeds)
-        .flat_map(|seed| task.run(&subject, &Start::Philox(seed), &[count], 4))
+        .flat_map(|seed| task.run(&subject, &Start::Philox(seed), &[count].into(), 4))
         .collect()
 }
 
@@ -182,7 +182,7 @@ fn batches_add_up_to_the_whole() {
                 let case = format!("{estimator:?} on {name}");
                 let task = task(&estimator);
                 for start in [Start::Philox(3), Start::Torch(TorchGenerator::seeded(3))] {
-                    let run = |subject| task.run(subject, &start, &[3, 8, 9], 4);
+                    let run = |subject| task.run(subject, &start, &[3, 8, 9].into(), 4);
                     for (part, all) in run(&parts).iter().zip(run(&whole)) {
                         assert!(close(part.value.mean, all.value.mean), "{case}");
                         let errors = [part, &all].map(|e| e.value.std_error.unwrap());
@@ -282,7 +282,12 @@ fn samples_do_not_depend_on_chunks() {
     for estimator in every_estimator() {
         let task = task(&estimator);
         let run = |v_batch, counts: &[u64]| {
-            let means = task.run(&subject, &Start::Philox(3), counts, v_batch);
+            let means = task.run(
+                &subject,
+                &Start::Philox(3),
+                &Budget::Counts(counts.into()),
+                v_batch,
+            );
             means.iter().map(|e| e.value.mean).collect::<Vec<f64>>()
         };
         let together = run(7, &[3, 10, 25]);

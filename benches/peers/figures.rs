@@ -1,6 +1,6 @@
 //! Draws the figures of `make compare` from its CSV files: `figures results/compare`.
 
-use curvature_runner::output::figures::{Bar, ErrorPoint, bars, error_curves, write};
+use curvature_runner::output::figures::{Bar, Cost, ErrorPoint, bars, error_curves, write};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         let point = |row: &Row| {
             Some(ErrorPoint {
                 label: row.name(),
-                seconds: row.seconds_median?,
+                cost: row.seconds_median?,
                 error: row.relative_rmse?,
             })
         };
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
         show(write(
             folder,
             &format!("error_{problem}"),
-            &error_curves(&subtitle, &points)?,
+            &error_curves(&subtitle, &points, Cost::Seconds, 1e-6)?,
         )?);
     }
     Ok(())

@@ -102,7 +102,7 @@ fn answer(subject: &Subject, spec: &str, request: &Value) -> Value {
     let task = task(spec, v_batch);
     let clock = Instant::now();
     let estimate = task
-        .run(subject, &Start::Philox(seed), &[v], v_batch)
+        .run(subject, &Start::Philox(seed), &[v].into(), v_batch)
         .remove(0);
     let seconds = clock.elapsed().as_secs_f64();
     json!({"seconds": seconds, "estimate": estimate.value.mean, "std_error": estimate.value.std_error})

@@ -1,10 +1,11 @@
 //! Probes in activation space: one independent vector per sample at a layer's output.
 
 use super::cores::Cores;
-use super::samples::prefixes;
+use super::samples::sample;
 use super::stream::{PhiloxStream, Space};
 use super::{
-    Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass, written,
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
+    written,
 };
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
@@ -97,9 +98,15 @@ impl Task for ActivationTask {
         }
     }
 
-    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(
+        &self,
+        subject: &Subject,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, counts, v_batch);
+        let cores = Cores::of(subject, budget, v_batch);
         let _quiet = cores.quiet(subject);
         let problem = subject.network();
         let stream = start.philox(subject);
@@ -114,9 +121,9 @@ impl Task for ActivationTask {
                 PassKind::Joint => probes.joint(first, count).unsqueeze(0),
             }
         };
-        let mut estimates = prefixes(
+        let mut estimates = sample(
             clock,
-            counts,
+            budget,
             cores,
             one_pass::over_batches(problem, probes),
         );

@@ -1,5 +1,6 @@
 //! Probes on all cores, pieces of them side by side.
 
+use super::Budget;
 use crate::problem::Subject;
 use rayon::prelude::*;
 use std::ops::Deref;
@@ -27,9 +28,9 @@ const WORTH_WAKING: u64 = 64 << 20;
 const SMALL_PROBE: u64 = 16 << 20;
 
 impl Cores {
-    /// For as many probes of `subject` as the largest of `counts` (rising).
-    pub(super) fn of(subject: &Subject, counts: &[u64], v_batch: u64) -> Self {
-        let most = counts.last().copied().unwrap_or(0);
+    /// For as many probes of `subject` as `budget` allows.
+    pub(super) fn of(subject: &Subject, budget: &Budget, v_batch: u64) -> Self {
+        let most = budget.most().unwrap_or(0);
         let threads = tch::get_num_threads() as u64;
         let much = subject.bytes_per_probe().saturating_mul(most) >= WORTH_WAKING;
         // Several batches are linearised anew by every piece.

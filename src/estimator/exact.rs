@@ -2,7 +2,7 @@
 //! no probes.
 
 use super::{
-    Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
 };
 use crate::curvature::exact;
 use crate::error::UserError;
@@ -22,7 +22,7 @@ impl EstimatorConfig for Exact {
         Ok(Expanded {
             task: Arc::new(Self {}),
             batches: vec![None],
-            counts: Vec::new(),
+            budget: Budget::Counts(Vec::new()),
             seeds: vec![None],
         })
     }
@@ -37,7 +37,7 @@ impl Task for Exact {
         &self,
         subject: &Subject,
         _start: &Start,
-        _counts: &[u64],
+        _budget: &Budget,
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
@@ -49,6 +49,8 @@ impl Task for Exact {
             parameters: traces.into_iter().map(Moments::exact).collect(),
             products: 0,
             seconds: clock.elapsed().as_secs_f64(),
+            stop: None,
+            diagonal: None,
         }]
     }
 }

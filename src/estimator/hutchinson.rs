@@ -1,10 +1,12 @@
 //! Hutchinson's trace estimator.
 
 use super::cores::{Cores, ReadOnly};
-use super::samples::{chunks, prefixes};
-use super::sampling::{access, batches, counts, seeds};
+use super::samples::{chunks, sample};
+use super::sampling::{access, batches, budget, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
-use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written};
+use super::{
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written,
+};
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
@@ -56,7 +58,8 @@ impl EstimatorConfig for Hutchinson {
             _ => batches(&self.v_batch, &shared.v_batch)?,
         };
         let seeds = seeds(&self.seeds, &shared.seeds)?;
-        check_stream(shared.stream, probe, &seeds, &batches)?;
+        let budget = budget(&self.v, shared, "[1000]")?;
+        check_stream(shared.stream, probe, &seeds, &batches, &budget)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {
                 access,
@@ -64,7 +67,7 @@ impl EstimatorConfig for Hutchinson {
                 stream: shared.stream,
             }),
             batches,
-            counts: counts(&self.v, &shared.v, "V", "[1000]")?,
+            budget,
             seeds: seeds.into_iter().map(Some).collect(),
         })
     }
@@ -76,12 +79,18 @@ fn check_stream(
     probe: Probe,
     seeds: &[Seed],
     batches: &[Option<Batch>],
+    budget: &Budget,
 ) -> Result<(), UserError> {
     match stream {
         StreamKind::Torch if batches.contains(&Some(Batch::Auto)) => Err(UserError::new(
             "sampling.stream",
             "V_batch = \"auto\" with stream \"torch\", whose probes depend on V_batch: the result would depend on the machine",
             "use stream = \"philox\", or write V_batch = [10]",
+        )),
+        StreamKind::Torch if matches!(budget, Budget::Tolerance(_)) => Err(UserError::new(
+            "sampling.stream",
+            "a tolerance with stream \"torch\", whose probes depend on how many are drawn at once",
+            "use stream = \"philox\", or give V instead of a tolerance",
         )),
         StreamKind::Torch if probe != Probe::Rademacher => Err(UserError::new(
             "sampling.stream",
@@ -117,12 +126,18 @@ impl Task for HutchinsonTask {
         }
     }
 
-    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(
+        &self,
+        subject: &Subject,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, counts, v_batch);
+        let cores = Cores::of(subject, budget, v_batch);
         let _quiet = cores.quiet(subject);
         self.access.open(subject, |operator| {
-            self.sample(clock, operator, start, counts, cores)
+            self.sample(clock, operator, start, budget, cores)
         })
     }
 }
@@ -133,7 +148,7 @@ impl HutchinsonTask {
         clock: Instant,
         operator: &Operator<'_>,
         start: &Start,
-        counts: &[u64],
+        budget: &Budget,
         cores: Cores,
     ) -> Vec<Estimate> {
         let (kind, device) = (operator.kind(), operator.device());
@@ -141,14 +156,14 @@ impl HutchinsonTask {
             Start::Torch(generator) => {
                 let shapes = operator.shapes().to_vec();
                 let stream = TorchStream::new(generator.clone(), shapes, kind, device);
-                chunks(clock, counts, cores.v_batch, stream, |v| {
+                chunks(clock, budget.counts(), cores.v_batch, stream, |v| {
                     operator.quadratic(v)
                 })
             }
             Start::Philox(seed) => {
                 let stream = PhiloxStream::new(*seed, kind, device);
                 let operator = ReadOnly::new(operator);
-                prefixes(clock, counts, cores, |first, count| {
+                sample(clock, budget, cores, |first, count| {
                     let probe = |(index, shape): (usize, &Vec<i64>)| {
                         stream.draw(self.probe, Space::Parameter(index), first, count, shape)
                     };

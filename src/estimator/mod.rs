@@ -4,6 +4,7 @@
 //! [`EstimatorSpec`].
 
 mod activation;
+mod budget;
 mod cores;
 mod dominance;
 mod exact;
@@ -15,11 +16,13 @@ mod propagation;
 mod quantity;
 mod samples;
 mod sampling;
+mod sketch;
 mod statistics;
 pub mod stream;
 mod tuning;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
+pub use budget::{Budget, Stop, Stopping, Tolerance};
 pub use exact::{Exact, exact_traces};
 pub use hutchinson::Hutchinson;
 pub use probe::Probe;
@@ -27,7 +30,11 @@ pub use progress::{Progress, listening};
 pub use propagation::Propagation;
 pub use quantity::Quantity;
 pub use sampling::{Sampling, Start};
-pub use statistics::{Estimate, Moments};
+pub use sketch::{
+    AHutchPp, Bekas, DiagPp, HutchPp, Method, NaHutchPp, NystromPp, Sketch, XDiag, XNysTrace,
+    XTrace,
+};
+pub use statistics::{Estimate, Interval, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 
 use crate::curvature::Access;
@@ -50,6 +57,24 @@ tagged! {
         Activation(Activation) = "activation",
         /// Random columns pulled down once.
         Propagation(Propagation) = "propagation",
+        /// Hutch++: a sketched range, and probes for the rest.
+        HutchPp(Sketch<HutchPp>) = "hutchpp",
+        /// Hutch++ that finds out how much to sketch.
+        AHutchPp(Sketch<AHutchPp>) = "a_hutchpp",
+        /// Hutch++ in one round of products.
+        NaHutchPp(Sketch<NaHutchPp>) = "na_hutchpp",
+        /// XTrace.
+        XTrace(Sketch<XTrace>) = "xtrace",
+        /// XNysTrace, for positive semidefinite matrices.
+        XNysTrace(Sketch<XNysTrace>) = "xnystrace",
+        /// Nyström++, for positive semidefinite matrices.
+        NystromPp(Sketch<NystromPp>) = "nystrompp",
+        /// The diagonal, sampled.
+        Bekas(Sketch<Bekas>) = "bekas",
+        /// The diagonal from a sketched range, and probes for the rest.
+        DiagPp(Sketch<DiagPp>) = "diagpp",
+        /// The diagonal by leave-one-out.
+        XDiag(Sketch<XDiag>) = "xdiag",
     }
 }
 
@@ -63,15 +88,15 @@ pub trait EstimatorConfig {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError>;
 }
 
-/// An estimator's jobs: the task at every V_batch, for all counts, from every seed.
+/// An estimator's jobs: the task at every V_batch, for the whole budget, from every seed.
 #[derive(Debug)]
 pub struct Expanded {
     /// The estimator with its settings.
     pub task: Arc<dyn Task>,
     /// Probes at once; one `None` for an estimator to which that means nothing.
     pub batches: Vec<Option<Batch>>,
-    /// Numbers of probes, rising; empty for an estimator without probes.
-    pub counts: Vec<u64>,
+    /// How many probes.
+    pub budget: Budget,
     /// Seeds of the probes; one `None` for an estimator without probes.
     pub seeds: Vec<Option<Seed>>,
 }
@@ -79,9 +104,8 @@ pub struct Expanded {
 impl Expanded {
     /// How many estimates it asks for.
     pub fn rows(&self) -> usize {
-        let counts = self.counts.len().max(1);
         let streams = self.batches.len().saturating_mul(self.seeds.len());
-        streams.saturating_mul(counts)
+        streams.saturating_mul(self.budget.estimates())
     }
 }
 
@@ -90,9 +114,15 @@ pub trait Task: Debug + Send + Sync {
     /// What tells its rows from those of others.
     fn columns(&self) -> Columns;
 
-    /// One estimate per count (rising), each as if it alone had been asked for, with `v_batch`
-    /// probes at once (1 where that means nothing).
-    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate>;
+    /// The estimates that the budget asks for, each as if it alone had been asked for, with
+    /// `v_batch` probes at once (1 where that means nothing).
+    fn run(&self, subject: &Subject, start: &Start, budget: &Budget, v_batch: u64)
+    -> Vec<Estimate>;
+
+    /// A V that multiplies k vectors at once where V_batch is k: what a trial for V_batch spends.
+    fn trial(&self, k: u64) -> u64 {
+        k
+    }
 }
 
 /// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
@@ -102,7 +132,7 @@ pub fn tuned_v_batch(task: &dyn Task, subject: &Subject, most: u64, budget: u64)
     let bytes = subject.bytes_per_probe();
     let on_gpu = subject.device().is_cuda();
     tuning::v_batch(budget, most, bytes, on_gpu, |k| {
-        task.run(subject, &start, &[k], k);
+        task.run(subject, &start, &[task.trial(k)].into(), k);
     })
 }
 

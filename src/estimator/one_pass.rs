@@ -1,7 +1,7 @@
 //! What the estimators with probes of their own, in activation space, share.
 
 use super::cores::{ReadOnly, each};
-use super::sampling::{batches, counts, seeds};
+use super::sampling::{batches, budget, seeds};
 use super::{Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seed, Seeds};
@@ -50,7 +50,7 @@ pub(super) fn expand(
     Ok(Expanded {
         task: Arc::new(task),
         batches: batches(v_batch, &shared.v_batch)?,
-        counts: counts(v, &shared.v, "V", "[10]")?,
+        budget: budget(v, shared, "[10]")?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
 }

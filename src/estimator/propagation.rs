@@ -1,9 +1,11 @@
 //! Curvature propagation: the trace of every layer from random columns pulled down once.
 
 use super::cores::Cores;
-use super::samples::prefixes;
+use super::samples::sample;
 use super::stream::{PhiloxStream, Space};
-use super::{Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass};
+use super::{
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
+};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{Linearization, LinearizedLayer, Problem, ProblemSpec, Subject};
@@ -65,9 +67,15 @@ impl Task for PropagationTask {
         }
     }
 
-    fn run(&self, subject: &Subject, start: &Start, counts: &[u64], v_batch: u64) -> Vec<Estimate> {
+    fn run(
+        &self,
+        subject: &Subject,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, counts, v_batch);
+        let cores = Cores::of(subject, budget, v_batch);
         let _quiet = cores.quiet(subject);
         let problem = subject.network();
         let stream = start.philox(subject);
@@ -76,7 +84,7 @@ impl Task for PropagationTask {
             move |first, count| passes.draw(first, count)
         };
         let draw = one_pass::over_batches(problem, passes);
-        prefixes(clock, counts, cores, draw)
+        sample(clock, budget, cores, draw)
     }
 }
 

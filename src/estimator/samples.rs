@@ -3,7 +3,7 @@
 use super::cores::Cores;
 use super::dominance::note_if_dominated;
 use super::progress::tell;
-use super::{Estimate, Moments, Quantity, TorchStream};
+use super::{Budget, Estimate, Moments, Quantity, Stop, Stopping, Tolerance, TorchStream};
 use std::time::Instant;
 use tch::Tensor;
 
@@ -48,16 +48,65 @@ impl Samples {
             parameters: self.rows.iter().map(row).collect(),
             products: count,
             seconds,
+            stop: None,
+            diagonal: None,
         }
     }
 }
 
-/// Estimates from the first `count` samples for each of `counts` (rising), all of them from one
-/// sequence: `draw(first, count)` gives samples `first..first + count` as `[rows, count]`.
+/// What `budget` asks for from one sequence of samples: `draw(first, count)` gives samples
+/// `first..first + count` as `[rows, count]`.
 ///
-/// `clock` is when the set-up began, which counts for every estimate; of a chunk that a count
-/// splits, its share of the time counts.
-pub(super) fn prefixes(
+/// `clock` is when the set-up began, which counts for every estimate.
+pub(super) fn sample(
+    clock: Instant,
+    budget: &Budget,
+    cores: Cores,
+    draw: impl Fn(u64, u64) -> Tensor + Sync,
+) -> Vec<Estimate> {
+    match budget {
+        Budget::Counts(counts) => prefixes(clock, counts, cores, draw),
+        Budget::Tolerance(tolerance) => vec![until(clock, *tolerance, cores, draw)],
+    }
+}
+
+/// The estimate from the first checkpoint at which it is precise enough.
+fn until(
+    clock: Instant,
+    tolerance: Tolerance,
+    cores: Cores,
+    draw: impl Fn(u64, u64) -> Tensor + Sync,
+) -> Estimate {
+    let mut samples = Samples::default();
+    let mut stopping = Stopping::new(tolerance);
+    for checkpoint in tolerance.checkpoints() {
+        while samples.len() < checkpoint {
+            let end = cores.end(samples.len(), checkpoint).min(checkpoint);
+            let chunk = end - samples.len();
+            samples.append(&cores.draw(samples.len(), chunk, &draw));
+            tell(samples.len(), tolerance.max_v, || {
+                samples.trace(samples.len())
+            });
+        }
+        let seconds = clock.elapsed().as_secs_f64();
+        let estimate = samples.estimate(checkpoint, seconds);
+        let stop = match stopping.met(&estimate.value) {
+            true => Stop::Tolerance,
+            false if checkpoint == tolerance.max_v => Stop::MaxV,
+            false => continue,
+        };
+        return Estimate {
+            v: None,
+            stop: Some(stop),
+            ..estimate
+        };
+    }
+    unreachable!("the last checkpoint is max_V")
+}
+
+/// Estimates from the first `count` samples for each of `counts` (rising), all of them from one
+/// sequence; of a chunk that a count splits, its share of the time counts.
+fn prefixes(
     clock: Instant,
     counts: &[u64],
     cores: Cores,

@@ -1,7 +1,7 @@
 //! `[sampling]`: what estimators share unless they say otherwise, and where their probes begin.
 
-use super::Probe;
 use super::stream::{PhiloxStream, StreamKind};
+use super::{Budget, Probe, Tolerance};
 use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
@@ -17,6 +17,19 @@ pub struct Sampling {
     /// Numbers of probes.
     #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
     pub v: Option<Counts>,
+    /// Instead of V: the error that is allowed, relative to the trace. Goes on until the interval
+    /// is within `max(atol, rtol |trace|)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtol: Option<f64>,
+    /// Instead of V: the absolute error that is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atol: Option<f64>,
+    /// Of intervals, and the share of runs that keep a tolerance: 0.95 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// The most probes that a tolerance may cost: 100000 if absent.
+    #[serde(default, rename = "max_V", skip_serializing_if = "Option::is_none")]
+    pub max_v: Option<u64>,
     /// Numbers of probes multiplied at once.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
     pub v_batch: Option<Batches>,
@@ -35,8 +48,56 @@ pub struct Sampling {
 }
 
 impl Sampling {
+    /// A tolerance that needs more is likely not to be met at all.
+    const MAX_V: u64 = 100_000;
+
     /// Enough for a fast V_batch, little enough for a laptop.
     const MEMORY: &str = "2GiB";
+
+    /// The confidence of intervals.
+    ///
+    /// # Errors
+    /// What is no probability between 0 and 1.
+    pub fn confidence(&self) -> Result<f64, UserError> {
+        match self.confidence.unwrap_or(0.95) {
+            confidence if confidence > 0.0 && confidence < 1.0 => Ok(confidence),
+            confidence => Err(UserError::new(
+                "sampling.confidence",
+                format!("found {confidence:?}, expected a number between 0 and 1"),
+                "write for example confidence = 0.95",
+            )),
+        }
+    }
+
+    /// The tolerance, where one is given.
+    ///
+    /// # Errors
+    /// A tolerance beside V, `max_V` without a tolerance, or what makes no sense.
+    pub fn tolerance(&self) -> Result<Option<Tolerance>, UserError> {
+        let confidence = self.confidence()?;
+        let key = match (self.rtol, self.atol) {
+            (None, None) if self.max_v.is_some() => {
+                return Err(UserError::new(
+                    "sampling.max_V",
+                    "found max_V without a tolerance",
+                    "add rtol = 0.01, or write V = [1000] instead",
+                ));
+            }
+            (None, None) => return Ok(None),
+            (Some(_), _) => "sampling.rtol",
+            (None, Some(_)) => "sampling.atol",
+        };
+        if self.v.is_some() {
+            return Err(UserError::new(
+                key,
+                "found a tolerance beside V",
+                "keep one of them; an estimator may have a V of its own",
+            ));
+        }
+        let most = self.max_v.unwrap_or(Self::MAX_V);
+        let tolerance = Tolerance::new(self.rtol, self.atol, confidence, most);
+        tolerance.map(Some).map_err(|e| e.within("sampling"))
+    }
 
     /// The memory budget in bytes.
     ///
@@ -110,18 +171,23 @@ pub(super) fn access(
     }
 }
 
-/// Expands a list that stands with an estimator (`own`), or else in `[sampling]`.
+/// V as it stands with an estimator (`own`), or else the tolerance or V of `[sampling]`.
 ///
 /// # Errors
-/// A list that is in neither place, or holds what it must not.
-pub(super) fn counts(
+/// Neither of them, or what makes no sense.
+pub(super) fn budget(
     own: &Option<Counts>,
-    shared: &Option<Counts>,
-    name: &str,
+    shared: &Sampling,
     example: &str,
-) -> Result<Vec<u64>, UserError> {
-    let (list, key) = pick(own, shared, name, example)?;
-    list.expand().map_err(|error| error.within(&key))
+) -> Result<Budget, UserError> {
+    match shared.tolerance()? {
+        Some(tolerance) if own.is_none() => Ok(Budget::Tolerance(tolerance)),
+        _ => {
+            let (list, key) = pick(own, &shared.v, "V", example)?;
+            let counts = list.expand().map_err(|error| error.within(&key))?;
+            Ok(Budget::Counts(counts))
+        }
+    }
 }
 
 /// Probes at once, as they stand with an estimator, or else in `[sampling]`.

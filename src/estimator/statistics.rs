@@ -1,34 +1,117 @@
-//! Means with their standard errors.
+//! Means with their standard errors and confidence intervals.
 
-use super::Quantity;
+use super::{Quantity, Stop};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A sample mean and its standard error.
+/// An estimate and how far it may be off.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
-    /// The sample mean.
+    /// The estimate: of independent samples, their mean.
     pub mean: f64,
-    /// `s/√m` with the unbiased sample variance `s²`; `None` for fewer than two samples.
+    /// Its standard error; `None` where there is none to state.
     pub std_error: Option<f64>,
+    /// What an interval is made of.
+    pub interval: Interval,
 }
 
-impl Moments {
-    /// Of independent samples; two passes in float64.
-    pub fn of(samples: impl Iterator<Item = f64> + Clone) -> Self {
-        let count = samples.clone().count() as f64;
-        let mean = samples.clone().sum::<f64>() / count;
-        let squares: f64 = samples.map(|x| (x - mean).powi(2)).sum();
-        Self {
-            mean,
-            std_error: (count > 1.0).then(|| (squares / (count - 1.0) / count).sqrt()),
+/// How a standard error becomes a confidence interval: `mean ± factor · std_error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    /// No interval: fewer than two samples, or none at all.
+    None,
+    /// Of a mean of independent samples, `freedom` being one less than these: the factor is the
+    /// quantile of Student's t distribution.
+    StudentT {
+        /// Degrees of freedom.
+        freedom: u64,
+    },
+    /// Of leave-one-out estimates, which depend on each other: the quantile of Student's t, times
+    /// [`Interval::INFLATION`].
+    LeaveOneOut {
+        /// Degrees of freedom.
+        freedom: u64,
+    },
+}
+
+impl Interval {
+    /// The error estimate of leave-one-out estimators, `std(t_i)/√k`, "tends to underestimate the
+    /// error" (Epperly, Tropp, Webber, SIMAX 45:1, 2024, arXiv:2301.07825, section 2.2), by as much
+    /// as the spectrum decays; this factor was found by simulation.
+    pub const INFLATION: f64 = 3.0;
+
+    /// What the standard error is multiplied with, at `confidence`.
+    fn factor(self, confidence: f64) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::StudentT { freedom } => Some(t_quantile(freedom, confidence)),
+            Self::LeaveOneOut { freedom } => {
+                Some(Self::INFLATION * t_quantile(freedom, confidence))
+            }
         }
     }
 
-    /// A value without sampling error.
+    /// Its name in the records.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::StudentT { .. } => Some("student_t"),
+            Self::LeaveOneOut { .. } => Some("leave_one_out"),
+        }
+    }
+}
+
+/// The t with `P(|T| ≤ t) = confidence`.
+fn t_quantile(freedom: u64, confidence: f64) -> f64 {
+    let t = StudentsT::new(0.0, 1.0, freedom as f64).expect("at least one degree of freedom");
+    t.inverse_cdf(0.5 + confidence / 2.0)
+}
+
+impl Moments {
+    /// Of independent samples: their mean and `s/√m` with the unbiased sample variance `s²`; two
+    /// passes in float64.
+    pub fn of(samples: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = samples.clone().count();
+        let m = count as f64;
+        let mean = samples.clone().sum::<f64>() / m;
+        if count < 2 {
+            return Self::exact(mean);
+        }
+        let squares: f64 = samples.map(|x| (x - mean).powi(2)).sum();
+        Self {
+            mean,
+            std_error: Some((squares / (m - 1.0) / m).sqrt()),
+            interval: Interval::StudentT {
+                freedom: count as u64 - 1,
+            },
+        }
+    }
+
+    /// A value without a sampling error, or without one that could be stated.
     pub fn exact(value: f64) -> Self {
         Self {
             mean: value,
             std_error: None,
+            interval: Interval::None,
         }
+    }
+
+    /// The same about another mean.
+    pub fn shifted(self, by: f64) -> Self {
+        Self {
+            mean: self.mean + by,
+            ..self
+        }
+    }
+
+    /// Both ends of the confidence interval.
+    pub fn bounds(&self, confidence: f64) -> Option<(f64, f64)> {
+        let half = self.half_width(confidence)?;
+        Some((self.mean - half, self.mean + half))
+    }
+
+    /// Half the width of the confidence interval.
+    pub fn half_width(&self, confidence: f64) -> Option<f64> {
+        Some(self.std_error? * self.interval.factor(confidence)?)
     }
 }
 
@@ -37,24 +120,60 @@ impl Moments {
 pub struct Estimate {
     /// What it is of.
     pub quantity: Quantity,
-    /// Probes; `None` for an estimate that needs none.
+    /// Probes, or the budget in products; `None` where none was given.
     pub v: Option<u64>,
     /// The whole.
     pub value: Moments,
-    /// Every parameter's part; none where it has no parts.
+    /// Every parameter's part; empty where it cannot be split.
     pub parameters: Vec<Moments>,
     /// Matrix-vector products spent.
     pub products: u64,
     /// Wall time from network and batch in memory to this estimate alone, device synchronised.
     pub seconds: f64,
+    /// Why an estimate to a tolerance went no further; `None` for a given V.
+    pub stop: Option<Stop>,
+    /// The diagonal of the matrix, parameter after parameter, where it was estimated too.
+    pub diagonal: Option<Vec<f64>>,
 }
 
 impl Estimate {
     /// Takes the standard errors away, where samples are not independent.
     pub fn forget_errors(&mut self) {
-        self.value.std_error = None;
+        self.value = Moments::exact(self.value.mean);
         for part in &mut self.parameters {
-            part.std_error = None;
+            *part = Moments::exact(part.mean);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Percentage points of Student's t from tables (Abramowitz and Stegun, table 26.10).
+    #[test]
+    fn intervals_are_those_of_the_tables() {
+        for (freedom, confidence, t) in [
+            (1, 0.95, 12.706),
+            (4, 0.95, 2.776),
+            (9, 0.99, 3.250),
+            (30, 0.90, 1.697),
+        ] {
+            let found = t_quantile(freedom, confidence);
+            assert!((found - t).abs() < 6e-4, "{freedom}, {confidence}: {found}");
+        }
+        let moments = Moments::of([1.0, 2.0, 3.0, 4.0, 5.0].into_iter());
+        assert_eq!(moments.mean, 3.0);
+        assert_eq!(moments.std_error, Some(0.5f64.sqrt()));
+        let half = moments.half_width(0.95).unwrap();
+        assert!((half - 2.776 * 0.5f64.sqrt()).abs() < 1e-3);
+    }
+
+    #[test]
+    fn one_sample_has_no_error() {
+        let moments = Moments::of([7.0].into_iter());
+        assert_eq!((moments.mean, moments.std_error), (7.0, None));
+        assert_eq!(moments.half_width(0.95), None);
+        assert_eq!(moments.interval.name(), None);
     }
 }

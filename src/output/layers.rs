@@ -131,7 +131,17 @@ mod tests {
 
     fn part(v: u64, seed: u64, mean: f64, std_error: Option<f64>) -> ParameterRecord {
         let record = sample::row(v, seed, 0.0);
-        ParameterRecord::new(&record, "1.weight", 50, &Moments { mean, std_error })
+        ParameterRecord::new(
+            &record,
+            "1.weight",
+            50,
+            &Moments {
+                mean,
+                std_error,
+                ..Moments::exact(mean)
+            },
+            0.95,
+        )
     }
 
     #[test]

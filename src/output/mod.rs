@@ -1,7 +1,8 @@
-//! What an experiment leaves behind: CSV files, a manifest, figures.
+//! What an experiment leaves behind: CSV files, a manifest, figures, estimated diagonals.
 //!
 //! Summary and figures are pure functions of the CSV files.
 
+mod diagonals;
 pub mod figures;
 mod groups;
 mod journal;
@@ -18,6 +19,7 @@ mod statistics;
 mod summary;
 mod tables;
 
+pub use diagonals::Diagonal;
 pub use layers::{LayerRow, layers};
 pub use manifest::{Manifest, Status};
 pub use records::{FailureRecord, ParameterRecord, Record, read_records};

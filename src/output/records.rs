@@ -22,7 +22,7 @@ pub struct Record {
     pub probe: Option<String>,
     /// Random numbers of the probes.
     pub stream: Option<String>,
-    /// Probes.
+    /// Probes, or the budget in products; empty where a tolerance was given.
     #[serde(rename = "V")]
     pub v: Option<u64>,
     /// Probes multiplied at once.
@@ -63,6 +63,15 @@ pub struct Record {
     /// The parameters that the network had: the name of their file.
     #[serde(default)]
     pub checkpoint: Option<String>,
+    /// Lower end of the confidence interval, at `[sampling] confidence`.
+    pub ci_low: Option<f64>,
+    /// Its upper end.
+    pub ci_high: Option<f64>,
+    /// How it was found: "student_t" or "leave_one_out".
+    pub interval: Option<String>,
+    /// Why an estimate to a tolerance went no further: "tolerance", "max_V" or "exact"; empty for
+    /// a given V.
+    pub stop: Option<String>,
 }
 
 impl Record {
@@ -124,12 +133,17 @@ pub struct ParameterRecord {
     /// See [`Record`].
     #[serde(default)]
     pub checkpoint: Option<String>,
+    /// As in [`Record`].
+    pub ci_low: Option<f64>,
+    /// As in [`Record`].
+    pub ci_high: Option<f64>,
 }
 
 impl ParameterRecord {
-    /// The part of `parameter` in the estimate `of`.
-    pub fn new(of: &Record, parameter: &str, numel: i64, part: &Moments) -> Self {
+    /// The part of `parameter` in the estimate `of`, with its interval at `confidence`.
+    pub fn new(of: &Record, parameter: &str, numel: i64, part: &Moments, confidence: f64) -> Self {
         let of = of.clone();
+        let (ci_low, ci_high) = part.bounds(confidence).unzip();
         Self {
             experiment: of.experiment,
             estimator: of.estimator,
@@ -150,6 +164,8 @@ impl ParameterRecord {
             delta: of.delta,
             settings: of.settings,
             checkpoint: of.checkpoint,
+            ci_low,
+            ci_high,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that follows from the CSV files of a results folder: summary, figures, report.
 
+use super::figures::Cost;
 use super::groups::{Setting, grouped};
 use super::layers::{LayerRow, most_precise};
 use super::page::{self, page};
@@ -19,11 +20,21 @@ struct Figure {
 }
 
 /// Every figure that there is, in the order in which a report shows them.
-const FIGURES: [Figure; 4] = [
+const FIGURES: [Figure; 6] = [
     Figure {
         name: "convergence",
         caption: "Estimates against the number of probes, and the exact trace where it is known.",
         draw: convergence,
+    },
+    Figure {
+        name: "error_products",
+        caption: "Root mean square error relative to the exact trace, against matrix-vector products.",
+        draw: |results| errors(results, Cost::Products),
+    },
+    Figure {
+        name: "error_seconds",
+        caption: "The same errors against the time of one estimate.",
+        draw: |results| errors(results, Cost::Seconds),
     },
     Figure {
         name: "timing",
@@ -78,10 +89,17 @@ fn convergence(results: &Results) -> Result<Option<String>> {
     let drawable = results
         .records
         .iter()
-        .any(|record| record.is_trace() && record.v.is_some() && record.estimate.is_finite());
+        .any(|r| r.is_trace() && r.v.is_some() && r.estimate.is_finite());
     match results.kind() {
         ExperimentKind::Convergence if drawable => figures::convergence(&results.records).map(Some),
         _ => Ok(None),
+    }
+}
+
+fn errors(results: &Results, cost: Cost) -> Result<Option<String>> {
+    match results.kind() {
+        ExperimentKind::Convergence => figures::errors(&results.records, cost),
+        ExperimentKind::Timing => Ok(None),
     }
 }
 

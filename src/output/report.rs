@@ -5,7 +5,7 @@ use super::records::{FailureRecord, Record};
 use super::session::{Before, Outcome};
 use super::summary::SummaryRow;
 use super::tables::Rows;
-use crate::estimator::{Quantity, written};
+use crate::estimator::{Budget, Quantity, written};
 use crate::lists::{Batch, Seed};
 use crate::plan::{Job, Plan, Setup, device_name};
 use crate::problem::data::Dataset;
@@ -104,14 +104,20 @@ fn describe(job: &Job) -> String {
     for setting in settings.into_iter().flatten() {
         let _ = write!(text, ", {setting}");
     }
-    let _ = match job.counts[..] {
-        [] => Ok(()),
-        [v] => write!(text, ", V = {v}"),
-        [first, .., last] => write!(
+    let _ = match &job.budget {
+        Budget::Tolerance(t) => write!(
             text,
-            ", {} values of V from {first} to {last}",
-            job.counts.len()
+            ", until rtol {} or atol {} is met, at most {} products",
+            t.rtol, t.atol, t.max_v
         ),
+        Budget::Counts(counts) => match counts[..] {
+            [] => Ok(()),
+            [v] => write!(text, ", V = {v}"),
+            [first, .., last] => {
+                let values = counts.len();
+                write!(text, ", {values} values of V from {first} to {last}")
+            }
+        },
     };
     let _ = match job.v_batch {
         None => Ok(()),
@@ -271,7 +277,7 @@ pub fn setting(job: &Job) -> String {
         Some(Batch::Fixed(v_batch)) => Some(v_batch),
         Some(Batch::Auto) | None => None,
     };
-    let numbers = [("V", job.counts.last().copied()), ("V_batch", v_batch)];
+    let numbers = [("V", job.budget.most()), ("V_batch", v_batch)];
     let columns = job.task.columns();
     named(
         &columns.estimator,

@@ -124,6 +124,9 @@ impl Session {
     /// # Errors
     /// A full or failing disk; what was written before stays.
     pub fn append(&mut self, finished: Finished) -> Result<()> {
+        for diagonal in &finished.diagonals {
+            diagonal.write(&self.folder)?;
+        }
         let (key, place) = &mut self.jobs[finished.index];
         let entry = place.insert(Entry {
             key: key.clone(),

@@ -51,7 +51,7 @@ pub struct SummaryRow {
     pub rmse: Option<f64>,
     /// The exact value.
     pub exact: Option<f64>,
-    /// Matrix-vector products of one run.
+    /// Matrix-vector products of one run; the median where runs to a tolerance differ.
     pub products: u64,
     /// Median seconds of one run.
     pub seconds: f64,
@@ -89,6 +89,7 @@ fn row(group: &[&Record]) -> SummaryRow {
     let mean_square =
         |about: f64| estimates.iter().map(|x| (x - about).powi(2)).sum::<f64>() / runs as f64;
     let seconds = median(group.iter().map(|r| r.seconds).collect());
+    let products = median(group.iter().map(|r| r.products as f64).collect());
     // A standard error falls with the root of the products spent.
     let errors: Option<Vec<f64>> = group.iter().map(|r| r.std_error).collect();
     let square = errors.map(|errors| errors.iter().map(|e| e * e).sum::<f64>() / runs as f64);
@@ -114,9 +115,9 @@ fn row(group: &[&Record]) -> SummaryRow {
         std_error: square.map(f64::sqrt),
         rmse: first.exact.map(|exact| mean_square(exact).sqrt()),
         exact: first.exact,
-        products: first.products,
+        products: products as u64,
         seconds,
-        products_to_1_percent: factor.map(|factor| factor * first.products as f64),
+        products_to_1_percent: factor.map(|factor| factor * products),
         seconds_to_1_percent: factor.map(|factor| factor.max(1.0) * seconds),
         speed: None,
     }

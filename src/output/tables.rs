@@ -1,5 +1,6 @@
 //! The tables of a results folder: a CSV file for each kind of row.
 
+use super::diagonals::Diagonal;
 use super::records::{FailureRecord, ParameterRecord, Record};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,8 @@ pub struct Finished {
     pub index: usize,
     /// Its rows in every table.
     pub rows: Rows,
+    /// Diagonals that it estimated.
+    pub diagonals: Vec<Diagonal>,
     /// What a reader should know of how they came about.
     pub notes: Vec<String>,
 }

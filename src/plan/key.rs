@@ -2,6 +2,7 @@
 
 use super::{Job, Plan, device_name};
 use crate::environment;
+use crate::estimator::Sampling;
 use crate::lists::Seed;
 use crate::problem::data::hex;
 use crate::spec::ExperimentKind;
@@ -38,9 +39,12 @@ impl Plan {
     /// What all jobs have in common.
     fn common(&self) -> String {
         let mut spec = self.spec.clone();
-        // The jobs have it all.
+        // The jobs have it all, but for the confidence of their intervals.
         spec.estimator.clear();
-        spec.sampling = Default::default();
+        spec.sampling = Sampling {
+            confidence: spec.sampling.confidence,
+            ..Sampling::default()
+        };
         spec.device = device_name(self.device);
         spec.threads = None;
         if let Some(model) = &mut spec.model {
@@ -79,6 +83,6 @@ impl Drawn {
         if let Some(Seed::Value(seed)) = job.seed {
             (self.seed, self.probes) = (Some(seed), 0);
         }
-        self.probes += job.counts.last().copied().unwrap_or(0);
+        self.probes += job.budget.counts().last().copied().unwrap_or(0);
     }
 }

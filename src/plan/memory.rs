@@ -53,7 +53,7 @@ fn refuse(key: &str, what: &str, needed: f64, total: u64, help: &str) -> Result<
 /// How many probes a job multiplies at once.
 fn probes_at_once(job: &Job) -> Option<u64> {
     match job.v_batch? {
-        Batch::Fixed(v_batch) => Some(v_batch.min(*job.counts.last()?)),
+        Batch::Fixed(v_batch) => Some(v_batch.min(job.budget.most()?)),
         Batch::Auto => None,
     }
 }

@@ -26,7 +26,7 @@ impl Plan {
         let mut pairs: Vec<(u64, u64)> = self
             .jobs
             .iter()
-            .filter_map(|job| match (job.v_batch, job.counts.last()) {
+            .filter_map(|job| match (job.v_batch, job.budget.counts().last()) {
                 (Some(Batch::Fixed(v_batch)), Some(&v)) if v % v_batch != 0 => Some((v, v_batch)),
                 _ => None,
             })

@@ -4,7 +4,7 @@ use super::caught::{caught, is_out_of_memory};
 use super::rows::Measured;
 use super::sizes::Sizes;
 use super::{Todo, Watch};
-use crate::estimator::{Estimate, Quantity, Start, listening};
+use crate::estimator::{Budget, Estimate, Quantity, Start, listening};
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
@@ -72,12 +72,16 @@ impl<'a> Performer<'a> {
         self.watch.started(index);
         let asked = self.sizes.of(job);
         let mut v_batch = asked;
+        let mut diagonals = Vec::new();
         let (rows, mut notes) = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
             let work = || listening(tell, || self.repeated(job, v_batch, subject, start));
             let error = match caught(work) {
-                Ok((repeated, notes)) => break (self.rows(job, v_batch, &repeated), notes),
+                Ok((repeated, notes)) => {
+                    diagonals = self.diagonals(job, subject, &repeated);
+                    break (self.rows(job, v_batch, &repeated), notes);
+                }
                 Err(error) => error,
             };
             match v_batch {
@@ -99,7 +103,12 @@ impl<'a> Performer<'a> {
             .into_iter()
             .map(|note| format!("{columns}: {note}"))
             .collect();
-        Finished { index, rows, notes }
+        Finished {
+            index,
+            rows,
+            diagonals,
+            notes,
+        }
     }
 
     fn repeated(
@@ -115,7 +124,7 @@ impl<'a> Performer<'a> {
             ExperimentKind::Convergence => (0, 1),
         };
         let v_batch = v_batch.unwrap_or(1);
-        let estimates = || estimates(job, subject, start, &job.counts, v_batch);
+        let estimates = || estimates(job, subject, start, &job.budget, v_batch);
         for _ in 0..warmup {
             estimates();
         }
@@ -132,11 +141,11 @@ pub(super) fn estimates(
     job: &Job,
     subject: &Subject,
     start: &Start,
-    counts: &[u64],
+    budget: &Budget,
     v_batch: u64,
 ) -> Vec<Estimate> {
     synchronize(subject.device());
-    job.task.run(subject, start, counts, v_batch)
+    job.task.run(subject, start, budget, v_batch)
 }
 
 fn synchronize(device: Device) {

@@ -2,7 +2,7 @@
 
 use super::caught::caught;
 use super::perform::estimates;
-use crate::estimator::Start;
+use crate::estimator::{Budget, Start};
 use crate::lists::Batch;
 use crate::memory::growth_of;
 use crate::plan::{Job, Plan};
@@ -72,7 +72,7 @@ fn settings(plan: &Plan) -> Vec<Prediction> {
     };
     let mut found: Vec<(_, Prediction)> = Vec::new();
     for (index, job) in plan.jobs.iter().enumerate() {
-        let setting = (job.task.columns(), job.subject, job.v_batch, &job.counts);
+        let setting = (job.task.columns(), job.subject, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
             Some((_, prediction)) => prediction.runs += repeats,
             None => {
@@ -97,28 +97,28 @@ fn trial(job: &Job, subject: &Subject) -> Cost {
         Some(Batch::Fixed(v_batch)) => v_batch,
         Some(Batch::Auto) | None => 10,
     };
-    let run = |counts: &[u64]| {
+    let run = |budget: &Budget| {
         let clock = Instant::now();
-        let work = || estimates(job, subject, &Start::Philox(0), counts, v_batch);
+        let work = || estimates(job, subject, &Start::Philox(0), budget, v_batch);
         let (estimates, growth) = growth_of(work);
         // Growth does not see memory that was used and freed before.
-        let probes = counts.last().map_or(0, |&count| count.min(v_batch));
+        let probes = budget.most().map_or(0, |most| most.min(v_batch));
         let memory = growth.unwrap_or(0).max(probes * subject.bytes_per_probe());
         let products = estimates.last().map_or(0, |estimate| estimate.products);
         (clock.elapsed().as_secs_f64(), products as f64, memory)
     };
-    let most = job.counts.last().copied();
+    let most = job.budget.most();
     let Some(most) = most.filter(|&most| most > 2 * v_batch) else {
-        run(&job.counts); // the first use of a kernel costs extra
-        let (seconds, products, memory) = run(&job.counts);
+        run(&job.budget); // the first use of a kernel costs extra
+        let (seconds, products, memory) = run(&job.budget);
         return Cost {
             products: products as u64,
             seconds,
             memory,
         };
     };
-    run(&[v_batch]);
-    let (one, two) = (run(&[v_batch]), run(&[2 * v_batch]));
+    run(&[v_batch].into());
+    let (one, two) = (run(&[v_batch].into()), run(&[2 * v_batch].into()));
     let batches = (most - v_batch) as f64 / v_batch as f64;
     let beyond = |one: f64, two: f64| one + batches * (two - one).max(0.0);
     Cost {

@@ -3,8 +3,9 @@
 use super::perform::Performer;
 use crate::estimator::{Estimate, written};
 use crate::lists::Seed;
-use crate::output::{FailureRecord, ParameterRecord, Record, Rows};
+use crate::output::{Diagonal, FailureRecord, ParameterRecord, Record, Rows};
 use crate::plan::{Job, device_name};
+use crate::problem::Subject;
 
 /// The estimates of a job, and by how many bytes the process grew.
 pub(super) type Measured = (Vec<Estimate>, Option<u64>);
@@ -22,7 +23,7 @@ impl Performer<'_> {
                 };
                 let parts = self.parameters.iter().zip(&estimate.parameters);
                 rows.parameters.extend(parts.map(|((name, numel), part)| {
-                    ParameterRecord::new(&record, name, *numel, part)
+                    ParameterRecord::new(&record, name, *numel, part, self.plan.confidence)
                 }));
                 rows.records.push(record);
             }
@@ -30,8 +31,57 @@ impl Performer<'_> {
         rows
     }
 
+    /// The diagonals among the estimates; repetitions have the same.
+    pub(super) fn diagonals(
+        &self,
+        job: &Job,
+        subject: &Subject,
+        repeated: &[Measured],
+    ) -> Vec<Diagonal> {
+        let estimates = repeated.first().into_iter().flat_map(|(all, _)| all);
+        let found = estimates.filter_map(|estimate| {
+            let record = self.record(job, job.repeat, estimate);
+            Some((record, estimate.diagonal.as_ref()?))
+        });
+        found
+            .map(|(record, entries)| {
+                let number = |n: Option<u64>| n.map(|n| n.to_string());
+                let settings = [
+                    ("estimator", Some(record.estimator)),
+                    ("matrix", Some(record.matrix)),
+                    ("blocks", record.blocks),
+                    ("product", record.product),
+                    ("probe", record.probe),
+                    ("V", number(record.v)),
+                    ("seed", number(record.seed)),
+                ];
+                let metadata: Vec<(String, String)> = settings
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key.to_string(), value?)))
+                    .collect();
+                let part = |(key, value): &(String, String)| match key.as_str() {
+                    "V" | "seed" => format!("{key}{value}"),
+                    _ => value.replace(' ', "_"),
+                };
+                let mut rest = entries.as_slice();
+                let parameter = |((name, _), shape): (&(String, i64), Vec<i64>)| {
+                    let (own, after) = rest.split_at(shape.iter().product::<i64>() as usize);
+                    rest = after;
+                    (name.clone(), shape, own.to_vec())
+                };
+                let parameters = self.parameters.iter().zip(subject.shapes());
+                Diagonal {
+                    name: metadata.iter().map(part).collect::<Vec<_>>().join("-"),
+                    parameters: parameters.map(parameter).collect(),
+                    metadata,
+                }
+            })
+            .collect()
+    }
+
     fn record(&self, job: &Job, repeat: u64, estimate: &Estimate) -> Record {
         let columns = job.task.columns();
+        let (ci_low, ci_high) = estimate.value.bounds(self.plan.confidence).unzip();
         Record {
             experiment: self.plan.spec.name.clone(),
             estimator: columns.estimator,
@@ -57,6 +107,10 @@ impl Performer<'_> {
             delta: estimate.quantity.delta(),
             settings: columns.settings,
             checkpoint: self.checkpoint(job),
+            ci_low,
+            ci_high,
+            interval: estimate.value.interval.name().map(str::to_string),
+            stop: estimate.stop.map(|stop| stop.name().to_string()),
         }
     }
 
@@ -75,7 +129,7 @@ impl Performer<'_> {
             product: columns.product,
             probe: columns.probe,
             stream: columns.stream,
-            v: job.counts.last().copied(),
+            v: job.budget.most(),
             v_batch,
             seed: seed(job),
             repeat: job.repeat,

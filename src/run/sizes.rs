@@ -16,7 +16,7 @@ pub(super) struct Sizes(Mutex<HashMap<Setting, u64>>);
 type Setting = (Columns, usize, Option<Batch>, Option<u64>);
 
 fn setting(job: &Job) -> Setting {
-    let most = job.counts.last().copied();
+    let most = job.budget.most();
     (job.task.columns(), job.subject, job.v_batch, most)
 }
 
@@ -30,7 +30,7 @@ impl Sizes {
         }
         let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
         for job in jobs.filter(|job| job.v_batch == Some(Batch::Auto)) {
-            let most = job.counts.last().copied().unwrap_or(1);
+            let most = job.budget.most().unwrap_or(1);
             let (task, subject) = (job.task.as_ref(), &subjects[job.subject]);
             let trial = || caught(|| tuned_v_batch(task, subject, most, plan.memory)).unwrap_or(1);
             sizes.entry(setting(job)).or_insert_with(trial);

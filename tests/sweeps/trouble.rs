@@ -1,7 +1,7 @@
 //! Jobs that cannot be done, and memory that runs out.
 
 use super::{MANY, Sweep, assert_same, timeless};
-use curvature_runner::estimator::{Columns, Estimate, Start, Task};
+use curvature_runner::estimator::{Budget, Columns, Estimate, Start, Task};
 use curvature_runner::output::{Session, read_records};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::Subject;
@@ -71,7 +71,7 @@ impl Task for Failing {
         self.0.columns()
     }
 
-    fn run(&self, _: &Subject, _: &Start, _: &[u64], _: u64) -> Vec<Estimate> {
+    fn run(&self, _: &Subject, _: &Start, _: &Budget, _: u64) -> Vec<Estimate> {
         let shape = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
         panic!("never here: {:?}", shape.reshape([5]));
     }

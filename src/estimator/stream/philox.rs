@@ -38,6 +38,10 @@ pub enum Space {
     Loss,
     /// The parameter of this index, one vector per sample.
     SampleParameter(usize),
+    /// The parameter of this index, for a second set of vectors, independent of the first.
+    SecondParameter(usize),
+    /// The same for a third set.
+    ThirdParameter(usize),
 }
 
 impl Space {
@@ -49,6 +53,8 @@ impl Space {
             Self::Residual(index) => (2, index),
             Self::Loss => (3, 0),
             Self::SampleParameter(index) => (4, index),
+            Self::SecondParameter(index) => (5, index),
+            Self::ThirdParameter(index) => (6, index),
         };
         (kind << 24) | u32::try_from(index).expect("fewer than 2^24 layers")
     }

@@ -1,5 +1,6 @@
-//! Error against seconds, a line per method: the lower and the further left, the better.
+//! Error against what it costs, a line per method: the lower and the further left, the better.
 
+use super::super::Record;
 use super::axis::Axis;
 use super::canvas::Point;
 use super::numbers::significant;
@@ -12,29 +13,72 @@ use anyhow::{Result, ensure};
 pub struct ErrorPoint {
     /// The method; points of one label make up a line.
     pub label: String,
-    /// Seconds of one estimate.
-    pub seconds: f64,
+    /// Seconds or products of one estimate.
+    pub cost: f64,
     /// Root mean square error of an estimate, relative to the exact value.
     pub error: f64,
 }
 
-/// Lines of relative error against seconds on two logarithmic axes, as an SVG.
+/// What an estimate costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Wall time.
+    Seconds,
+    /// Matrix-vector products.
+    Products,
+}
+
+impl Cost {
+    /// Of one row.
+    pub(super) fn of(self, record: &Record) -> f64 {
+        match self {
+            Self::Seconds => record.seconds,
+            Self::Products => record.products as f64,
+        }
+    }
+
+    fn axis(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds per estimate",
+            Self::Products => "matrix-vector products per estimate",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Products => "products",
+        }
+    }
+}
+
+/// Lines of relative error against cost on two logarithmic axes, as an SVG.
 ///
-/// An error of zero cannot stand on a logarithmic axis: a method that is exact is drawn at the foot
-/// of the figure, which the legend says.
+/// An error of zero cannot stand on a logarithmic axis: a method whose errors are not above
+/// `rounding` is drawn at the foot of the figure, which the legend says.
 ///
 /// # Errors
-/// No point with a positive time.
-pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String> {
+/// No point with a positive cost.
+pub fn error_curves(
+    subtitle: &[String],
+    points: &[ErrorPoint],
+    cost: Cost,
+    rounding: f64,
+) -> Result<String> {
     let valid: Vec<&ErrorPoint> = points
         .iter()
-        .filter(|p| p.seconds > 0.0 && p.seconds.is_finite() && p.error.is_finite())
+        .filter(|p| p.cost > 0.0 && p.cost.is_finite() && p.error.is_finite())
         .collect();
     ensure!(
         !valid.is_empty(),
-        "found no point with seconds and an error to draw"
+        "found no point with a cost and an error to draw"
     );
-    let sampled = || valid.iter().map(|p| p.error).filter(|&error| error > EXACT);
+    let sampled = || {
+        valid
+            .iter()
+            .map(|p| p.error)
+            .filter(|&error| error > rounding)
+    };
     let foot = sampled().fold(f64::INFINITY, f64::min).min(1.0) / 3.0;
     let mut labels: Vec<&str> = Vec::new();
     for point in &valid {
@@ -44,7 +88,7 @@ pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String
     }
     let is_exact = |label: &str| {
         let mut of_label = valid.iter().filter(|p| p.label == label);
-        of_label.all(|p| p.error <= EXACT)
+        of_label.all(|p| p.error <= rounding)
     };
     let legend: Vec<Entry> = labels
         .iter()
@@ -59,18 +103,15 @@ pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String
         })
         .collect();
     let errors = valid.iter().map(|p| p.error.max(foot));
-    let x = (
-        Axis::log(valid.iter().map(|p| p.seconds)),
-        "seconds per estimate",
-    );
+    let x = (Axis::log(valid.iter().map(|p| p.cost)), cost.axis());
     let y = (Axis::log(errors), "relative error (RMS over seeds)");
+    let unit = cost.unit();
     let mut plot = Plot::new(subtitle, &legend, x, y);
     for (i, label) in labels.iter().enumerate() {
         let style = style::style(i);
         let mut of_label: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == *label).collect();
-        of_label.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        let at =
-            |p: &&&ErrorPoint| -> Point { (plot.x.at(p.seconds), plot.y.at(p.error.max(foot))) };
+        of_label.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        let at = |p: &&&ErrorPoint| -> Point { (plot.x.at(p.cost), plot.y.at(p.error.max(foot))) };
         let line: Vec<Point> = of_label.iter().map(at).collect();
         plot.canvas.line(&line, style.stroke);
         for &point in &line {
@@ -78,19 +119,16 @@ pub fn error_curves(subtitle: &[String], points: &[ErrorPoint]) -> Result<String
             plot.canvas.marker(point, marker, style.stroke.colour);
         }
         for (point, &at) in of_label.iter().zip(&line) {
-            let (error, seconds) = (
+            let (error, spent) = (
                 significant(100.0 * point.error, 2),
-                significant(point.seconds, 3),
+                significant(point.cost, 3),
             );
-            let words = format!("{label}: error {error} % in {seconds} s");
+            let words = format!("{label}: error {error} % for {spent} {unit}");
             plot.canvas.hint(at, (9.0, 9.0), &words);
         }
     }
     Ok(plot.finish(&[]))
 }
-
-/// Relative errors up to this are rounding in float32.
-const EXACT: f64 = 1e-6;
 
 #[cfg(test)]
 mod tests {
@@ -100,7 +138,7 @@ mod tests {
     fn point(label: &str, seconds: f64, error: f64) -> ErrorPoint {
         ErrorPoint {
             label: label.into(),
-            seconds,
+            cost: seconds,
             error,
         }
     }
@@ -112,7 +150,7 @@ mod tests {
             point("hmp", 1.0, 0.03),
             point("exact", 0.001, 1e-9),
         ];
-        let svg = error_curves(&["example".into()], &points).unwrap();
+        let svg = error_curves(&["example".into()], &points, Cost::Seconds, 1e-6).unwrap();
         for text in [
             ">hmp<",
             ">exact (no error: at the foot)<",
@@ -125,7 +163,7 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_error() {
-        let error = error_curves(&[], &[point("hmp", 0.0, 0.1)]).unwrap_err();
+        let error = error_curves(&[], &[point("hmp", 0.0, 0.1)], Cost::Seconds, 1e-6).unwrap_err();
         assert!(error.to_string().contains("no point"));
     }
 }

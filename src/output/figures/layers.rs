@@ -114,7 +114,17 @@ mod tests {
         let record = row(4, 0, 0.0);
         let part = |&(name, numel, mean): &(&str, i64, f64)| {
             let std_error = Some(0.01 * mean.abs());
-            ParameterRecord::new(&record, name, numel, &Moments { mean, std_error })
+            ParameterRecord::new(
+                &record,
+                name,
+                numel,
+                &Moments {
+                    mean,
+                    std_error,
+                    ..Moments::exact(mean)
+                },
+                0.95,
+            )
         };
         let parts: Vec<ParameterRecord> = parts.iter().map(part).collect();
         let rows = rows_of(&parts);

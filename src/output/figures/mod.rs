@@ -14,6 +14,8 @@ mod canvas;
 mod convergence;
 mod curve;
 mod error_curves;
+mod errors;
+mod grid;
 mod layers;
 mod numbers;
 mod plot;
@@ -27,7 +29,8 @@ mod trajectory;
 
 pub use bars::{Bar, bars};
 pub use convergence::convergence;
-pub use error_curves::{ErrorPoint, error_curves};
+pub use error_curves::{Cost, ErrorPoint, error_curves};
+pub use errors::errors;
 pub use layers::layers;
 pub(super) use numbers::significant;
 pub use raster::write;

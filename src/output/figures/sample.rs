@@ -29,6 +29,10 @@ pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
         delta: None,
         settings: None,
         checkpoint: None,
+        ci_low: None,
+        ci_high: None,
+        interval: None,
+        stop: None,
     }
 }
 

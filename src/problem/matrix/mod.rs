@@ -79,6 +79,13 @@ impl MatrixSpec {
         Ok(())
     }
 
+    /// The first spectrum with a negative eigenvalue.
+    pub fn indefinite(&self) -> Option<String> {
+        let n = self.n as usize;
+        let negative = |s: &&SpectrumSpec| (0..n).any(|i| s.eigenvalue(i, n) < 0.0);
+        self.spectra.iter().find(negative).map(|s| s.name())
+    }
+
     /// The matrices, and PyTorch's generator as drawing the basis has left it.
     pub fn build(&self, device: Device, kind: Kind) -> (Vec<Matrix>, TorchGenerator) {
         let mut generator = TorchGenerator::seeded(self.seed);
@@ -142,11 +149,6 @@ impl Matrix {
     /// The trace: the sum of the eigenvalues.
     pub fn trace(&self) -> f64 {
         self.eigenvalues.iter().sum()
-    }
-
-    /// Whether no eigenvalue is negative.
-    pub fn is_positive_semidefinite(&self) -> bool {
-        self.eigenvalues.iter().all(|&eigenvalue| eigenvalue >= 0.0)
     }
 
     /// `[n]`.

@@ -1,0 +1,218 @@
+//! Blocks of vectors for estimators that deflate: drawn, multiplied, orthogonalised.
+//!
+//! A block of k vectors is a float64 tensor `[n, k]`, n being all parameters one after another;
+//! only products are taken in the problem's own precision.
+
+use crate::curvature::Operator;
+use crate::estimator::Probe;
+use crate::estimator::stream::{PhiloxStream, Space};
+use tch::{Kind, Tensor};
+
+/// Which of the independent sets of probes of a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// The one that Hutchinson's estimator takes too.
+    First,
+    /// Another one.
+    Second,
+    /// And another.
+    Third,
+}
+
+/// An operator that multiplies blocks of vectors, `v_batch` columns at once.
+pub struct Sketcher<'a> {
+    operator: &'a Operator<'a>,
+    stream: PhiloxStream,
+    probe: Probe,
+    v_batch: i64,
+}
+
+impl<'a> Sketcher<'a> {
+    pub(super) fn new(
+        operator: &'a Operator<'a>,
+        stream: PhiloxStream,
+        probe: Probe,
+        v_batch: u64,
+    ) -> Self {
+        Self {
+            operator,
+            stream,
+            probe,
+            v_batch: v_batch as i64,
+        }
+    }
+
+    /// Rows and columns of the operator.
+    pub(super) fn size(&self) -> i64 {
+        self.operator.size()
+    }
+
+    /// Columns that are multiplied at once.
+    pub(super) fn v_batch(&self) -> i64 {
+        self.v_batch
+    }
+
+    /// Products spent so far.
+    pub(super) fn products(&self) -> u64 {
+        self.operator.products()
+    }
+
+    /// Distribution of the probes.
+    pub(super) fn probe(&self) -> Probe {
+        self.probe
+    }
+
+    /// The distance from 1 to the next number in the precision of products.
+    pub(super) fn epsilon(&self) -> f64 {
+        match self.operator.kind() {
+            Kind::Float => f64::from(f32::EPSILON),
+            _ => f64::EPSILON,
+        }
+    }
+
+    /// A block without columns.
+    pub(super) fn empty(&self) -> Tensor {
+        Tensor::zeros([self.size(), 0], (Kind::Double, self.operator.device()))
+    }
+
+    /// Probes `first..first + count` of a set: `[n, count]`.
+    ///
+    /// Those on the sphere have the length √n over all parameters together.
+    pub(super) fn draw(&self, set: Set, first: i64, count: i64) -> Tensor {
+        let entries = match self.probe {
+            Probe::Sphere => Probe::Gaussian,
+            other => other,
+        };
+        let part = |(index, shape): (usize, &Vec<i64>)| {
+            let space = match set {
+                Set::First => Space::Parameter(index),
+                Set::Second => Space::SecondParameter(index),
+                Set::Third => Space::ThirdParameter(index),
+            };
+            let (first, many) = (first as u64, count as u64);
+            let rows = self.stream.draw(entries, space, first, many, shape);
+            rows.reshape([count, -1])
+        };
+        let shapes = self.operator.shapes().iter().enumerate();
+        let rows = Tensor::cat(&shapes.map(part).collect::<Vec<_>>(), 1).to_kind(Kind::Double);
+        match self.probe {
+            Probe::Sphere => {
+                let norms = rows.square().sum_dim_intlist(1, true, None::<Kind>).sqrt();
+                (rows / norms * (self.size() as f64).sqrt()).tr()
+            }
+            _ => rows.tr(),
+        }
+    }
+
+    /// The products with every column of `v: [n, k]`.
+    pub(super) fn multiply(&self, v: &Tensor) -> Tensor {
+        let rows = v.tr().to_kind(self.operator.kind()).contiguous();
+        let products: Vec<Tensor> = (rows.split(self.v_batch, 0).iter())
+            .map(|rows| {
+                let parts = rows.split_with_sizes(self.sizes(), 1);
+                let shaped = parts.iter().zip(self.operator.shapes());
+                let v: Vec<Tensor> = shaped
+                    .map(|(part, shape)| part.reshape([&[-1], shape.as_slice()].concat()))
+                    .collect();
+                let flat = |p: &Tensor| p.flatten(1, -1).to_kind(Kind::Double);
+                let products: Vec<Tensor> = self.operator.multiply(&v).iter().map(flat).collect();
+                Tensor::cat(&products, 1)
+            })
+            .collect();
+        Tensor::cat(&products, 0).tr()
+    }
+
+    /// The diagonal from products with all unit vectors: `[n]`, exactly n products.
+    pub(super) fn diagonal(&self) -> Tensor {
+        let n = self.size();
+        let options = (Kind::Double, self.operator.device());
+        let part = |first: i64| {
+            let count = self.v_batch.min(n - first);
+            let units = Tensor::zeros([n, count], options);
+            let mut ones = units.narrow(0, first, count).diagonal(0, 0, 1);
+            let _ = ones.fill_(1.0);
+            let products = self.multiply(&units);
+            products.narrow(0, first, count).diagonal(0, 0, 1).copy()
+        };
+        let firsts = (0..n).step_by(self.v_batch as usize);
+        Tensor::cat(&firsts.map(part).collect::<Vec<_>>(), 0)
+    }
+
+    /// Rows `[n, ...]`, parameter by parameter.
+    pub(super) fn split(&self, rows: &Tensor) -> Vec<Tensor> {
+        rows.split_with_sizes(self.sizes(), 0)
+    }
+
+    fn sizes(&self) -> Vec<i64> {
+        let shapes = self.operator.shapes().iter();
+        shapes.map(|shape| shape.iter().product()).collect()
+    }
+}
+
+/// `Σ_i a_ij b_ij` for every column j: `[k]`.
+pub(super) fn column_dots(a: &Tensor, b: &Tensor) -> Tensor {
+    (a * b).sum_dim_intlist(0, false, None::<Kind>)
+}
+
+/// `tr(aᵀ b)`.
+pub(super) fn inner(a: &Tensor, b: &Tensor) -> f64 {
+    (a * b).sum(Kind::Double).double_value(&[])
+}
+
+/// The values of a vector.
+pub(super) fn values(v: &Tensor) -> Vec<f64> {
+    v.try_into().expect("a float64 vector")
+}
+
+/// `R⁻¹` of an upper triangular R.
+pub(super) fn inverse(r: &Tensor) -> Tensor {
+    let identity = Tensor::eye(r.size()[0], (r.kind(), r.device()));
+    r.linalg_solve_triangular(&identity, true, true, false)
+}
+
+/// An orthonormal basis of what has been appended, `y = q r`.
+pub(super) struct Basis {
+    /// `[n, k]`, orthonormal columns.
+    pub(super) q: Tensor,
+    /// `[k, k]`, upper triangular.
+    pub(super) r: Tensor,
+}
+
+impl Basis {
+    pub(super) fn new(empty: Tensor) -> Self {
+        Self {
+            r: Tensor::zeros([0, 0], (Kind::Double, empty.device())),
+            q: empty,
+        }
+    }
+
+    /// Appends the columns of `y: [n, j]`; returns the new columns of q.
+    ///
+    /// Gram-Schmidt against the columns before and QR among the new ones, twice, so that columns
+    /// stay orthogonal also where y depends on them.
+    pub(super) fn append(&mut self, y: &Tensor) -> Tensor {
+        let j = y.size()[1];
+        let options = (Kind::Double, y.device());
+        let mut q = y.shallow_clone();
+        let mut above = Tensor::zeros([self.q.size()[1], j], options);
+        let mut r = Tensor::eye(j, options);
+        for _ in 0..2 {
+            let overlap = self.q.tr().matmul(&q);
+            above += overlap.matmul(&r);
+            let (next, factor) = Tensor::linalg_qr(&(q - self.q.matmul(&overlap)), "reduced");
+            (q, r) = (next, factor.matmul(&r));
+        }
+        let left = Tensor::cat(
+            &[&self.r, &Tensor::zeros([j, self.r.size()[1]], options)],
+            0,
+        );
+        self.r = Tensor::cat(&[left, Tensor::cat(&[above, r], 0)], 1);
+        self.q = Tensor::cat(&[&self.q, &q], 1);
+        q
+    }
+
+    /// How many columns there are.
+    pub(super) fn rank(&self) -> i64 {
+        self.q.size()[1]
+    }
+}

@@ -1,0 +1,417 @@
+//! Estimators that spend products on a part of the matrix first and sample what is left.
+//!
+//! All of them work on an operator alone, with float64 algebra on blocks of vectors, and spend at
+//! most V products, exactly as many as they report. Where V reaches the size n of the matrix they
+//! take the n unit vectors instead. To add one, write its file and name it in
+//! [`EstimatorSpec`](super::EstimatorSpec).
+
+mod a_hutchpp;
+mod bekas;
+mod block;
+mod deflation;
+mod diagpp;
+mod hutchpp;
+mod na_hutchpp;
+mod nystrom;
+mod nystrompp;
+mod xdiag;
+mod xnystrace;
+mod xtrace;
+
+pub use a_hutchpp::AHutchPp;
+pub use bekas::Bekas;
+pub use diagpp::DiagPp;
+pub use hutchpp::HutchPp;
+pub use na_hutchpp::NaHutchPp;
+pub use nystrompp::NystromPp;
+pub use xdiag::XDiag;
+pub use xnystrace::XNysTrace;
+pub use xtrace::XTrace;
+
+use super::sampling::{access, batches, budget, seeds};
+use super::{
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
+    Start, Stop, Stopping, StreamKind, Task, Tolerance, written,
+};
+use crate::curvature::{Access, Blocks, ProductKind};
+use crate::error::UserError;
+use crate::lists::{Batches, Counts, Seed, Seeds};
+use crate::problem::{ProblemSpec, Subject};
+use block::{Sketcher, values};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Instant;
+use tch::{Kind, Tensor};
+
+/// An estimator over blocks of vectors.
+pub trait Method: Debug + Clone + PartialEq + Send + Sync + 'static {
+    /// Its kind, as a spec writes it.
+    const KIND: &'static str;
+    /// The probes for which it is defined.
+    const PROBES: &'static [Probe];
+    /// The fewest products that give an estimate.
+    const LEAST: u64;
+    /// Whether it is for positive semidefinite matrices only.
+    const SEMIDEFINITE: bool = false;
+    /// Whether what a smaller V has spent is a part of what a larger one spends.
+    const NESTED: bool = true;
+    /// Whether it plans by an absolute tolerance and knows no relative one.
+    const ABSOLUTE: bool = false;
+
+    /// Before the first product.
+    fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a>;
+}
+
+/// An estimator at work.
+pub trait State {
+    /// Goes on to a budget of `v` products, at least [`Method::LEAST`] and less than n.
+    fn grow(&mut self, v: u64);
+
+    /// The estimate so far.
+    fn finish(&self) -> Part;
+
+    /// Spends by the tolerance itself; `None` where it has to be doubled until the estimate says
+    /// that it is enough.
+    fn until(&mut self, tolerance: &Tolerance) -> Option<Stop> {
+        let _ = tolerance;
+        None
+    }
+}
+
+/// What an estimator finds.
+pub struct Part {
+    /// The trace.
+    trace: Moments,
+    /// Whether the matrix is known up to rounding.
+    exact: bool,
+    /// The trace of every parameter's block; empty where it cannot be split.
+    parameters: Vec<Moments>,
+    /// The diagonal, `[n]`.
+    diagonal: Option<Tensor>,
+}
+
+impl Part {
+    /// A trace alone.
+    fn of(trace: Moments) -> Self {
+        Self {
+            trace,
+            exact: false,
+            parameters: Vec::new(),
+            diagonal: None,
+        }
+    }
+}
+
+/// What a spec says of an estimator over blocks of vectors.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, bound = "")]
+#[schemars(bound = "", rename = "Sketch")]
+pub struct Sketch<M: Method> {
+    /// Which entries of a network's matrix are seen; required there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Blocks>,
+    /// How products with a network's matrix are computed: hmp if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductKind>,
+    /// Matrix-vector products, instead of `[sampling]`'s.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Products at once, instead of `[sampling]`'s.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Batches>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    #[serde(skip)]
+    method: PhantomData<M>,
+}
+
+impl<M: Method> Default for Sketch<M> {
+    fn default() -> Self {
+        Self {
+            blocks: None,
+            product: None,
+            v: None,
+            v_batch: None,
+            seeds: None,
+            probe: None,
+            method: PhantomData,
+        }
+    }
+}
+
+impl<M: Method> EstimatorConfig for Sketch<M> {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        if M::SEMIDEFINITE {
+            check_semidefinite(problem)?;
+        }
+        let access = access(problem, self.blocks, self.product, ProductKind::Hmp)?;
+        let batches = match access {
+            Access::Network {
+                product: ProductKind::Forward,
+                ..
+            } => {
+                return Err(UserError::new(
+                    "product",
+                    "found \"forward\", which gives quadratic forms only; this estimator multiplies",
+                    "write product = \"hmp\" or \"autodiff\"",
+                ));
+            }
+            Access::Network {
+                product: ProductKind::Autodiff,
+                ..
+            } => vec![None],
+            _ => batches(&self.v_batch, &shared.v_batch)?,
+        };
+        let seeds = seeds(&self.seeds, &shared.seeds)?;
+        if shared.stream != StreamKind::Philox || seeds.contains(&Seed::Continue) {
+            return Err(UserError::new(
+                "",
+                "this estimator draws several sets of probes, which only stream \"philox\" defines",
+                "write stream = \"philox\" in [sampling] and give seeds",
+            ));
+        }
+        let budget = budget(&self.v, shared, "[300]")?;
+        check_budget::<M>(&budget)?;
+        Ok(Expanded {
+            task: Arc::new(SketchTask {
+                access,
+                probe: probe::<M>(self.probe, shared)?,
+                method: PhantomData::<M>,
+            }),
+            batches,
+            budget,
+            seeds: seeds.into_iter().map(Some).collect(),
+        })
+    }
+}
+
+fn check_semidefinite(problem: &ProblemSpec) -> Result<(), UserError> {
+    let only = "this estimator is for positive semidefinite matrices only";
+    match problem {
+        ProblemSpec::Network(_) => Err(UserError::new(
+            "",
+            format!("{only}; the Hessian of a network may have negative eigenvalues"),
+            "take kind = \"xtrace\", which is for any symmetric matrix",
+        )),
+        ProblemSpec::Matrix(matrix) => match matrix.indefinite() {
+            None => Ok(()),
+            Some(spectrum) => Err(UserError::new(
+                "",
+                format!("{only}; the spectrum {spectrum} has negative eigenvalues"),
+                "take kind = \"xtrace\", which is for any symmetric matrix",
+            )),
+        },
+    }
+}
+
+fn check_budget<M: Method>(budget: &Budget) -> Result<(), UserError> {
+    let (kind, least) = (M::KIND, M::LEAST);
+    match budget {
+        Budget::Counts(counts) => match counts.first() {
+            Some(&v) if v < least => Err(UserError::new(
+                "V",
+                format!("found {v}, expected at least {least} products for {kind}"),
+                format!("write for example V = [{}]", 10 * least),
+            )),
+            _ => Ok(()),
+        },
+        Budget::Tolerance(tolerance) if tolerance.max_v < least => Err(UserError::new(
+            "sampling.max_V",
+            format!("expected at least {least} products for {kind}"),
+            "write for example max_V = 10000",
+        )),
+        Budget::Tolerance(tolerance) if M::ABSOLUTE && tolerance.rtol > 0.0 => Err(UserError::new(
+            "sampling.rtol",
+            format!("{kind} plans its products by an absolute error, found a relative one"),
+            format!("write atol instead, or give V to {kind}"),
+        )),
+        Budget::Tolerance(_) => Ok(()),
+    }
+}
+
+/// The estimator's own probe, or else that of `[sampling]`.
+fn probe<M: Method>(own: Option<Probe>, shared: &Sampling) -> Result<Probe, UserError> {
+    let (probe, key) = match own {
+        Some(probe) => (probe, "probe"),
+        None => (shared.probe, ""),
+    };
+    if M::PROBES.contains(&probe) {
+        return Ok(probe);
+    }
+    let known: Vec<String> = M::PROBES
+        .iter()
+        .map(|p| format!("\"{}\"", written(p)))
+        .collect();
+    Err(UserError::new(
+        key,
+        format!(
+            "probe \"{}\" is not defined for {}, which takes {}",
+            written(probe),
+            M::KIND,
+            known.join(" or ")
+        ),
+        format!("write probe = {} here", known[0]),
+    ))
+}
+
+/// A method over one operator.
+#[derive(Clone, Debug)]
+struct SketchTask<M> {
+    access: Access,
+    probe: Probe,
+    method: PhantomData<M>,
+}
+
+impl<M: Method> Task for SketchTask<M> {
+    fn columns(&self) -> Columns {
+        Columns {
+            probe: Some(written(self.probe)),
+            stream: Some("philox".into()),
+            ..Columns::over(self.access, M::KIND)
+        }
+    }
+
+    fn run(
+        &self,
+        subject: &Subject,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
+        let clock = Instant::now();
+        self.access.open(subject, |operator| {
+            let sketcher = Sketcher::new(operator, start.philox(subject), self.probe, v_batch);
+            let meter = Meter::new(clock, &sketcher);
+            match budget {
+                Budget::Counts(counts) => given::<M>(meter, counts),
+                Budget::Tolerance(tolerance) => vec![until::<M>(meter, tolerance)],
+            }
+        })
+    }
+
+    fn trial(&self, k: u64) -> u64 {
+        M::LEAST.max(3 * k)
+    }
+}
+
+/// Time and products of one estimate as if it alone had been asked for.
+struct Meter<'a> {
+    sketcher: &'a Sketcher<'a>,
+    clock: Instant,
+    /// Seconds until the first product.
+    setup: f64,
+    /// Seconds and products that belong to other estimates.
+    seconds: f64,
+    products: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(clock: Instant, sketcher: &'a Sketcher<'a>) -> Self {
+        Self {
+            sketcher,
+            clock,
+            setup: clock.elapsed().as_secs_f64(),
+            seconds: 0.0,
+            products: 0,
+        }
+    }
+
+    /// From here on nothing is shared with what came before but the set-up.
+    fn restart(&mut self) {
+        self.seconds = self.clock.elapsed().as_secs_f64() - self.setup;
+        self.products = self.sketcher.products();
+    }
+
+    fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
+        Estimate {
+            v,
+            quantity: Quantity::Trace,
+            value: part.trace,
+            parameters: part.parameters,
+            products: self.sketcher.products() - self.products,
+            seconds: self.clock.elapsed().as_secs_f64() - self.seconds,
+            stop,
+            diagonal: part.diagonal.as_ref().map(values),
+        }
+    }
+}
+
+/// An estimate for each of `counts` (rising).
+fn given<M: Method>(mut meter: Meter<'_>, counts: &[u64]) -> Vec<Estimate> {
+    let sketcher = meter.sketcher;
+    let mut state = M::begin(sketcher);
+    let mut estimates = Vec::new();
+    for (index, &v) in counts.iter().enumerate() {
+        let whole = v >= sketcher.size() as u64;
+        if whole || !M::NESTED {
+            meter.restart();
+            state = M::begin(sketcher);
+        }
+        if !whole {
+            // Fewer only come from trials; a plan refuses them.
+            state.grow(v.max(M::LEAST));
+        }
+        let grown = meter.clock.elapsed().as_secs_f64();
+        let mut part = match whole {
+            true => exact(sketcher),
+            false => state.finish(),
+        };
+        // One diagonal a run is kept, the best.
+        part.diagonal = part.diagonal.filter(|_| index + 1 == counts.len());
+        estimates.push(meter.estimate(Some(v), part, None));
+        // Larger V have no use for the end of this one.
+        meter.seconds += meter.clock.elapsed().as_secs_f64() - grown;
+    }
+    estimates
+}
+
+/// Where doubling begins.
+const FIRST_LOOK: u64 = 16;
+
+/// An estimate from V that is doubled until it is precise enough.
+fn until<M: Method>(meter: Meter<'_>, tolerance: &Tolerance) -> Estimate {
+    let sketcher = meter.sketcher;
+    let mut state = M::begin(sketcher);
+    if let Some(stop) = state.until(tolerance) {
+        let part = state.finish();
+        return meter.estimate(None, part, Some(stop));
+    }
+    let mut stopping = Stopping::new(*tolerance);
+    let mut v = FIRST_LOOK.max(M::LEAST).min(tolerance.max_v);
+    loop {
+        if v >= sketcher.size() as u64 {
+            return meter.estimate(None, exact(sketcher), Some(Stop::Exact));
+        }
+        state.grow(v);
+        let part = state.finish();
+        let stop = match () {
+            () if part.exact => Stop::Exact,
+            () if stopping.met(&part.trace) => Stop::Tolerance,
+            () if v == tolerance.max_v => Stop::MaxV,
+            () => {
+                v = (2 * v).min(tolerance.max_v);
+                continue;
+            }
+        };
+        return meter.estimate(None, part, Some(stop));
+    }
+}
+
+/// The whole diagonal from n products.
+fn exact(sketcher: &Sketcher<'_>) -> Part {
+    let diagonal = sketcher.diagonal();
+    let sum = |part: &Tensor| Moments::exact(part.sum(Kind::Double).double_value(&[]));
+    Part {
+        trace: sum(&diagonal),
+        exact: true,
+        parameters: sketcher.split(&diagonal).iter().map(sum).collect(),
+        diagonal: Some(diagonal),
+    }
+}

@@ -1,0 +1,125 @@
+//! How wrong the estimators of an experiment are after so many products, or so many seconds.
+
+use super::super::Record;
+use super::curve::probes;
+use super::error_curves::{Cost, ErrorPoint, error_curves};
+use super::grid::grid;
+use super::settings::{Compare, matrix_name, settings};
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// The fewest runs whose root mean square error is worth a point.
+const RUNS: usize = 3;
+
+/// Relative error against `cost`, a plot for every matrix and in it a line for every setting; `None`
+/// where fewer than two settings can be compared: each needs the exact trace and three runs at
+/// a V.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub fn errors(records: &[Record], cost: Cost) -> Result<Option<String>> {
+    let usable = |r: &&Record| {
+        let known = r.exact.is_some_and(|exact| exact != 0.0);
+        known && r.is_trace() && probes(r) > 0.0 && r.estimate.is_finite()
+    };
+    let mut matrices: Vec<&str> = Vec::new();
+    for record in records.iter().filter(usable) {
+        if !matrices.contains(&record.matrix.as_str()) {
+            matrices.push(&record.matrix);
+        }
+    }
+    let mut plots = Vec::new();
+    for matrix in matrices {
+        let of_matrix = records.iter().filter(usable).filter(|r| r.matrix == matrix);
+        let settings = settings(of_matrix, Compare::Estimates);
+        let lines: Vec<Vec<ErrorPoint>> = settings
+            .each
+            .iter()
+            .map(|setting| points(&setting.label, &setting.rows, cost))
+            .filter(|points| !points.is_empty())
+            .collect();
+        if lines.len() > 1 {
+            let mut subtitle = settings.common;
+            if !subtitle.iter().any(|part| part == matrix_name(matrix)) {
+                subtitle.insert(0, matrix_name(matrix).into());
+            }
+            let rounding = match subtitle.iter().any(|part| part == "float64") {
+                true => 1e-14,
+                false => 1e-6,
+            };
+            plots.push(error_curves(&subtitle, &lines.concat(), cost, rounding)?);
+        }
+    }
+    Ok(match plots.len() {
+        0 => None,
+        1 => plots.pop(),
+        _ => Some(grid(&plots)?),
+    })
+}
+
+/// A point for every V of a setting.
+fn points(label: &str, rows: &[&Record], cost: Cost) -> Vec<ErrorPoint> {
+    let mut by_v: BTreeMap<Option<u64>, Vec<&Record>> = BTreeMap::new();
+    for row in rows {
+        by_v.entry(row.v).or_default().push(row);
+    }
+    let enough = by_v.into_values().filter(|rows| rows.len() >= RUNS);
+    enough.map(|rows| point(label, &rows, cost)).collect()
+}
+
+fn point(label: &str, rows: &[&Record], cost: Cost) -> ErrorPoint {
+    let square = |r: &&Record| {
+        let exact = r.exact.expect("rows with the exact trace");
+        ((r.estimate - exact) / exact).powi(2)
+    };
+    let mut costs: Vec<f64> = rows.iter().map(|r| cost.of(r)).collect();
+    costs.sort_by(f64::total_cmp);
+    ErrorPoint {
+        label: label.into(),
+        cost: costs[costs.len() / 2],
+        error: (rows.iter().map(square).sum::<f64>() / rows.len() as f64).sqrt(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::raster::parse;
+    use super::super::sample::row;
+    use super::*;
+
+    fn rows(estimator: &str, matrix: &str) -> Vec<Record> {
+        let row = |(v, seed): (u64, u64)| Record {
+            estimator: estimator.into(),
+            matrix: matrix.into(),
+            exact: Some(2.0),
+            products: v,
+            ..row(v, seed, 2.0 + 1.0 / (v + seed) as f64)
+        };
+        [10, 100]
+            .into_iter()
+            .flat_map(|v| (0..3).map(move |seed| (v, seed)))
+            .map(row)
+            .collect()
+    }
+
+    #[test]
+    fn settings_are_compared_matrix_by_matrix() {
+        let draw = |records: &[Record]| errors(records, Cost::Products).unwrap();
+        let one = rows("hutchinson", "flat");
+        assert_eq!(draw(&one), None, "nothing to compare with");
+        let two = [one, rows("xtrace", "flat")].concat();
+        let svg = draw(&two).unwrap();
+        for text in ["hutchinson", "xtrace", "flat", "matrix-vector products"] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+        let both = [
+            two,
+            rows("hutchinson", "exp 0.9"),
+            rows("xtrace", "exp 0.9"),
+        ]
+        .concat();
+        let svg = draw(&both).unwrap();
+        assert!(svg.contains("exp 0.9") && svg.contains("flat"));
+        parse(&svg).unwrap();
+    }
+}

@@ -1,0 +1,573 @@
+//! The panel of estimators on matrices with known spectra and on small networks: published errors,
+//! unbiasedness, budgets, intervals, tolerances. Float64, fixed seeds.
+//!
+//! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5. A coverage of
+//! 95 % lies outside 93 to 97 % of 2,000 runs with probability 4e-5.
+
+mod support;
+
+use curvature_runner::curvature::exact;
+use curvature_runner::estimator::{
+    Budget, Estimate, EstimatorSpec, Sampling, Start, Stop, Task, Tolerance,
+};
+use curvature_runner::problem::loss::Reduction;
+use curvature_runner::problem::matrix::{
+    Basis, Exp, Flat, Matrix, MatrixSpec, Poly, SpectrumSpec, Step,
+};
+use curvature_runner::problem::{ProblemSpec, Subject};
+use curvature_runner::spec::Source;
+use rayon::prelude::*;
+use std::sync::Arc;
+use support::*;
+use tch::{Device, Kind};
+
+const SEMIDEFINITE: [&str; 2] = ["xnystrace", "nystrompp"];
+const ANY: [&str; 7] = [
+    "hutchpp",
+    "a_hutchpp",
+    "na_hutchpp",
+    "xtrace",
+    "bekas",
+    "diagpp",
+    "xdiag",
+];
+
+fn flat() -> SpectrumSpec {
+    SpectrumSpec::Flat(Flat {})
+}
+
+fn exp(base: f64) -> SpectrumSpec {
+    SpectrumSpec::Exp(Exp { base })
+}
+
+/// One matrix of n rows.
+fn matrix(spectrum: SpectrumSpec, n: i64, basis: Basis) -> Matrix {
+    let spec = MatrixSpec {
+        n,
+        basis,
+        seed: 1,
+        spectra: vec![spectrum],
+    };
+    spec.build(Device::Cpu, Kind::Double).0.remove(0)
+}
+
+/// An estimator as a spec writes it, over a network or a matrix.
+fn estimator(text: &str, problem: &ProblemSpec) -> Arc<dyn Task> {
+    let text = format!("{text}\nV = [100]\nV_batch = [16]\nseeds = [0]");
+    let source = Source::new("estimator", text.clone());
+    let spec: EstimatorSpec = source.deserialize().expect("a valid estimator");
+    let expanded = spec.expand(&Sampling::default(), problem);
+    expanded
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .task
+}
+
+/// The same over a matrix of the given spectrum; `probe` as a spec writes it.
+fn on_matrix(kind: &str, probe: &str, spectrum: &SpectrumSpec) -> Arc<dyn Task> {
+    let problem = ProblemSpec::Matrix(MatrixSpec {
+        n: 10,
+        basis: Basis::Haar,
+        seed: 0,
+        spectra: vec![spectrum.clone()],
+    });
+    let text = format!("kind = \"{kind}\"\nprobe = \"{probe}\"");
+    estimator(&text, &problem)
+}
+
+/// The probe that an estimator is tested with.
+fn probe_of(kind: &str) -> &'static str {
+    match kind {
+        "xtrace" | "xnystrace" => "sphere",
+        "a_hutchpp" => "gaussian",
+        _ => "rademacher",
+    }
+}
+
+/// Estimates of all seeds, side by side.
+fn runs(
+    task: &Arc<dyn Task>,
+    subject: &Subject,
+    budget: &Budget,
+    seeds: u64,
+) -> Vec<Vec<Estimate>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .start_handler(|_| tch::set_num_threads(1))
+        .build()
+        .unwrap();
+    let subject = subject.clone();
+    let run =
+        |subject: &mut Subject, seed: u64| task.run(subject, &Start::Philox(seed), budget, 64);
+    pool.install(|| (0..seeds).into_par_iter().map_with(subject, run).collect())
+}
+
+/// Mean |error| / |trace| of GH, Hutch++ and XTrace at m = 20, 60, 120: n = 1000, probes on the
+/// sphere (reference values from 12 to 25 trials of an independent implementation).
+const SUITE: [(&str, [[f64; 3]; 3]); 6] = [
+    (
+        "flat",
+        [
+            [2.3e-3, 4.6e-3, 2.6e-3],
+            [1.3e-3, 1.7e-3, 1.4e-3],
+            [9.4e-4, 1.9e-3, 1.1e-3],
+        ],
+    ),
+    (
+        "poly",
+        [
+            [0.16, 1.6e-2, 6.2e-3],
+            [9e-2, 1.2e-3, 7.6e-4],
+            [6.5e-2, 2.3e-4, 1.7e-4],
+        ],
+    ),
+    (
+        "0.9",
+        [
+            [5.7e-2, 7.5e-2, 4.3e-2],
+            [3.3e-2, 9.9e-3, 7.0e-3],
+            [2.3e-2, 1.2e-3, 1.6e-4],
+        ],
+    ),
+    (
+        "0.7",
+        [
+            [0.11, 3.9e-2, 2.0e-2],
+            [6e-2, 1.7e-4, 5.8e-6],
+            [4e-2, 7e-8, 1.3e-10],
+        ],
+    ),
+    (
+        "step",
+        [
+            [3.4e-2, 6.1e-2, 5.3e-2],
+            [2e-2, 3.6e-2, 3.1e-2],
+            [1.4e-2, 1.0e-2, 1.2e-5],
+        ],
+    ),
+    (
+        "-0.9",
+        [
+            [1.1, 0.84, 0.74],
+            [0.63, 0.11, 6.7e-2],
+            [0.45, 1.3e-2, 1.4e-3],
+        ],
+    ),
+];
+
+#[test]
+fn published_errors_are_met() {
+    let mut wrong = Vec::new();
+    for (name, expected) in SUITE {
+        let spectrum = match name {
+            "flat" => flat(),
+            "poly" => SpectrumSpec::Poly(Poly {}),
+            "step" => SpectrumSpec::Step(Step { small: 1e-3 }),
+            base => exp(base.parse().unwrap()),
+        };
+        let matrix = matrix(spectrum.clone(), 1000, Basis::Diagonal);
+        let trace = matrix.trace();
+        let subject = Subject::Matrix(matrix);
+        for (column, kind) in ["hutchinson", "hutchpp", "xtrace"].into_iter().enumerate() {
+            let task = on_matrix(kind, "sphere", &spectrum);
+            let runs = runs(&task, &subject, &[20, 60, 120].into(), 120);
+            for (row, expected) in expected.iter().enumerate() {
+                let error = |run: &Vec<Estimate>| (run[row].value.mean / trace - 1.0).abs();
+                let mean = runs.iter().map(error).sum::<f64>() / runs.len() as f64;
+                let ratio = mean / expected[column];
+                println!(
+                    "{name}, m {}, {kind}: {mean:.2e}, {ratio:.2} of the reference",
+                    [20, 60, 120][row]
+                );
+                if !(0.7..1.3).contains(&ratio) {
+                    wrong.push(format!("{name} {row} {kind}: {ratio}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// traceax publishes 3.32717 ± 0.01718 for 0.7^i, n = 1000, 25 products.
+#[test]
+fn a_published_case_of_xtrace() {
+    let subject = Subject::Matrix(matrix(exp(0.7), 1000, Basis::Diagonal));
+    let task = on_matrix("xtrace", "sphere", &exp(0.7));
+    let runs = runs(&task, &subject, &[25].into(), 200);
+    let all: Vec<f64> = runs.iter().map(|run| run[0].value.mean).collect();
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    let stated = runs
+        .iter()
+        .map(|run| run[0].value.std_error.unwrap())
+        .sum::<f64>()
+        / all.len() as f64;
+    println!("mean {mean}, mean standard error {stated}");
+    assert!((mean - 10.0 / 3.0).abs() < 0.01718, "{mean}");
+    assert!((0.01718 / 2.0..0.01718 * 2.0).contains(&stated), "{stated}");
+}
+
+/// Estimators, and the spectra on which they are tested.
+fn everything() -> Vec<(&'static str, SpectrumSpec)> {
+    let any = ANY.into_iter().map(|kind| (kind, exp(-0.9)));
+    let semidefinite = SEMIDEFINITE.into_iter().map(|kind| (kind, exp(0.9)));
+    any.chain(semidefinite).collect()
+}
+
+#[test]
+fn every_estimator_is_unbiased() {
+    for (kind, spectrum) in everything() {
+        let matrix = matrix(spectrum.clone(), 40, Basis::Haar);
+        let expected: Vec<f64> = (&matrix.diagonal()).try_into().unwrap();
+        let trace = matrix.trace();
+        let task = on_matrix(kind, probe_of(kind), &spectrum);
+        let runs = runs(&task, &Subject::Matrix(matrix), &[18].into(), 2000);
+        let check = |name: &str, samples: &[f64], expected: f64| {
+            let count = samples.len() as f64;
+            let mean = samples.iter().sum::<f64>() / count;
+            let squares = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+            let error = (squares / (count - 1.0) / count).sqrt();
+            assert!(
+                (mean - expected).abs() <= 4.0 * error + 1e-12,
+                "{kind}, {name}: {mean} ± {error}, not {expected}"
+            );
+        };
+        let totals: Vec<f64> = runs.iter().map(|run| run[0].value.mean).collect();
+        check("trace", &totals, trace);
+        if ["bekas", "diagpp", "xdiag"].contains(&kind) {
+            for (i, &expected) in expected.iter().enumerate() {
+                let entry = |run: &Vec<Estimate>| run[0].diagonal.as_ref().unwrap()[i];
+                let entries: Vec<f64> = runs.iter().map(entry).collect();
+                check(&format!("entry {i}"), &entries, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn budgets_are_spent_and_reported() {
+    for (kind, spectrum) in everything() {
+        let subject = Subject::Matrix(matrix(spectrum.clone(), 40, Basis::Haar));
+        let task = on_matrix(kind, probe_of(kind), &spectrum);
+        let products = |budget: Budget, v_batch| {
+            let estimates = task.run(&subject, &Start::Philox(0), &budget, v_batch);
+            estimates.iter().map(|e| e.products).collect::<Vec<u64>>()
+        };
+        // Leave-one-out over pairs of products cannot use an odd one; 40 products give the matrix.
+        let odd = if ["xtrace", "xdiag"].contains(&kind) {
+            24
+        } else {
+            25
+        };
+        assert_eq!(products([25].into(), 7), [odd], "{kind}");
+        assert_eq!(
+            products([8, 12, 25, 40, 90].into(), 7)[2..],
+            [odd, 40, 40],
+            "{kind}"
+        );
+        assert_eq!(products([8, 12].into(), 1), [8, 12], "{kind}");
+    }
+}
+
+/// An estimate does not depend on V_batch, nor on smaller V before it.
+#[test]
+fn larger_budgets_go_on_where_smaller_ones_end() {
+    for (kind, spectrum) in everything() {
+        let subject = Subject::Matrix(matrix(spectrum.clone(), 60, Basis::Haar));
+        let task = on_matrix(kind, probe_of(kind), &spectrum);
+        let run = |budget: Budget, v_batch| {
+            let estimates = task.run(&subject, &Start::Philox(4), &budget, v_batch);
+            estimates.iter().map(|e| e.value).collect::<Vec<_>>()
+        };
+        let together = run([10, 21, 44].into(), 64);
+        for (v, found) in [10, 21, 44].into_iter().zip(together) {
+            let alone = run([v].into(), 64)[0];
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * b.abs().max(1.0);
+            assert!(close(found.mean, alone.mean), "{kind}, {v}");
+            if kind != "a_hutchpp" {
+                let slow = run([v].into(), 3)[0];
+                assert!(close(found.mean, slow.mean), "{kind}, {v}");
+            }
+        }
+    }
+}
+
+/// With as many products as there are parameters every estimator is exact, part by part.
+#[test]
+fn the_whole_matrix_is_exact() {
+    for (name, problem) in networks() {
+        let expected = exact::traces(&exact::diagonal(&problem.linearize()));
+        let subject = Subject::Network(problem);
+        for kind in ANY {
+            for settings in [
+                "blocks = \"full\"\nproduct = \"hmp\"",
+                "blocks = \"parameter\"\nproduct = \"autodiff\"",
+            ] {
+                let text = format!(
+                    "kind = \"{kind}\"\nprobe = \"{}\"\n{settings}",
+                    probe_of(kind)
+                );
+                let task = estimator(&text, &ProblemSpec::default());
+                let found = task
+                    .run(&subject, &Start::Philox(0), &[1000].into(), 7)
+                    .remove(0);
+                assert_eq!(found.parameters.len(), expected.len());
+                for (found, expected) in found.parameters.iter().zip(&expected) {
+                    assert!((found.mean - expected).abs() < 1e-9, "{name}, {kind}");
+                    assert_eq!(found.std_error, None);
+                }
+            }
+        }
+    }
+}
+
+/// A matrix of a rank that the sketch reaches is known exactly, and no error is invented.
+#[test]
+fn low_rank_is_exact() {
+    let mut low = matrix(flat(), 50, Basis::Haar);
+    let (eigenvalues, vectors) = low.entries.linalg_eigh("L");
+    let mask = tch::Tensor::cat(
+        &[
+            tch::Tensor::ones([5], (Kind::Double, Device::Cpu)),
+            tch::Tensor::zeros([45], (Kind::Double, Device::Cpu)),
+        ],
+        0,
+    );
+    low.entries = (&vectors * (eigenvalues * mask)).matmul(&vectors.tr());
+    let trace = low.diagonal().sum(Kind::Double).double_value(&[]);
+    for kind in ANY
+        .into_iter()
+        .filter(|kind| *kind != "bekas")
+        .chain(SEMIDEFINITE)
+    {
+        let task = on_matrix(kind, probe_of(kind), &flat());
+        let estimate = task
+            .run(
+                &Subject::Matrix(low.clone()),
+                &Start::Philox(0),
+                &[30].into(),
+                8,
+            )
+            .remove(0);
+        let error = (estimate.value.mean / trace - 1.0).abs();
+        assert!(error < 1e-6, "{kind}: {error}");
+    }
+}
+
+/// Small networks with positive and with negative trace.
+fn networks() -> Vec<(&'static str, curvature_runner::problem::Problem)> {
+    let layers = [
+        linear(4, true),
+        tanh(),
+        linear(4, false),
+        sigmoid(),
+        linear(3, true),
+    ];
+    let positive = problem(&layers, &[3], 5, cross_entropy(Reduction::Mean), 17);
+    let layers = [linear(5, true), tanh(), linear(2, true)];
+    let mut negative = problem(&layers, &[3], 4, mse(Reduction::Mean), 3);
+    // Far from what the network puts out, along the curvature of tanh.
+    let targets = &mut negative.batches[0].targets;
+    *targets = (&*targets * 0.0 + 1.0) * 40.0;
+    let trace = |p: &curvature_runner::problem::Problem| {
+        exact::traces(&exact::diagonal(&p.linearize()))
+            .iter()
+            .sum::<f64>()
+    };
+    if trace(&negative) > 0.0 {
+        let targets = &mut negative.batches[0].targets;
+        *targets = targets.neg();
+    }
+    assert!(trace(&positive) > 0.0 && trace(&negative) < 0.0);
+    vec![("positive", positive), ("negative", negative)]
+}
+
+/// The problems on which intervals are tried, with their traces.
+fn problems() -> Vec<(&'static str, Subject, ProblemSpec, f64)> {
+    let mut all = Vec::new();
+    for (name, problem) in networks() {
+        let trace = exact::traces(&exact::diagonal(&problem.linearize()))
+            .iter()
+            .sum();
+        all.push((
+            name,
+            Subject::Network(problem),
+            ProblemSpec::default(),
+            trace,
+        ));
+    }
+    for (name, spectrum) in [("flat", flat()), ("decaying", exp(0.9))] {
+        let matrix = matrix(spectrum.clone(), 100, Basis::Haar);
+        let spec = ProblemSpec::Matrix(MatrixSpec {
+            n: 100,
+            basis: Basis::Haar,
+            seed: 1,
+            spectra: vec![spectrum],
+        });
+        let trace = matrix.trace();
+        all.push((name, Subject::Matrix(matrix), spec, trace));
+    }
+    all
+}
+
+/// The share of runs whose interval holds the trace.
+fn coverage(runs: &[Vec<Estimate>], trace: f64, confidence: f64) -> f64 {
+    let holds = |run: &&Vec<Estimate>| {
+        let (low, high) = run[0].value.bounds(confidence).expect("an interval");
+        (low..=high).contains(&trace)
+    };
+    runs.iter().filter(holds).count() as f64 / runs.len() as f64
+}
+
+#[test]
+fn intervals_of_means_cover_what_they_say() {
+    let mut wrong = Vec::new();
+    for (name, subject, spec, trace) in problems() {
+        let network = spec.is_network();
+        let n: i64 = subject
+            .shapes()
+            .iter()
+            .map(|s| s.iter().product::<i64>())
+            .sum();
+        let mut cases = vec![("kind = \"hutchinson\"", 100)];
+        let small = (n as u64 - 1).min(60);
+        cases.extend([
+            ("kind = \"hutchpp\"", small),
+            ("kind = \"diagpp\"", small),
+            ("kind = \"bekas\"", small),
+        ]);
+        if network {
+            cases.extend([
+                ("kind = \"activation\"", 20),
+                ("kind = \"propagation\"", 20),
+            ]);
+        }
+        for (kind, v) in cases {
+            let blocks = match network && !kind.contains("acti") && !kind.contains("propa") {
+                true => "\nblocks = \"full\"",
+                false => "",
+            };
+            let task = estimator(&format!("{kind}{blocks}"), &spec);
+            let runs = runs(&task, &subject, &[v].into(), 2000);
+            let share = coverage(&runs, trace, 0.95);
+            println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
+            if !(0.93..=0.97).contains(&share) {
+                wrong.push(format!("{name}, {kind}: {share}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// What `Interval::INFLATION` gives: the table of its documentation.
+#[test]
+fn intervals_of_leave_one_out_cover_at_least_what_they_say() {
+    let mut wrong = Vec::new();
+    let mut cases = vec![
+        ("flat", flat(), 1000),
+        ("0.9", exp(0.9), 1000),
+        ("-0.9", exp(-0.9), 1000),
+        ("0.7", exp(0.7), 1000),
+    ];
+    cases.push(("poly", SpectrumSpec::Poly(Poly {}), 1000));
+    cases.push(("step", SpectrumSpec::Step(Step { small: 1e-3 }), 1000));
+    for (name, spectrum, n) in cases {
+        let matrix = matrix(spectrum.clone(), n, Basis::Diagonal);
+        let (trace, subject) = (matrix.trace(), Subject::Matrix(matrix));
+        for kind in ["xtrace", "xnystrace"] {
+            if name == "-0.9" && kind == "xnystrace" {
+                continue;
+            }
+            let task = on_matrix(kind, "sphere", &spectrum);
+            for v in [20, 60] {
+                let runs = runs(&task, &subject, &[v].into(), 400);
+                let share = coverage(&runs, trace, 0.95);
+                println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
+                if share < 0.93 {
+                    wrong.push(format!("{name}, {kind}, {v}: {share}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// Runs to a tolerance keep it in the stated share, whatever the sign of the trace.
+#[test]
+fn tolerances_are_kept() {
+    for (name, subject, spec, trace) in problems() {
+        let mut cases = match name {
+            "positive" => vec![
+                ("kind = \"hutchinson\"\nblocks = \"full\"", 0.1),
+                ("kind = \"propagation\"", 0.01),
+                ("kind = \"activation\"", 0.01),
+            ],
+            "negative" => vec![
+                ("kind = \"hutchinson\"\nblocks = \"parameter\"", 0.1),
+                ("kind = \"propagation\"", 0.01),
+                ("kind = \"activation\"", 0.01),
+            ],
+            "flat" => vec![("kind = \"hutchinson\"", 0.01), ("kind = \"xtrace\"", 0.01)],
+            _ => vec![
+                ("kind = \"hutchinson\"", 0.02),
+                ("kind = \"xtrace\"", 0.01),
+                ("kind = \"hutchpp\"", 0.01),
+            ],
+        };
+        for (text, rtol) in cases.drain(..) {
+            let task = estimator(text, &spec);
+            let tolerance = Tolerance::new(Some(rtol), None, 0.95, 100_000).unwrap();
+            let runs = runs(&task, &subject, &Budget::Tolerance(tolerance), 1000);
+            let kept =
+                |run: &&Vec<Estimate>| (run[0].value.mean - trace).abs() <= rtol * trace.abs();
+            let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
+            let spent =
+                runs.iter().map(|run| run[0].products as f64).sum::<f64>() / runs.len() as f64;
+            println!(
+                "{name}, {text:?}, rtol {rtol}: {:.1} %, {spent:.0} products",
+                100.0 * share
+            );
+            assert!(share >= 0.95, "{name}, {text}: {share}");
+            assert!(runs.iter().all(|run| run[0].stop != Some(Stop::MaxV)));
+        }
+    }
+}
+
+/// Near a trace of zero a relative tolerance is not met, an absolute one is; the reason is said.
+#[test]
+fn near_zero_only_an_absolute_tolerance_is_met() {
+    let mut zero = matrix(exp(-0.9), 60, Basis::Haar);
+    let shift = zero.trace() / 60.0;
+    zero.entries = &zero.entries - tch::Tensor::eye(60, (Kind::Double, Device::Cpu)) * shift;
+    let subject = Subject::Matrix(zero);
+    let task = on_matrix("hutchinson", "gaussian", &exp(-0.9));
+    let stop = |rtol, atol| {
+        let tolerance = Tolerance::new(rtol, atol, 0.95, 500).unwrap();
+        let estimate = task
+            .run(
+                &subject,
+                &Start::Philox(0),
+                &Budget::Tolerance(tolerance),
+                16,
+            )
+            .remove(0);
+        (estimate.stop.unwrap(), estimate.products)
+    };
+    assert_eq!(stop(Some(0.01), None), (Stop::MaxV, 500));
+    let (reason, products) = stop(None, Some(1.5));
+    assert!(reason == Stop::Tolerance && products < 200, "{products}");
+}
+
+/// Adaptive Hutch++ keeps an absolute tolerance.
+#[test]
+fn adaptive_hutchpp_keeps_its_tolerance() {
+    for (spectrum, atol) in [(exp(0.9), 0.3), (exp(-0.9), 0.3), (flat(), 10.0)] {
+        let matrix = matrix(spectrum.clone(), 200, Basis::Haar);
+        let (trace, subject) = (matrix.trace(), Subject::Matrix(matrix));
+        let task = on_matrix("a_hutchpp", "gaussian", &spectrum);
+        let tolerance = Tolerance::new(None, Some(atol), 0.9, 10_000).unwrap();
+        let runs = runs(&task, &subject, &Budget::Tolerance(tolerance), 300);
+        let kept = |run: &&Vec<Estimate>| (run[0].value.mean - trace).abs() <= atol;
+        let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
+        let spent = runs.iter().map(|run| run[0].products as f64).sum::<f64>() / runs.len() as f64;
+        println!("{spectrum:?}: {:.1} %, {spent:.0} products", 100.0 * share);
+        assert!(share >= 0.9, "{spectrum:?}: {share}");
+    }
+}
