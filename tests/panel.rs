@@ -407,10 +407,10 @@ fn problems() -> Vec<(&'static str, Subject, ProblemSpec, f64)> {
     all
 }
 
-/// The share of runs whose interval holds the trace.
-fn coverage(runs: &[Vec<Estimate>], trace: f64, confidence: f64) -> f64 {
+/// The share of runs whose estimate of this number has an interval that holds the trace.
+fn coverage(runs: &[Vec<Estimate>], index: usize, trace: f64, confidence: f64) -> f64 {
     let holds = |run: &&Vec<Estimate>| {
-        let (low, high) = run[0].value.bounds(confidence).expect("an interval");
+        let (low, high) = run[index].value.bounds(confidence).expect("an interval");
         (low..=high).contains(&trace)
     };
     runs.iter().filter(holds).count() as f64 / runs.len() as f64
@@ -446,7 +446,7 @@ fn intervals_of_means_cover_what_they_say() {
             };
             let task = estimator(&format!("{kind}{blocks}"), &spec);
             let runs = runs(&task, &subject, &[v].into(), 2000);
-            let share = coverage(&runs, trace, 0.95);
+            let share = coverage(&runs, 0, trace, 0.95);
             println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
             if !(0.93..=0.97).contains(&share) {
                 wrong.push(format!("{name}, {kind}: {share}"));
@@ -456,31 +456,37 @@ fn intervals_of_means_cover_what_they_say() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// What `Interval::INFLATION` gives: the table of its documentation.
+/// What `Interval::INFLATION` gives: at least what the table of its documentation says, less two
+/// standard errors.
 #[test]
-fn intervals_of_leave_one_out_cover_at_least_what_they_say() {
-    let mut wrong = Vec::new();
-    let mut cases = vec![
-        ("flat", flat(), 1000),
-        ("0.9", exp(0.9), 1000),
-        ("-0.9", exp(-0.9), 1000),
-        ("0.7", exp(0.7), 1000),
+fn intervals_of_leave_one_out_cover_what_is_documented() {
+    let others = [
+        ("flat", flat()),
+        ("poly", SpectrumSpec::Poly(Poly {})),
+        ("0.9", exp(0.9)),
+        ("0.7", exp(0.7)),
+        ("step", SpectrumSpec::Step(Step { small: 1e-3 })),
+        ("-0.9", exp(-0.9)),
     ];
-    cases.push(("poly", SpectrumSpec::Poly(Poly {}), 1000));
-    cases.push(("step", SpectrumSpec::Step(Step { small: 1e-3 }), 1000));
-    for (name, spectrum, n) in cases {
-        let matrix = matrix(spectrum.clone(), n, Basis::Diagonal);
+    let mut wrong = Vec::new();
+    for (name, spectrum) in others {
+        let matrix = matrix(spectrum.clone(), 1000, Basis::Diagonal);
         let (trace, subject) = (matrix.trace(), Subject::Matrix(matrix));
         for kind in ["xtrace", "xnystrace"] {
             if name == "-0.9" && kind == "xnystrace" {
                 continue;
             }
             let task = on_matrix(kind, "sphere", &spectrum);
-            for v in [20, 60] {
-                let runs = runs(&task, &subject, &[v].into(), 400);
-                let share = coverage(&runs, trace, 0.95);
+            let runs = runs(&task, &subject, &[20, 60].into(), 400);
+            for (index, v) in [20, 60].into_iter().enumerate() {
+                let share = coverage(&runs, index, trace, 0.95);
                 println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
-                if share < 0.93 {
+                let documented = match (name, kind, v) {
+                    ("0.7", "xnystrace", 20) => 0.95,
+                    ("0.7", "xnystrace", 60) => 0.90,
+                    _ => 0.98,
+                };
+                if share < documented - 0.03 {
                     wrong.push(format!("{name}, {kind}, {v}: {share}"));
                 }
             }

@@ -119,6 +119,12 @@ pub trait Task: Debug + Send + Sync {
     fn run(&self, subject: &Subject, start: &Start, budget: &Budget, v_batch: u64)
     -> Vec<Estimate>;
 
+    /// How many vectors over all parameters it keeps at least in float64, for a budget of `v`.
+    fn stored(&self, v: u64) -> u64 {
+        let _ = v;
+        0
+    }
+
     /// A V that multiplies k vectors at once where V_batch is k: what a trial for V_batch spends.
     fn trial(&self, k: u64) -> u64 {
         k

@@ -36,7 +36,19 @@ pub enum Interval {
 impl Interval {
     /// The error estimate of leave-one-out estimators, `std(t_i)/√k`, "tends to underestimate the
     /// error" (Epperly, Tropp, Webber, SIMAX 45:1, 2024, arXiv:2301.07825, section 2.2), by as much
-    /// as the spectrum decays; this factor was found by simulation.
+    /// as the spectrum decays; this factor was found by simulation. With it, intervals at 95 %
+    /// covered the trace in so many of 400 runs each (n = 1000, probes on the sphere, V = 20 and 60;
+    /// spectra of `[problem] kind = "matrix"`; measured by `tests/panel.rs`):
+    ///
+    /// | | flat | poly | 0.9^i | 0.7^i | step 1e-3 | (−0.9)^i |
+    /// |---|---|---|---|---|---|---|
+    /// | XTrace, V = 20 | 100 % | 100 % | 100 % | 99 % | 100 % | 100 % |
+    /// | XTrace, V = 60 | 100 % | 100 % | 100 % | 100 % | 100 % | 100 % |
+    /// | XNysTrace, V = 20 | 100 % | 100 % | 100 % | 95 % | 100 % | |
+    /// | XNysTrace, V = 60 | 100 % | 100 % | 98 % | 90 % | 99 % | |
+    ///
+    /// They are wide where the spectrum is flat, and too narrow for XNysTrace only where next to
+    /// nothing is left to be sampled.
     pub const INFLATION: f64 = 3.0;
 
     /// What the standard error is multiplied with, at `confidence`.

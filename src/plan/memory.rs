@@ -21,6 +21,7 @@ pub(super) fn check(
     element: u64,
 ) -> Result<(), UserError> {
     let Some(total) = total() else { return Ok(()) };
+    stored(setup, jobs, total)?;
     match setup {
         Setup::Network(setup) => network(spec, setup, jobs, element, total),
         Setup::Matrix(matrix) => {
@@ -38,6 +39,25 @@ pub(super) fn check(
             refuse(&key, &what, needed, total, "make V_batch smaller")
         }
     }
+}
+
+/// Checks the vectors that estimators keep, which are in float64.
+fn stored(setup: &Setup, jobs: &[Job], total: u64) -> Result<(), UserError> {
+    let entries: i64 = setup.parameters().iter().map(|(_, entries)| entries).sum();
+    for job in jobs {
+        let vectors = job
+            .budget
+            .counts()
+            .last()
+            .map_or(0, |&v| job.task.stored(v));
+        let needed = vectors as f64 * entries as f64 * 8.0;
+        let what = format!(
+            "what {} keeps of {vectors} products",
+            job.task.columns().estimator
+        );
+        refuse("sampling.V", &what, needed, total, "make V smaller")?;
+    }
+    Ok(())
 }
 
 /// Refuses `what` if it takes more than `total` bytes.

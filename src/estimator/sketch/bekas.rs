@@ -18,6 +18,7 @@ impl Method for Bekas {
     const KIND: &'static str = "bekas";
     const PROBES: &'static [Probe] = &[Probe::Rademacher, Probe::Gaussian];
     const LEAST: u64 = 1;
+    const BLOCKS: bool = false;
 
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a> {
         let zeros = || sketcher.empty().sum_dim_intlist(1, false, None::<Kind>);

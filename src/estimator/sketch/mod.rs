@@ -61,6 +61,9 @@ pub trait Method: Debug + Clone + PartialEq + Send + Sync + 'static {
     /// Whether it plans by an absolute tolerance and knows no relative one.
     const ABSOLUTE: bool = false;
 
+    /// Whether it keeps a vector for every product, at least.
+    const BLOCKS: bool = true;
+
     /// Before the first product.
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a>;
 }
@@ -294,6 +297,10 @@ impl<M: Method> Task for SketchTask<M> {
                 Budget::Tolerance(tolerance) => vec![until::<M>(meter, tolerance)],
             }
         })
+    }
+
+    fn stored(&self, v: u64) -> u64 {
+        if M::BLOCKS { v } else { 0 }
     }
 
     fn trial(&self, k: u64) -> u64 {
