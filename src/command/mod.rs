@@ -1,6 +1,7 @@
 //! The command line: `runner SPEC...` runs experiments; every subcommand has a file of its own.
 
 mod check;
+mod compare;
 mod completions;
 mod interrupt;
 mod log;
@@ -44,12 +45,14 @@ pub struct Arguments {
 enum Command {
     /// Check specs and everything that they name; compute nothing
     Check(check::Arguments),
+    /// Compare two results folders in accuracy and speed; exit code 1 if the second is worse
+    Compare(compare::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Draw the summary, figures and report of a results folder anew from its CSV files
     Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
-    Schema,
+    Schema(schema::Arguments),
 }
 
 impl Arguments {
@@ -62,9 +65,10 @@ impl Arguments {
         match &self.command {
             None => run::execute(&self.run),
             Some(Command::Check(arguments)) => check::execute(arguments),
+            Some(Command::Compare(arguments)) => compare::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
             Some(Command::Report(arguments)) => report::execute(arguments),
-            Some(Command::Schema) => schema::execute(),
+            Some(Command::Schema(arguments)) => schema::execute(arguments),
         }
     }
 }

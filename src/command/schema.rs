@@ -1,8 +1,19 @@
-//! `runner schema`: the JSON schema of specs.
+//! `runner schema`: what a spec may say, for editors and for people.
 
 use super::{End, Failure};
+use curvature_runner::spec::{reference, schema};
 
-pub fn execute() -> Result<End, Failure> {
-    println!("{:#}", curvature_runner::spec::schema().as_value());
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print the reference for people instead, in Markdown
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    match arguments.markdown {
+        true => print!("{}", reference()),
+        false => println!("{:#}", schema().as_value()),
+    }
     Ok(End::Success)
 }

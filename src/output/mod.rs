@@ -2,6 +2,7 @@
 //!
 //! Summary and figures are pure functions of the CSV files.
 
+mod compare;
 mod diagonals;
 pub mod figures;
 mod groups;
@@ -19,6 +20,7 @@ mod statistics;
 mod summary;
 mod tables;
 
+pub use compare::{Compared, Comparison, Precision, Speed, compare};
 pub use diagonals::Diagonal;
 pub use layers::{LayerRow, layers};
 pub use manifest::{Manifest, Status};

@@ -176,7 +176,8 @@ impl Session {
             .end(status, self.clock.elapsed().as_secs_f64(), notes);
         self.manifest.write(&self.folder)?;
         files.push(self.folder.join("manifest.toml"));
-        files.extend(redraw(&results)?);
+        // Read again, for the manifest as it is now.
+        files.extend(redraw(&Results::read(&self.folder)?)?);
         Ok(Outcome {
             files,
             summary: summarise(&results.records),

@@ -4,10 +4,12 @@
 
 mod de;
 pub(crate) mod example;
+mod reference;
 mod schema;
 mod setting;
 mod source;
 
+pub use reference::reference;
 pub use schema::schema;
 pub use setting::Setting;
 pub use source::{Source, SpecError};

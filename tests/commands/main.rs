@@ -1,6 +1,7 @@
 //! The subcommands, as a user sees them.
 
 mod browser;
+mod compare;
 #[path = "../files/mod.rs"]
 mod files;
 mod report;

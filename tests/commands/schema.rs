@@ -48,3 +48,50 @@ fn what_the_reader_refuses_the_schema_refuses_and_nothing_else() {
     let unread = bad.iter().filter(|source| Spec::parse(source).is_err());
     assert!(unread.count() >= 60);
 }
+
+#[test]
+fn the_reference_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/spec.md");
+    let written = std::fs::read_to_string(path).unwrap();
+    assert!(
+        written == curvature_runner::spec::reference(),
+        "docs/spec.md is old: target/release/runner schema --markdown > docs/spec.md"
+    );
+}
+
+/// Links between the documents lead somewhere.
+#[test]
+fn documents_link_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let mut documents: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();
+    documents.extend(["README.md", "CONTRIBUTING.md", "DESIGN.md"].map(|name| root.join(name)));
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let there = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            // What a build makes is not there yet.
+            if path.starts_with("target/") {
+                continue;
+            }
+            assert!(there.exists(), "{} links to {target}", document.display());
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(&there).unwrap().to_lowercase();
+                let plain = |line: &str| line.replace(['`', ',', '?', ':', '(', ')', '.'], "");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let anchored = headings.any(|line| {
+                    plain(line.trim_start_matches('#').trim()).replace(' ', "-") == anchor
+                });
+                assert!(anchored, "{} links to {target}", document.display());
+            }
+        }
+    }
+}

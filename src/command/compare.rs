@@ -1,0 +1,92 @@
+//! `runner compare DIR_A DIR_B`: whether the second results are worse than the first.
+
+use super::{End, Failure};
+use curvature_runner::error::UserError;
+use curvature_runner::output::{Compared, Precision, Results, Speed, compare};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Results to compare with
+    #[arg(value_name = "DIR_A")]
+    first: PathBuf,
+
+    /// Results that may be worse
+    #[arg(value_name = "DIR_B")]
+    second: PathBuf,
+
+    /// By how much a median time or an error must grow to count
+    #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = percent)]
+    fail_on: f64,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if percent >= 0.0 && percent.is_finite() => Ok(percent / 100.0),
+        _ => Err("expected a percentage, for example 10%".into()),
+    }
+}
+
+pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    let [first, second] = [&arguments.first, &arguments.second].map(|folder| Results::read(folder));
+    let comparison = compare(&first?.records, &second?.records, arguments.fail_on);
+    if comparison.both.is_empty() {
+        let found = "the two have no setting in common, so nothing can be compared";
+        let help = "name the results of one spec, run twice";
+        return Err(UserError::new("", found, help).into());
+    }
+    println!(
+        "{:<44} {:>12} {:>12} {:>11} {:>11} {:>7}  verdict",
+        "setting", "estimate A", "estimate B", "seconds A", "seconds B", "B/A"
+    );
+    for compared in &comparison.both {
+        let (a, b) = (compared.estimates, compared.seconds);
+        println!(
+            "{:<44} {:>12.6} {:>12.6} {:>11.6} {:>11.6} {:>7.3}  {}",
+            compared.name,
+            a.0,
+            a.1,
+            b.0,
+            b.1,
+            b.1 / b.0,
+            verdict(compared)
+        );
+    }
+    for name in &comparison.missing {
+        println!("{name}: missing in B");
+    }
+    for name in &comparison.added {
+        println!("{name}: only in B");
+    }
+    let regressions = comparison.regressions();
+    let all = comparison.both.len() + comparison.missing.len();
+    println!("\n{regressions} of {all} settings are worse in B");
+    Ok(match regressions {
+        0 => End::Success,
+        _ => End::Bad,
+    })
+}
+
+/// What of a setting has changed, in words.
+fn verdict(compared: &Compared) -> String {
+    let precision = match compared.precision {
+        Precision::Worse => Some("LESS PRECISE"),
+        Precision::Better => Some("more precise"),
+        Precision::Same | Precision::Unknown => None,
+    };
+    let speed = match compared.speed {
+        Speed::Slower => Some("SLOWER"),
+        Speed::Faster => Some("faster"),
+        Speed::Unknown => Some("too few runs to judge the time"),
+        Speed::Same => None,
+    };
+    let value = compared.contradict.then_some("OTHER VALUE");
+    let words: Vec<&str> = [value, precision, speed].into_iter().flatten().collect();
+    match words.is_empty() {
+        true => "same".into(),
+        false => words.join(", "),
+    }
+}
