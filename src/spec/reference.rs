@@ -39,7 +39,8 @@ fn tables(definition: &Value) -> bool {
 
 /// A section about a table, or about each of the tables that may stand in one place.
 fn definition(text: &mut String, name: &str, definition: &Value) {
-    let _ = write!(text, "## {name}\n\n{}\n\n", describe(definition));
+    let _ = write!(text, "## {}\n\n", plain(name));
+    paragraph(text, definition);
     let Some(variants) = definition["oneOf"].as_array() else {
         return keys(text, definition, None);
     };
@@ -50,10 +51,12 @@ fn definition(text: &mut String, name: &str, definition: &Value) {
         let titles: Vec<String> = titles.map(|title| format!("`{title}`")).collect();
         let _ = write!(
             text,
-            "### {}\n\n{}\n\n",
-            titles.join(", "),
-            describe(&variants[0])
+            "### {}
+
+",
+            titles.join(", ")
         );
+        paragraph(text, &variants[0]);
         let tag = variants[0]["required"][0].as_str();
         let most = variants
             .iter()
@@ -92,7 +95,14 @@ fn keys(text: &mut String, of: &Value, tag: Option<&str>) {
 
 /// Names that may stand in quotes, or the forms that a list may have.
 fn names(text: &mut String, name: &str, definition: &Value) {
-    let _ = write!(text, "### {name}\n\n{}\n\n", describe(definition));
+    let _ = write!(
+        text,
+        "### {}
+
+",
+        plain(name)
+    );
+    paragraph(text, definition);
     let choices = definition["oneOf"]
         .as_array()
         .or(definition["anyOf"].as_array());
@@ -101,6 +111,18 @@ fn names(text: &mut String, name: &str, definition: &Value) {
     }
     if choices.is_some() {
         text.push('\n');
+    }
+}
+
+/// A type's name as a heading.
+fn plain(name: &str) -> &str {
+    name.strip_suffix("Spec").unwrap_or(name)
+}
+
+fn paragraph(text: &mut String, of: &Value) {
+    let words = describe(of);
+    if !words.is_empty() {
+        let _ = write!(text, "{words}\n\n");
     }
 }
 
@@ -115,6 +137,7 @@ fn describe(of: &Value) -> String {
 fn kind(of: &Value) -> String {
     if let Some(path) = of["$ref"].as_str() {
         let name = path.rsplit('/').next().unwrap_or(path);
+        let name = plain(name);
         return format!("[{name}](#{})", name.to_lowercase());
     }
     if let Some(value) = of.get("const") {

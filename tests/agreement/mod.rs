@@ -19,6 +19,9 @@ pub fn check(validator: &Validator, source: &Source) {
         .map(|e| format!("{}: {e}", e.instance_path()))
         .collect();
     let read = Spec::parse(source).map_err(|error| error.to_string());
+    if let Ok(spec) = &read {
+        reads_back(spec, source);
+    }
     assert_eq!(
         errors.is_empty(),
         read.is_ok(),
@@ -37,4 +40,12 @@ fn json(value: toml::Value) -> Value {
         toml::Value::Table(table) => table.into_iter().map(|(k, v)| (k, json(v))).collect(),
         other => serde_json::to_value(other).expect("TOML without dates is JSON"),
     }
+}
+
+/// What is written of a spec, as in a manifest, reads back as the same.
+fn reads_back(spec: &Spec, source: &Source) {
+    let text = toml::to_string(spec).expect("a spec is TOML");
+    let again = Spec::parse(&Source::new(source.path.clone(), text.clone()));
+    let again = again.unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(toml::to_string(&again).expect("a spec is TOML"), text);
 }
