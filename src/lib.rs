@@ -18,3 +18,4 @@ pub mod problem;
 pub mod run;
 pub mod spec;
 mod tagged;
+pub mod verify;

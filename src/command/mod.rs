@@ -10,6 +10,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use curvature_runner::error::UserError;
@@ -53,6 +54,8 @@ enum Command {
     Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
     Schema(schema::Arguments),
+    /// Check every way of estimating against every other and autodiff, on the network of a spec
+    Verify(verify::Arguments),
 }
 
 impl Arguments {
@@ -69,6 +72,7 @@ impl Arguments {
             Some(Command::Completions(arguments)) => completions::execute(arguments),
             Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema(arguments)) => schema::execute(arguments),
+            Some(Command::Verify(arguments)) => verify::execute(arguments),
         }
     }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod files;
 mod report;
 mod schema;
+mod verify;
 
 use assert_cmd::Command;
 use std::path::Path;
