@@ -41,7 +41,10 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
 fn line(check: &Check) -> String {
     let difference = check
         .difference()
-        .map_or(String::new(), |found| format!("{found:.1e}"));
+        .map_or(String::new(), |found| match found {
+            1e-3.. => format!("{found:.2}"),
+            _ => format!("{found:.0e}"),
+        });
     let verdict = match check.agrees() {
         Some(true) => "",
         Some(false) => "  DISAGREES",

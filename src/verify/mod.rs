@@ -115,20 +115,26 @@ impl Reduced {
     /// A network whose loss is not the same twice.
     pub fn verify(self) -> Result<Verification> {
         let plan = &self.plan;
-        let (mut records, mut parameters) = (Vec::new(), Vec::new());
-        let mut left_out = self.left_out;
+        let mut finished = Vec::new();
         run(
             plan,
             &Todo::all(plan),
             &(Arc::new(Unwatched) as Arc<_>),
-            |finished| {
-                records.extend(finished.rows.records);
-                parameters.extend(finished.rows.parameters);
-                let failed = finished.rows.failures.into_iter();
-                left_out.extend(failed.map(|row| (row.estimator, row.error)));
+            |job| {
+                finished.push(job);
                 Ok(())
             },
         )?;
+        // In the order of the plan, not in which they ended.
+        finished.sort_by_key(|job| job.index);
+        let (mut records, mut parameters) = (Vec::new(), Vec::new());
+        let mut left_out = self.left_out;
+        for job in finished {
+            records.extend(job.rows.records);
+            parameters.extend(job.rows.parameters);
+            let failed = job.rows.failures.into_iter();
+            left_out.extend(failed.map(|row| (row.estimator, row.error)));
+        }
         let mut checks = self::oracle(plan, &records, &parameters);
         checks.extend(records.iter().filter_map(|row| product(row, &records)));
         checks.extend(records.iter().filter_map(|row| spread(row, &records)));

@@ -96,6 +96,10 @@ fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
     let exact = groups.iter().any(|rows| rows[0].exact.is_some());
     let mut head: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
     head.push("estimate");
+    let own_interval = groups.iter().any(|rows| interval(rows).is_some());
+    if own_interval {
+        head.push("its own interval");
+    }
     if exact {
         head.push("off by");
     }
@@ -105,6 +109,9 @@ fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
         let mean = Mean::of(rows.iter().map(|row| Run::from(*row)));
         let mut cells: Vec<String> = own.iter().map(|(_, cell)| cell(first)).collect();
         cells.push(format::within(mean.value, mean.half));
+        if own_interval {
+            cells.push(interval(rows).unwrap_or_default());
+        }
         if exact {
             let off = first
                 .exact
@@ -119,6 +126,20 @@ fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
     let body: Vec<Vec<String>> = groups.iter().map(row).collect();
     let caption = html! { "For all: " (common.join(" · ")) "." (note) };
     table(&caption, &head, &body)
+}
+
+/// The interval that a single run states, at the confidence of its spec, and why the run ended.
+fn interval(rows: &[&Record]) -> Option<String> {
+    let [row, others @ ..] = rows else {
+        return None;
+    };
+    let repeated = others.iter().all(|other| other.seed == row.seed);
+    let (low, high) = (row.ci_low?, row.ci_high?);
+    let stop = row
+        .stop
+        .as_ref()
+        .map_or(String::new(), |stop| format!(", {stop}"));
+    repeated.then(|| format!("{} to {}{stop}", format::value(low), format::value(high)))
 }
 
 /// The median of the times, and their range.
