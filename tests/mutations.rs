@@ -155,6 +155,8 @@ fn specs(folder: &Path) -> Vec<String> {
             std::fs::read_to_string(path)
                 .unwrap()
                 .replace("= 256", "= 8")
+                .replace("batch   = 1000", "batch   = 8")
+                .replace("weights = \"checkpoints/step_*.safetensors\"", "seed = 0")
         })
         .collect();
     specs.extend([files::TRAINED, files::CONVOLVED].map(str::to_string));

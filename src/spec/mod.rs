@@ -94,9 +94,12 @@ impl Spec {
     /// Everything that names a file or folder.
     pub fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         let data = match &mut self.data {
-            Some(DataSpec::Mnist(data)) => Some(&mut data.root),
-            Some(DataSpec::Safetensors(data)) => Some(&mut data.path),
-            None => None,
+            Some(DataSpec::Mnist(data)) => vec![&mut data.root],
+            Some(DataSpec::Cifar10(data)) => vec![&mut data.root],
+            Some(DataSpec::Safetensors(data)) => vec![&mut data.path],
+            Some(DataSpec::Npz(data)) => vec![&mut data.path],
+            Some(DataSpec::Npy(data)) => vec![&mut data.x, &mut data.y],
+            Some(DataSpec::Classification(_) | DataSpec::Regression(_)) | None => vec![],
         };
         let weights = self.model.as_mut().and_then(|model| model.weights.as_mut());
         let weights = weights.into_iter().flat_map(Weights::entries_mut);

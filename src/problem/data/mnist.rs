@@ -57,8 +57,8 @@ impl Source for Mnist {
             inputs: RawTensor::from_u8(vec![count, 1, height, width], images.values),
             targets: RawTensor::from_u8(vec![count], labels.values),
             normalisation: Some(Normalisation {
-                mean: 0.1307,
-                deviation: 0.3081,
+                mean: &[0.1307],
+                deviation: &[0.3081],
             }),
             files: vec![images_file, labels_file],
         })

@@ -2,18 +2,24 @@
 //!
 //! To add a source, write its file and name it in [`DataSpec`].
 
+mod cifar10;
 mod mnist;
+mod numpy;
 mod order;
 mod raw;
 mod safetensors;
 mod selection;
+mod synthetic;
 
 pub use self::safetensors::Safetensors;
+pub use cifar10::Cifar10;
 pub use mnist::Mnist;
+pub use numpy::{Npy, Npz};
 pub use order::Order;
 pub(super) use raw::listed;
 pub use raw::{FileRecord, RawTensor, hex, read_file};
 pub use selection::{BatchCount, Selection};
+pub use synthetic::{Classification, Regression};
 
 use super::Batch;
 use super::generator::TorchGenerator;
@@ -28,8 +34,18 @@ tagged! {
     pub enum DataSpec: Source, by "source" {
         /// MNIST's training set in IDX form.
         Mnist(Mnist) = "mnist",
+        /// CIFAR-10's training set in its binary version.
+        Cifar10(Cifar10) = "cifar10",
         /// A safetensors file with "x" and "y".
         Safetensors(Safetensors) = "safetensors",
+        /// An .npz file with "x" and "y".
+        Npz(Npz) = "npz",
+        /// Two .npy files.
+        Npy(Npy) = "npy",
+        /// Normal inputs around a centre per class.
+        Classification(Classification) = "synthetic_classification",
+        /// Normal inputs and a noisy linear teacher.
+        Regression(Regression) = "synthetic_regression",
     }
 }
 
@@ -60,16 +76,20 @@ pub struct Dataset {
 /// Scaling of 8-bit pixels, in float32 as torchvision's ToTensor and Normalize.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalisation {
-    /// Mean of the scaled pixels.
-    pub mean: f64,
+    /// Mean of the scaled pixels, of every channel.
+    pub mean: &'static [f64],
     /// Their standard deviation.
-    pub deviation: f64,
+    pub deviation: &'static [f64],
 }
 
 impl Normalisation {
     /// `(x / 255 − mean) / deviation` in float32.
     pub fn apply(&self, pixels: &Tensor) -> Tensor {
-        ((pixels.to_kind(Kind::Float) / 255.0) - self.mean) / self.deviation
+        let each = |values: &[f64]| {
+            let values = Tensor::from_slice(values).to_kind(Kind::Float);
+            values.to_device(pixels.device()).reshape([-1, 1, 1])
+        };
+        ((pixels.to_kind(Kind::Float) / 255.0) - each(self.mean)) / each(self.deviation)
     }
 }
 
@@ -157,4 +177,33 @@ impl Dataset {
         let rows = self.selection.rows(self.len(), generator);
         rows.into_iter().map(batch).collect()
     }
+}
+
+/// Inputs and targets belong together; else what is wrong, and what to do.
+fn check_pair(inputs: &RawTensor, targets: &RawTensor) -> Result<(), (String, &'static str)> {
+    let (x, y) = (inputs.shape(), targets.shape());
+    if x.len() < 2 || x.contains(&0) {
+        return Err((
+            format!("found \"x\" of shape {x:?}, expected [samples, features, ...] without a 0"),
+            "save \"x\" with one row per sample",
+        ));
+    }
+    if inputs.is_integer() {
+        return Err((
+            format!(
+                "found \"x\" of dtype {}, expected floating point",
+                inputs.dtype_name()
+            ),
+            "save \"x\" as float32, scaled as the network expects it",
+        ));
+    }
+    if y.is_empty() || x[0] != y[0] {
+        return Err((
+            format!(
+                "found \"x\" of shape {x:?} and \"y\" of shape {y:?}, expected as many targets as samples"
+            ),
+            "save one row of \"y\" per row of \"x\"",
+        ));
+    }
+    Ok(())
 }

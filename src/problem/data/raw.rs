@@ -77,6 +77,19 @@ pub struct RawTensor {
 }
 
 impl RawTensor {
+    /// Values of the given kind and shape, as many bytes as they take.
+    pub fn new(kind: Kind, shape: Vec<i64>, bytes: Vec<u8>) -> Self {
+        Self { kind, shape, bytes }
+    }
+
+    /// A copy of a tensor.
+    pub fn from_tensor(tensor: &Tensor) -> Self {
+        let tensor = tensor.contiguous();
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        Self::new(tensor.kind(), tensor.size(), bytes)
+    }
+
     /// 8-bit values of the given shape.
     pub fn from_u8(shape: Vec<i64>, bytes: Vec<u8>) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{BatchCount, Dataset, Order, RawTensor, Selection, Source, listed};
+use super::{BatchCount, Dataset, Order, Selection, Source, check_pair, listed};
 use crate::error::UserError;
 use crate::problem::weights::read_safetensors;
 use schemars::JsonSchema;
@@ -42,7 +42,7 @@ impl Source for Safetensors {
             })
         };
         let (inputs, targets) = (named("x")?, named("y")?);
-        check(&inputs, &targets).map_err(|(message, help)| {
+        check_pair(&inputs, &targets).map_err(|(message, help)| {
             UserError::new("path", format!("{}: {message}", path.display()), help)
         })?;
         Ok(Dataset {
@@ -53,33 +53,4 @@ impl Source for Safetensors {
             files: vec![file],
         })
     }
-}
-
-/// What is wrong, and what to do.
-fn check(inputs: &RawTensor, targets: &RawTensor) -> Result<(), (String, &'static str)> {
-    let (x, y) = (inputs.shape(), targets.shape());
-    if x.len() < 2 || x.contains(&0) {
-        return Err((
-            format!("found \"x\" of shape {x:?}, expected [samples, features, ...] without a 0"),
-            "save \"x\" with one row per sample",
-        ));
-    }
-    if inputs.is_integer() {
-        return Err((
-            format!(
-                "found \"x\" of dtype {}, expected floating point",
-                inputs.dtype_name()
-            ),
-            "save \"x\" as float32, scaled as the network expects it",
-        ));
-    }
-    if y.is_empty() || x[0] != y[0] {
-        return Err((
-            format!(
-                "found \"x\" of shape {x:?} and \"y\" of shape {y:?}, expected as many targets as samples"
-            ),
-            "save one row of \"y\" per row of \"x\"",
-        ));
-    }
-    Ok(())
 }
