@@ -23,7 +23,8 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
         diagonal: Vec::new(),
     };
     sum.diagonal.resize_with(at.parameter_count(), || None);
-    sum.columns(at.top(), at.layers().len(), at.loss().columns(), None);
+    let all_columns = at.loss().columns(0, at.loss().column_count());
+    sum.columns(at.top(), at.layers().len(), all_columns, None);
     at.carry(|d| {
         sum.add(d.layer, |layer, i| {
             layer.parameters().diagonal_of_diagonal(i, &d.entries)

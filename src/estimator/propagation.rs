@@ -144,7 +144,7 @@ impl Passes {
         if self.noise[topmost + 1..].iter().any(Option::is_some) {
             return;
         }
-        let columns = at.loss().columns();
+        let columns = at.loss().columns(0, at.loss().column_count());
         at.pull(at.top(), columns, Some(topmost), |index, layer, columns| {
             if index == topmost {
                 self.know(layer, |layer, i| {
@@ -181,7 +181,8 @@ impl Passes {
                 .draw(Probe::Rademacher, space, first, count, shape)
         };
         let (mut positive, mut negative) = (self.at.adjoints(None), self.at.adjoints(None));
-        let root = self.at.loss().root(&signs(Space::Loss, &gradient.size()));
+        let root = signs(Space::Loss, &self.at.loss().root_shape());
+        let root = self.at.loss().root(&root);
         positive.add(self.at.top(), root);
         for index in (lowest..=self.at.top()).rev() {
             let noise = self.noise[index].as_ref();

@@ -193,17 +193,8 @@ impl NetworkSetup {
                 "add a layer with parameters, for example { kind = \"linear\", out = 10 }",
             ));
         }
-        let wanted = loss.targets(network.output()).map_err(|expected| {
-            UserError::new(
-                "loss",
-                format!(
-                    "{} expects {expected}; the network puts out shape {:?}",
-                    loss.kind(),
-                    network.output()
-                ),
-                "end the network with a layer that puts that out",
-            )
-        })?;
+        let wanted = loss.targets(network.output());
+        let wanted = wanted.map_err(|e| e.within("loss"))?;
         dataset
             .check_targets(&wanted)
             .map_err(|e| e.within("loss"))?;

@@ -266,7 +266,7 @@ fn write_safetensors_sets(folder: &Path) {
             ("y", Dtype::BOOL, vec![6], vec![1; 6]),
         ],
     );
-    let negative = integers("y", &[0, 1, -100, 2, 1, 0]);
+    let negative = integers("y", &[0, 1, -1, 2, 1, 0]);
     set(
         "negative_label.safetensors",
         &[floats("x", &[6, 3]), negative],

@@ -5,6 +5,7 @@ use curvature_runner::problem::layer::{
     AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu, Gelu,
     Hardtanh, LeakyRelu, LogSigmoid, MaxPool, Selu, Silu, Softplus, ZeroPad,
 };
+use curvature_runner::problem::loss::BceWithLogits;
 
 /// A name, the layers, and the shape of a sample.
 pub type Network = (&'static str, Vec<LayerSpec>, Vec<i64>);
@@ -698,6 +699,60 @@ pub fn losses() -> Vec<LossSpec> {
         .collect()
 }
 
+/// Every key of every loss, on outputs in one and several positions, with their network.
+fn special_losses() -> Vec<(LossSpec, Network)> {
+    let dense = (
+        "tanh",
+        vec![linear(4, true), tanh(), linear(3, true)],
+        vec![2],
+    );
+    let positions = (
+        "outputs in positions",
+        vec![
+            LayerSpec::Conv1d(Conv::new(2, 2)),
+            tanh(),
+            LayerSpec::Conv1d(Conv::new(3, 2)),
+        ],
+        vec![2, 5],
+    );
+    let weight = Some(vec![0.5, 2.0, 0.0]);
+    let weighted = |reduction, ignore_index| CrossEntropy {
+        reduction,
+        weight: weight.clone(),
+        label_smoothing: 0.2,
+        ignore_index,
+    };
+    let bce = |reduction, pos_weight| {
+        LossSpec::BceWithLogits(BceWithLogits {
+            reduction,
+            weight: weight.clone(),
+            pos_weight,
+        })
+    };
+    let (mean, sum) = (Reduction::Mean, Reduction::Sum);
+    let losses = [
+        LossSpec::CrossEntropy(CrossEntropy {
+            label_smoothing: 0.3,
+            ..CrossEntropy::default()
+        }),
+        LossSpec::CrossEntropy(CrossEntropy {
+            label_smoothing: 0.0,
+            ..weighted(mean, -100)
+        }),
+        LossSpec::CrossEntropy(weighted(mean, 1)),
+        LossSpec::CrossEntropy(weighted(sum, 0)),
+        cross_entropy(mean),
+        mse(mean),
+        LossSpec::BceWithLogits(BceWithLogits::default()),
+    ];
+    let both = losses
+        .into_iter()
+        .flat_map(|loss| [(loss.clone(), dense.clone()), (loss, positions.clone())]);
+    let dense_only = [bce(mean, Some(vec![2.0, 0.5, 3.0])), bce(sum, None)];
+    both.chain(dense_only.map(|loss| (loss, dense.clone())))
+        .collect()
+}
+
 /// All cases: networks, losses, reductions and batch sizes.
 pub fn cases() -> Vec<(String, Problem)> {
     let all: Vec<(LossSpec, i64)> = losses()
@@ -717,6 +772,10 @@ pub fn cases() -> Vec<(String, Problem)> {
             let case = format!("{name}, {loss:?}, batch {batch}");
             cases.push((case, problem(&layers, &input, *batch, loss.clone(), 7)));
         }
+    }
+    for (loss, (name, layers, input)) in special_losses() {
+        let case = format!("{name}, {loss:?}");
+        cases.push((case, problem(&layers, &input, 5, loss, 7)));
     }
     cases
 }

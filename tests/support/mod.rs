@@ -48,7 +48,10 @@ pub fn parallel(combine: Combine, branches: Vec<Vec<LayerSpec>>) -> LayerSpec {
 }
 
 pub fn cross_entropy(reduction: Reduction) -> LossSpec {
-    LossSpec::CrossEntropy(CrossEntropy { reduction })
+    LossSpec::CrossEntropy(CrossEntropy {
+        reduction,
+        ..CrossEntropy::default()
+    })
 }
 
 pub fn mse(reduction: Reduction) -> LossSpec {
@@ -80,8 +83,16 @@ pub fn problem(
         .collect();
     let inputs = uniform(&[&[batch], input].concat());
     let targets = match loss.targets(network.output()).expect("outputs that fit") {
-        TargetKind::Classes { classes } => {
-            Tensor::arange(batch, (Kind::Int64, Device::Cpu)).remainder(classes)
+        TargetKind::Classes {
+            classes, positions, ..
+        } => {
+            let shape = [&[batch], positions.as_slice()].concat();
+            let count = shape.iter().product::<i64>();
+            let all = Tensor::arange(count, (Kind::Int64, Device::Cpu));
+            all.remainder(classes).reshape(shape)
+        }
+        TargetKind::Probabilities { shape } => {
+            uniform(&[&[batch], shape.as_slice()].concat()).abs()
         }
         TargetKind::Values { shape } => uniform(&[&[batch], shape.as_slice()].concat()),
     };

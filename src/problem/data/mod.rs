@@ -116,13 +116,27 @@ impl Dataset {
     pub fn check_targets(&self, wanted: &TargetKind) -> Result<(), UserError> {
         let integer = self.targets.is_integer();
         match wanted {
-            TargetKind::Classes { classes } => match (integer, self.targets.shape()) {
-                (true, [_]) => self.check_classes(*classes),
-                _ => Err(self.misfit(
+            TargetKind::Classes {
+                classes,
+                positions,
+                ignored,
+            } => match integer && self.targets.row_shape() == *positions {
+                true => self.check_classes(*classes, *ignored),
+                false if positions.is_empty() => Err(self.misfit(
                     "one integer class per sample".into(),
                     "save \"y\" as int64 of shape [samples], or take kind = \"mse\" for values",
                 )),
+                false => Err(self.misfit(
+                    format!("an integer class for each of the positions {positions:?} of a sample"),
+                    "save \"y\" as int64 of shape [samples, *positions]",
+                )),
             },
+            TargetKind::Probabilities { shape } => {
+                self.check_targets(&TargetKind::Values {
+                    shape: shape.clone(),
+                })?;
+                self.check_probabilities()
+            }
             TargetKind::Values { shape } => match self.targets.row_shape() == *shape {
                 true if !integer => Ok(()),
                 _ => {
@@ -143,16 +157,33 @@ impl Dataset {
         UserError::new("", format!("{place}{found}, expected {expected}"), help)
     }
 
-    fn check_classes(&self, classes: i64) -> Result<(), UserError> {
-        let labels = self.targets.to_integers();
-        match labels.iter().position(|&y| y < 0 || y >= classes) {
+    fn check_probabilities(&self) -> Result<(), UserError> {
+        let values: Vec<f64> = (&self.targets.tensor().to_kind(Kind::Double).flatten(0, -1))
+            .try_into()
+            .expect("float64");
+        match values.iter().find(|y| !(0.0..=1.0).contains(*y)) {
             None => Ok(()),
-            Some(sample) => Err(UserError::new(
+            Some(y) => {
+                let place = self.targets_place();
+                let found = format!("{place}found the target {y}, expected a number from 0 to 1");
+                let help = "save probabilities, or take kind = \"mse\" for values";
+                Err(UserError::new("", found, help))
+            }
+        }
+    }
+
+    fn check_classes(&self, classes: i64, ignored: i64) -> Result<(), UserError> {
+        let labels = self.targets.to_integers();
+        let wrong = |&y: &i64| y != ignored && !(0..classes).contains(&y);
+        match labels.iter().position(wrong) {
+            None => Ok(()),
+            Some(index) => Err(UserError::new(
                 "",
                 format!(
-                    "{}found label {} at sample {sample}, expected 0 to {}, as the network has {classes} outputs",
+                    "{}found label {} at sample {}, expected 0 to {}, as the network has {classes} outputs",
                     self.targets_place(),
-                    labels[sample],
+                    labels[index],
+                    index * self.len() / labels.len(),
                     classes - 1
                 ),
                 "let the last layer put out one score per class, or mend the labels",

@@ -4,20 +4,23 @@
 //! output Hessian has one block `H_n` per sample. To add a loss, write its file and name it in
 //! [`LossSpec`].
 
+mod bce_with_logits;
 mod cross_entropy;
 mod mse;
 mod weighted;
 
+pub use bce_with_logits::BceWithLogits;
 pub use cross_entropy::CrossEntropy;
 pub use mse::Mse;
 pub(super) use weighted::weighted;
 
 use super::layer::features;
+use crate::error::UserError;
 use crate::tagged::tagged;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// How the per-sample terms are joined, as torch.nn's `reduction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
@@ -58,16 +61,59 @@ impl Reduction {
 /// What a loss is told: class indices, or values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TargetKind {
-    /// Integers in `[0, classes)`, `[N]`.
+    /// Integers in `[0, classes)`, `[N, *positions]`.
     Classes {
         /// How many classes there are.
         classes: i64,
+        /// The shape of one sample's classes; empty for a single one.
+        positions: Vec<i64>,
+        /// What else may stand there, to be left out.
+        ignored: i64,
     },
     /// Floats of the shape of the outputs, `[N, *out]`.
     Values {
         /// The shape of one sample's values.
         shape: Vec<i64>,
     },
+    /// The same, from 0 to 1.
+    Probabilities {
+        /// The shape of one sample's values.
+        shape: Vec<i64>,
+    },
+}
+
+/// Outputs that a loss cannot take.
+fn expected(kind: &str, expected: &str, output: &[i64]) -> UserError {
+    UserError::new(
+        "",
+        format!("{kind} expects {expected}; the network puts out shape {output:?}"),
+        "end the network with a layer that puts that out",
+    )
+}
+
+/// Weights that are one for each of `count` outputs, none of them negative.
+fn check_weights(key: &str, weights: &[f64], count: i64) -> Result<(), UserError> {
+    let wrong = |found: String| {
+        let help = format!("write a list of {count} weights, or leave it out");
+        Err(UserError::new(key, found, help))
+    };
+    if weights.len() as i64 != count {
+        return wrong(format!(
+            "found {} weights, expected one for each of {count} outputs",
+            weights.len()
+        ));
+    }
+    match weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+        Some(w) => wrong(format!(
+            "found the weight {w}, expected a number of 0 or more"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Normal numbers from uniform ones.
+fn normal(u: &Tensor) -> Tensor {
+    (u * 2.0 - 1.0).erfinv() * 2f64.sqrt()
 }
 
 /// A loss `ℓ(f, y)`.
@@ -75,8 +121,8 @@ pub trait Loss: Debug + Send + Sync {
     /// The targets that outputs of shape `output` (without the batch axis) are compared with.
     ///
     /// # Errors
-    /// The outputs that the loss takes, in words, when these do not fit.
-    fn targets(&self, output: &[i64]) -> Result<TargetKind, String>;
+    /// Outputs that the loss cannot take, or keys that do not fit them.
+    fn targets(&self, output: &[i64]) -> Result<TargetKind, UserError>;
 
     /// What a mean over the targets `y` of a batch divides by; `None` for a sum. The means of two
     /// batches weigh in that of both as these do.
@@ -102,24 +148,54 @@ pub trait LocalLoss {
         features(&(df * self.hessian(df)))
     }
 
-    /// `R_n v_n` for every sample, `R_n R_nᵀ = H_n`: `[K, N, *out] -> [K, N, *out]`.
+    /// The shape of the vectors that [`root`](Self::root) maps, `[N, *w]`.
+    fn root_shape(&self) -> Vec<i64> {
+        self.gradient().size()
+    }
+
+    /// `R_n v_n` for every sample, `R_n R_nᵀ = H_n`: `[K, N, *w] -> [K, N, *out]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
-    /// All columns of the root: `s` with `Σ_q s_qn s_qnᵀ = H_n`: `[Q, N, *out]`.
-    fn columns(&self) -> Tensor {
-        let like = self.gradient();
-        let size = like.size();
-        let outputs: i64 = size[1..].iter().product();
-        let unit = Tensor::eye(outputs, (like.kind(), like.device()))
-            .reshape([&[outputs, 1], &size[1..]].concat())
-            .expand([&[outputs], size.as_slice()].concat(), false);
+    /// How many columns the root has.
+    fn column_count(&self) -> i64 {
+        self.root_shape()[1..].iter().product()
+    }
+
+    /// Columns `first..first + count` of the root: all of them are `s` with
+    /// `Σ_q s_qn s_qnᵀ = H_n`: `[count, N, *out]`.
+    fn columns(&self, first: i64, count: i64) -> Tensor {
+        let (like, size) = (self.gradient(), self.root_shape());
+        let unit = Tensor::zeros([count, self.column_count()], (like.kind(), like.device()));
+        let ones = unit.narrow(1, first, count).diagonal(0, 0, 1);
+        let _ = ones.shallow_clone().fill_(1.0);
+        let unit = unit
+            .reshape([&[count, 1], &size[1..]].concat())
+            .expand([&[count], size.as_slice()].concat(), false);
         self.root(&unit)
+    }
+
+    /// `√c ∂(−log p(y|f))/∂f` for targets y drawn from the model's own distribution `p(y|f)`, c
+    /// being the weight of a term, from uniform numbers `u`: `[M, N, *out] -> [M, N, *out]`.
+    ///
+    /// The outer products have the output Hessian as their mean.
+    fn sampled(&self, u: &Tensor) -> Tensor;
+
+    /// The same for the targets that are there: `[N, *out]`.
+    fn actual(&self) -> Tensor;
+
+    /// `⟨s, df⟩` over the outputs of each term, a sample unless it has several:
+    /// `[N, *out], [K, N, *out] -> [K, N, 1, ..]`.
+    fn inner(&self, s: &Tensor, df: &Tensor) -> Tensor {
+        let axes: Vec<i64> = (2..df.dim() as i64).collect();
+        (s * df).sum_dim_intlist(axes, true, None::<Kind>)
     }
 }
 
 tagged! {
     /// A loss as a spec writes it: `{ kind = "cross_entropy", reduction = "mean" }`.
     pub enum LossSpec: Loss, by "kind" {
+        /// Binary cross-entropy of sigmoids.
+        BceWithLogits(BceWithLogits) = "bce_with_logits",
         /// Cross-entropy of a softmax.
         CrossEntropy(CrossEntropy) = "cross_entropy",
         /// Mean squared error.

@@ -1,6 +1,7 @@
 //! Mean squared error.
 
-use super::{LocalLoss, Loss, Reduction, TargetKind};
+use super::{LocalLoss, Loss, Reduction, TargetKind, normal};
+use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -15,7 +16,7 @@ pub struct Mse {
 }
 
 impl Loss for Mse {
-    fn targets(&self, output: &[i64]) -> Result<TargetKind, String> {
+    fn targets(&self, output: &[i64]) -> Result<TargetKind, UserError> {
         Ok(TargetKind::Values {
             shape: output.to_vec(),
         })
@@ -56,5 +57,15 @@ impl LocalLoss for LocalMse {
     /// `R = √(2c) I`.
     fn root(&self, v: &Tensor) -> Tensor {
         v * self.twice_weight.sqrt()
+    }
+
+    /// `exp(−‖f − y‖²)` is a normal density of variance 1/2: a draw gives `√(2c) ξ`.
+    fn sampled(&self, u: &Tensor) -> Tensor {
+        normal(u) * self.twice_weight.sqrt()
+    }
+
+    /// `2 √c (f − y)`.
+    fn actual(&self) -> Tensor {
+        &self.error * (2.0 * self.twice_weight).sqrt()
     }
 }

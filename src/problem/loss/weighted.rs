@@ -29,11 +29,23 @@ impl LocalLoss for Weighted {
         self.loss.quadratic(df) * self.weight
     }
 
+    fn root_shape(&self) -> Vec<i64> {
+        self.loss.root_shape()
+    }
+
     fn root(&self, v: &Tensor) -> Tensor {
         self.loss.root(v) * self.weight.sqrt()
     }
 
-    fn columns(&self) -> Tensor {
-        self.loss.columns() * self.weight.sqrt()
+    fn sampled(&self, u: &Tensor) -> Tensor {
+        self.loss.sampled(u) * self.weight.sqrt()
+    }
+
+    fn actual(&self) -> Tensor {
+        self.loss.actual() * self.weight.sqrt()
+    }
+
+    fn inner(&self, s: &Tensor, df: &Tensor) -> Tensor {
+        self.loss.inner(s, df)
     }
 }
