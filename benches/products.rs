@@ -4,11 +4,11 @@
 //! matrix-vector products, or probes, per second.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Quadratic, exact};
+use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Partition, Quadratic, exact};
 use curvature_runner::estimator::Probe;
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::Problem;
+use curvature_runner::problem::{Curvature, Problem};
 use curvature_runner::spec::{Source, Spec};
 use std::path::Path;
 use std::time::Duration;
@@ -35,10 +35,11 @@ fn probes(problem: &Problem, count: u64) -> Vec<Tensor> {
 }
 
 /// The forms of the same probes, whatever computes them.
-fn check(problem: &Problem, form: &dyn Quadratic, blocks: Blocks) {
+fn check(problem: &Problem, form: &dyn Quadratic, blocks: &Partition) {
     let v = probes(problem, 3);
     let total = |form: &dyn Quadratic| form.quadratic(&v).sum(Kind::Double).double_value(&[]);
-    let (found, expected) = (total(form), total(&Autodiff::new(problem, blocks)));
+    let autodiff = Autodiff::new(problem, Curvature::Hessian, blocks);
+    let (found, expected) = (total(form), total(&autodiff));
     assert!(
         (found - expected).abs() < 1e-4 * expected.abs(),
         "{found} against {expected}"
@@ -63,12 +64,13 @@ fn bench_products(c: &mut Criterion) {
     let problem = example();
     let at = problem.linearize();
     for (blocks, name) in BLOCKS {
+        let blocks = blocks.of(&problem.network).expect("no patterns");
         let forms: [(&str, Box<dyn Quadratic>); 2] = [
-            ("hmp", Box::new(Hmp::new(&at, blocks))),
-            ("forward", Box::new(Forward::new(&at, blocks))),
+            ("hmp", Box::new(Hmp::new(&at, &blocks))),
+            ("forward", Box::new(Forward::new(&at, &blocks))),
         ];
         for (product, form) in forms {
-            check(&problem, form.as_ref(), blocks);
+            check(&problem, form.as_ref(), &blocks);
             let mut group = c.benchmark_group(format!("{product} {name}"));
             for v_batch in BATCHES {
                 let v = probes(&problem, v_batch);
@@ -79,7 +81,7 @@ fn bench_products(c: &mut Criterion) {
             }
             group.finish();
         }
-        let autodiff = Autodiff::new(&problem, blocks);
+        let autodiff = Autodiff::new(&problem, Curvature::Hessian, &blocks);
         let v = probes(&problem, 1);
         let mut group = c.benchmark_group(format!("autodiff {name}"));
         group.throughput(Throughput::Elements(1));

@@ -85,6 +85,7 @@ impl Plan {
         };
         let setup = Setup::new(&spec, source)?;
         let jobs = jobs(&spec, setup.subjects())?;
+        check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
             device,
@@ -97,6 +98,19 @@ impl Plan {
             spec,
         })
     }
+}
+
+/// Whether every estimator can work on the network.
+fn check_tasks(spec: &Spec, setup: &Setup) -> Result<(), UserError> {
+    let Setup::Network(setup) = setup else {
+        return Ok(());
+    };
+    for (index, estimator) in spec.estimator.iter().enumerate() {
+        let task = estimator.expand(&spec.sampling, &spec.problem)?.task;
+        let section = format!("estimator[{index}]");
+        task.check(&setup.network).map_err(|e| e.within(&section))?;
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), UserError> {

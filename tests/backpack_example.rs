@@ -124,6 +124,7 @@ fn the_convergence_curves() {
 fn the_other_seeds_agree_with_autodiff() {
     use curvature_runner::curvature::{Autodiff, Blocks, Quadratic};
     use curvature_runner::estimator::TorchStream;
+    use curvature_runner::problem::Curvature;
     use curvature_runner::problem::generator::TorchGenerator;
     use tch::{Device, Kind};
 
@@ -132,7 +133,8 @@ fn the_other_seeds_agree_with_autodiff() {
     let source = Source::read(&path).unwrap();
     let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let (problem, _) = plan.setup.network().build(Device::Cpu, Kind::Float);
-    let autodiff = Autodiff::new(&problem, Blocks::Parameter);
+    let blocks = Blocks::Parameter.of(&problem.network).unwrap();
+    let autodiff = Autodiff::new(&problem, Curvature::Hessian, &blocks);
     let shapes: Vec<Vec<i64>> = problem.parameters.iter().map(|p| p.size()).collect();
     for seed in 5..15 {
         for v in [10u64, 13, 48] {

@@ -7,8 +7,8 @@ use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::estimator::{Probe, Start};
 use curvature_runner::output::Record;
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::Problem;
 use curvature_runner::problem::loss::Reduction;
+use curvature_runner::problem::{Curvature, Problem};
 use curvature_runner::run::{Todo, Unwatched, Watch, run};
 use curvature_runner::spec::{Setting, Source, Spec};
 use std::sync::Arc;
@@ -62,17 +62,19 @@ fn products_agree_with_the_cpu() {
         let v_cuda: Vec<Tensor> = v.iter().map(|v| v.to_device(device)).collect();
         let (at, at_cuda) = (cpu.linearize(), cuda.linearize());
         for blocks in [Blocks::Full, Blocks::Parameter] {
-            let wanted = flat(&Autodiff::new(&cpu, blocks).multiply(&v), 1);
+            let partition = blocks.of(&cpu.network).unwrap();
+            let autodiff = |problem| Autodiff::new(problem, Curvature::Hessian, &partition);
+            let wanted = flat(&autodiff(&cpu).multiply(&v), 1);
             for found in [
-                Hmp::new(&at_cuda, blocks).multiply(&v_cuda),
-                Autodiff::new(&cuda, blocks).multiply(&v_cuda),
+                Hmp::new(&at_cuda, &partition).multiply(&v_cuda),
+                autodiff(&cuda).multiply(&v_cuda),
             ] {
                 assert_eq!(found[0].device(), device);
                 let found = flat(&found, 1).to_device(Device::Cpu);
                 assert!(relative_error(&found, &wanted) < 1e-10, "{blocks:?}");
             }
-            let wanted = Forward::new(&at, blocks).quadratic(&v);
-            let found = Forward::new(&at_cuda, blocks).quadratic(&v_cuda);
+            let wanted = Forward::new(&at, &partition).quadratic(&v);
+            let found = Forward::new(&at_cuda, &partition).quadratic(&v_cuda);
             assert!(relative_error(&found.to_device(Device::Cpu), &wanted) < 1e-10);
         }
         let wanted = flat(&exact::diagonal(&at), 0);

@@ -3,6 +3,7 @@
 
 use curvature_runner::estimator::exact_traces;
 use curvature_runner::plan::Plan;
+use curvature_runner::problem::Curvature;
 use curvature_runner::spec::{Source, Spec};
 use md5::{Digest, Md5};
 use std::io::Read;
@@ -49,7 +50,7 @@ fn an_exported_network_has_the_loss_and_traces_that_pytorch_computes() {
     };
     let loss = problem.loss_at(&problem.parameters).double_value(&[]);
     assert!(close(loss, &expected["loss"]), "{loss}");
-    let traces = exact_traces(&problem.clone().into());
+    let traces = exact_traces(&problem.clone().into(), Curvature::Hessian);
     let names = problem.network.parameters();
     assert_eq!(names.len(), expected["traces"].as_object().unwrap().len());
     for (parameter, trace) in names.iter().zip(traces) {

@@ -1,6 +1,6 @@
 //! Estimators against exact traces and closed-form variances, in float64 with fixed seeds.
 //!
-//! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5; about 700
+//! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5; about 900
 //! such tests run here, so that an unlucky choice of seeds would be one in twenty.
 
 mod support;
@@ -8,7 +8,9 @@ mod support;
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
     ActivationProbe, Budget, Estimate, EstimatorSpec, PassKind, Probe, Propagation, Start,
+    exact_traces,
 };
+use curvature_runner::problem::Curvature;
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Batch, Problem, Subject};
@@ -45,7 +47,7 @@ fn problems() -> Vec<(String, Problem)> {
     }
     for (index, (name, layers, input)) in branches().into_iter().enumerate() {
         let loss = losses[index % losses.len()].clone();
-        problems.push((name.into(), problem(&layers, &input, 3, loss, 7)));
+        problems.push((name.into(), problem(&layers, &input, 5, loss, 7)));
     }
     problems
 }
@@ -59,8 +61,8 @@ fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) ->
         .collect()
 }
 
-fn exact_traces(problem: &Problem) -> Vec<f64> {
-    curvature_runner::estimator::exact_traces(&problem.clone().into())
+fn hessian_traces(problem: &Problem) -> Vec<f64> {
+    exact_traces(&problem.clone().into(), Curvature::Hessian)
 }
 
 fn assert_mean(case: &str, samples: &[f64], expected: f64) {
@@ -86,11 +88,15 @@ fn every_estimator_is_unbiased() {
             0 => in_batches(&problem),
             _ => problem,
         };
-        let expected = exact_traces(&problem);
-        let total: f64 = expected.iter().sum();
-        for estimator in every_estimator() {
+        let hessian = every_estimator().into_iter();
+        let hessian = hessian.map(|estimator| (estimator, Curvature::Hessian, SEEDS));
+        let other = of_other_matrices().into_iter();
+        let other = other.map(|(estimator, matrix)| (estimator, matrix.with(1), SEEDS / 4));
+        for (estimator, curvature, seeds) in hessian.chain(other) {
+            let expected = exact_traces(&problem.clone().into(), curvature);
+            let total: f64 = expected.iter().sum();
             let case = format!("{estimator:?} on {name}");
-            let estimates = runs(&problem, &estimator, 1, SEEDS);
+            let estimates = runs(&problem, &estimator, 1, seeds);
             let totals: Vec<f64> = estimates.iter().map(|e| e.value.mean).collect();
             assert_mean(&case, &totals, total);
             if estimates[0].parameters.len() < expected.len() {
@@ -113,7 +119,10 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
     let dense = dense_hessian(&problem);
     for (blocks, matrix) in [
         (Blocks::Full, dense.shallow_clone()),
-        (Blocks::Parameter, block_diagonal(&problem, &dense)),
+        (
+            Blocks::Parameter,
+            block_diagonal(&problem, &dense, &Blocks::Parameter),
+        ),
     ] {
         let square = |t: &Tensor| (t * t).sum(Kind::Double).double_value(&[]);
         let diagonal = square(&matrix.diagonal(0, 0, 1));
@@ -121,7 +130,7 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
             (Probe::Rademacher, 2.0 * (square(&matrix) - diagonal)),
             (Probe::Gaussian, 2.0 * square(&matrix)),
         ] {
-            let estimator = hutchinson(blocks, ProductKind::Forward, probe);
+            let estimator = hutchinson(blocks.clone(), ProductKind::Forward, probe);
             let samples: Vec<f64> = runs(&problem, &estimator, 1, 8000)
                 .iter()
                 .map(|e| e.value.mean)
@@ -168,7 +177,8 @@ fn batches_add_up_to_the_whole() {
         let parts = in_batches(&whole);
         let loss = |p: &Problem| p.loss_at(&p.parameters).double_value(&[]);
         assert!(close(loss(&parts), loss(&whole)), "{name}");
-        for (part, all) in exact_traces(&parts).iter().zip(exact_traces(&whole)) {
+        let [in_parts, at_once] = [&parts, &whole].map(hessian_traces);
+        for (part, all) in in_parts.iter().zip(at_once) {
             assert!(close(*part, all), "{name}: exact {part} against {all}");
         }
         let (parts, whole) = (Subject::Network(parts), Subject::Network(whole));
@@ -178,7 +188,7 @@ fn batches_add_up_to_the_whole() {
                 ProductKind::Hmp,
                 ProductKind::Forward,
             ] {
-                let estimator = hutchinson(blocks, product, Probe::Rademacher);
+                let estimator = hutchinson(blocks.clone(), product, Probe::Rademacher);
                 let case = format!("{estimator:?} on {name}");
                 let task = task(&estimator);
                 for start in [Start::Philox(3), Start::Torch(TorchGenerator::seeded(3))] {
@@ -262,7 +272,7 @@ fn stated_standard_errors_are_true() {
 fn hadamard_probes_are_exact_at_the_width() {
     let dense = problems().into_iter();
     for (name, problem) in dense.filter(|(_, problem)| problem.batches[0].inputs.dim() == 2) {
-        let expected = exact_traces(&problem);
+        let expected = hessian_traces(&problem);
         let estimator = activation(PassKind::Separate, ActivationProbe::Hadamard);
         for estimate in runs(&problem, &estimator, 4, 3) {
             for (found, &expected) in estimate.parameters.iter().zip(&expected) {

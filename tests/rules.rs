@@ -33,7 +33,7 @@ fn each_layer(check: impl Fn(&str, &LinearizedLayer, Option<&[i64]>)) {
     for (case, problem) in cases() {
         let at = problem.linearize();
         for (l, layer) in at.layers().iter().enumerate() {
-            let input = || layer.local.adjoint(&layer.gradient.unsqueeze(0)).size();
+            let input = || layer.local.adjoint(&gradient(layer).unsqueeze(0)).size();
             let input = layer.has_input().then(|| input()[1..].to_vec());
             check(&format!("{case}, layer {l}"), layer, input.as_deref());
         }
@@ -53,15 +53,20 @@ fn each_parameter(check: impl Fn(&str, &LinearizedLayer, usize)) {
 fn jacobians(layer: &LinearizedLayer, i: usize) -> Tensor {
     let shape = layer.parameters().shape(i);
     let numel: i64 = shape.iter().product();
-    let units = Tensor::eye(numel, (Kind::Double, layer.gradient.device()));
+    let units = Tensor::eye(numel, (Kind::Double, gradient(layer).device()));
     let units = units.reshape([&[-1], shape.as_slice()].concat());
     let columns = layer.parameters().tangent(i, &units);
     columns.flatten(2, -1).transpose(0, 1)
 }
 
+/// `∂ℓ/∂z`, which is there for the Hessian.
+fn gradient(layer: &LinearizedLayer) -> &Tensor {
+    layer.gradient.as_ref().expect("linearised for the Hessian")
+}
+
 /// Three columns for every sample at the layer's output: `[3, N, *out]`.
 fn columns(layer: &LinearizedLayer) -> Tensor {
-    let size = layer.gradient.size();
+    let size = &layer.output;
     numbers(&[&[3], size.as_slice()].concat(), 5)
 }
 
@@ -117,11 +122,11 @@ fn mixed_rules_are_transposes() {
     each_parameter(|case, layer, i| {
         let maps = layer.parameters();
         let dw = numbers(&[&[3], maps.shape(i).as_slice()].concat(), 2);
-        let Some(up) = maps.mixed_input(i, &layer.gradient, &dw) else {
+        let Some(up) = maps.mixed_input(i, gradient(layer), &dw) else {
             return;
         };
         let dx = numbers(&up.size(), 1);
-        let down = maps.mixed_parameter(i, &layer.gradient, &dx).expect(case);
+        let down = maps.mixed_parameter(i, gradient(layer), &dx).expect(case);
         let inner = |a: Tensor, b: &Tensor| sum(&(a * b).flatten(1, -1), &[1]);
         assert_close(case, &inner(up, &dx), &inner(down, &dw));
     });
@@ -148,7 +153,7 @@ fn columns_give_diagonal_and_trace() {
 #[test]
 fn diagonals_give_the_diagonal() {
     each_parameter(|case, layer, i| {
-        let d = numbers(&layer.gradient.size(), 6);
+        let d = numbers(&layer.output, 6);
         let squares = jacobians(layer, i).square();
         let expected = sum(&(squares * d.flatten(1, -1).unsqueeze(1)), &[0, 2]);
         let found = layer.parameters().diagonal_of_diagonal(i, &d);
@@ -179,7 +184,7 @@ fn gain_is_the_trace_of_every_hessian() {
 fn samples_take_weights_of_their_own() {
     each_parameter(|case, layer, i| {
         let maps = layer.parameters();
-        let samples = layer.gradient.size()[0];
+        let samples = layer.output[0];
         let dw = numbers(&[&[2, samples], maps.shape(i).as_slice()].concat(), 3);
         let found = maps.sample_tangent(i, &dw);
         for n in 0..samples {
@@ -193,7 +198,7 @@ fn samples_take_weights_of_their_own() {
 fn diagonal_adjoint_is_the_whole_matrix() {
     each_layer(|case, layer, input| {
         let Some(input) = input else { return };
-        let d = numbers(&layer.gradient.size(), 4);
+        let d = numbers(&layer.output, 4);
         let Some(diagonal) = layer.local.diagonal_adjoint(&d) else {
             return;
         };

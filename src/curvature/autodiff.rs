@@ -1,56 +1,81 @@
-//! Hessian-vector products by libtorch's own double backward: the reference.
+//! Products by libtorch's own double backward: the reference.
 
-use super::{Blocks, Product};
-use crate::problem::Problem;
+use super::{Partition, Product};
+use crate::problem::loss::LocalLoss;
+use crate::problem::{Curvature, Problem};
 use tch::Tensor;
 
-/// `H v = ∂⟨∂ℓ/∂w, v⟩/∂w`, one vector at a time (Pearlmutter, Neural Computation 6:1, 1994).
+/// `H v = ∂⟨∂ℓ/∂w, v⟩/∂w`, one vector at a time (Pearlmutter, Neural Computation 6:1, 1994), or
+/// `Jᵀ G J v` for other matrices, with `J v = ∂⟨Jᵀ u, v⟩/∂u`.
 ///
-/// Trusts none of the layer rules. Cost: one differentiable gradient when built, then per vector
-/// one backward pass through its graph (`Full`), or one per parameter (`Parameter`).
-pub struct Autodiff {
+/// Trusts none of the layer rules, and of the losses' only those for G. Cost: one differentiable
+/// gradient when built, then per vector and block one backward pass through its graph, and another
+/// through the network's for `Jᵀ`.
+pub struct Autodiff<'a> {
     parameters: Vec<Tensor>,
+    /// What is differentiable in the parameters or in u.
     gradient: Vec<Tensor>,
-    blocks: Blocks,
+    gauss_newton: Option<GaussNewton>,
+    blocks: &'a Partition,
 }
 
-impl Autodiff {
+/// The outputs f of the network, u of their shape, and G.
+struct GaussNewton {
+    outputs: Tensor,
+    u: Tensor,
+    matrix: Box<dyn LocalLoss>,
+}
+
+impl<'a> Autodiff<'a> {
     /// Builds the graph of the gradient.
-    pub fn new(problem: &Problem, blocks: Blocks) -> Self {
+    ///
+    /// # Panics
+    /// For another matrix than the Hessian on more than one batch.
+    pub fn new(problem: &Problem, curvature: Curvature, blocks: &'a Partition) -> Self {
         let leaf = |p: &Tensor| p.detach().set_requires_grad(true);
         let parameters: Vec<Tensor> = problem.parameters.iter().map(leaf).collect();
-        let loss = problem.loss_at(&parameters);
-        let gradient = Tensor::run_backward(&[loss], &parameters, true, true);
+        let (value, gauss_newton) = match curvature {
+            Curvature::Hessian => (problem.loss_at(&parameters), None),
+            _ => {
+                let outputs = problem.outputs_at(&parameters);
+                let matrix = problem.output_matrix(&outputs.detach(), curvature);
+                let u = outputs.zeros_like().set_requires_grad(true);
+                let value = (&outputs * &u).sum(outputs.kind());
+                (value, Some(GaussNewton { outputs, u, matrix }))
+            }
+        };
+        let gradient = Tensor::run_backward(&[value], &parameters, true, true);
         Self {
             parameters,
             gradient,
+            gauss_newton,
             blocks,
         }
     }
 
-    fn full(&self, v: &[Tensor]) -> Vec<Tensor> {
-        let terms = self
-            .gradient
-            .iter()
-            .zip(v)
-            .map(|(g, v)| (g * v).sum(g.kind()));
-        let inner: Tensor = terms
-            .reduce(|a, b| a + b)
-            .expect("a network has parameters");
-        differentiate(&inner, &self.parameters)
-    }
-
-    fn block(&self, index: usize, v: &Tensor) -> Tensor {
-        let g = &self.gradient[index];
-        let inner = (g * v).sum(g.kind());
-        differentiate(&inner, &self.parameters[index..=index]).remove(0)
+    /// The block's parts of the product with v, which is zero outside the block.
+    fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
+        let terms = block.iter().zip(v).map(|(&index, v)| {
+            let g = &self.gradient[index];
+            (g * v).sum(g.kind())
+        });
+        let inner = terms.reduce(|a, b| a + b).expect("a block has parameters");
+        let own: Vec<&Tensor> = block.iter().map(|&index| &self.parameters[index]).collect();
+        match &self.gauss_newton {
+            None => differentiate(&inner, &own),
+            Some(GaussNewton { outputs, u, matrix }) => {
+                let df = differentiate(&inner, &[u]).remove(0);
+                let h = matrix.hessian(&df.unsqueeze(0)).squeeze_dim(0);
+                differentiate(&(outputs * h).sum(outputs.kind()), &own)
+            }
+        }
     }
 }
 
 /// The gradient of `inner`; zero where it does not depend on a parameter.
-fn differentiate(inner: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
+fn differentiate(inner: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
     if !inner.requires_grad() {
-        return parameters.iter().map(Tensor::zeros_like).collect();
+        return parameters.iter().map(|p| p.zeros_like()).collect();
     }
     Tensor::run_backward(&[inner], parameters, true, false)
         .into_iter()
@@ -59,20 +84,17 @@ fn differentiate(inner: &Tensor, parameters: &[Tensor]) -> Vec<Tensor> {
         .collect()
 }
 
-impl Product for Autodiff {
+impl Product for Autodiff<'_> {
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
-        let count = v.first().map_or(0, |v| v.size()[0]);
-        let rows: Vec<Vec<Tensor>> = (0..count)
-            .map(|k| match self.blocks {
-                Blocks::Full => {
-                    let v: Vec<Tensor> = v.iter().map(|v| v.get(k)).collect();
-                    self.full(&v)
+        let product: Vec<Tensor> = v.iter().map(Tensor::zeros_like).collect();
+        for k in 0..v.first().map_or(0, |v| v.size()[0]) {
+            for block in self.blocks.blocks() {
+                let parts: Vec<Tensor> = block.iter().map(|&index| v[index].get(k)).collect();
+                for (&index, part) in block.iter().zip(self.block(block, &parts)) {
+                    product[index].get(k).copy_(&part);
                 }
-                Blocks::Parameter => (0..v.len()).map(|i| self.block(i, &v[i].get(k))).collect(),
-            })
-            .collect();
-        (0..v.len())
-            .map(|i| Tensor::stack(&rows.iter().map(|row| &row[i]).collect::<Vec<_>>(), 0))
-            .collect()
+            }
+        }
+        product
     }
 }

@@ -1,7 +1,7 @@
 //! Quadratic forms from one tangent pass, without a product.
 
-use super::{Blocks, Quadratic};
-use crate::problem::{Linearization, LinearizedLayer, Tangents};
+use super::{Partition, Quadratic};
+use crate::problem::{Linearization, Tangents};
 use tch::{Kind, Tensor};
 
 /// `vᵀHv` of K vectors at once from one tangent pass up and the gradients of the one stored
@@ -9,59 +9,46 @@ use tch::{Kind, Tensor};
 ///
 /// With tangents `dx, dz` of the direction v, and `g, r` stored, the second derivative of the loss
 /// along v is `Σ_n df_nᵀ H_n df_n + Σ_layers ⟨r ∘ dx, dx⟩ + 2 Σ_layers ⟨g, (∂²z/∂x∂w)[dx, dw]⟩`.
-/// Full: one pass for all parameters; the sum cannot be split by parameter. Block diagonal: one
-/// pass per parameter from its layer up, where the last term vanishes.
+/// One pass per block from its lowest layer up; the sum cannot be split within it. The last term
+/// vanishes for a block of one parameter, and, as r does, for other matrices than the Hessian.
 ///
 /// About half the cost of [`Hmp`](super::Hmp), and memory `O(K N Σ features)`. Sums over a sample's
 /// features are taken in the working precision, all else in float64.
 pub struct Forward<'a> {
     at: &'a Linearization,
-    blocks: Blocks,
+    blocks: &'a Partition,
 }
 
 impl<'a> Forward<'a> {
     /// The quadratic form of the linearised problem.
-    pub fn new(at: &'a Linearization, blocks: Blocks) -> Self {
+    pub fn new(at: &'a Linearization, blocks: &'a Partition) -> Self {
         Self { at, blocks }
     }
 
-    /// `[K]`: v at one parameter, zero elsewhere.
-    fn block(&self, index: usize, v: &Tensor) -> Tensor {
-        let (l, i) = self.at.locate(index);
-        let tangents = self.at.push(l, |at, layer| {
-            (at == l).then(|| layer.parameters().tangent(i, v))
-        });
-        over_samples(&self.at.curvature_along(&tangents))
-    }
-
-    fn full(&self, v: &[Tensor]) -> Tensor {
-        let tangents = self.at.push(0, |_, layer| layer.parameter_tangent(v));
+    /// `[K]`: v at the parameters of a block, zero elsewhere.
+    fn block(&self, block: &[usize], v: &[Tensor]) -> Tensor {
+        let parts: Vec<&Tensor> = block.iter().map(|&index| &v[index]).collect();
+        let tangents = self.at.push_parameters(block, &parts);
         let own = over_samples(&self.at.curvature_along(&tangents));
-        let mixed = |(layer, dx): (&LinearizedLayer, &Option<Tensor>)| {
-            let dx = dx.as_ref()?;
-            layer
-                .indices
-                .clone()
-                .enumerate()
-                .filter_map(|(i, index)| {
-                    let row = layer.parameters().mixed_parameter(i, &layer.gradient, dx)?;
-                    Some(super::dot(&v[index], &row) * 2.0)
-                })
-                .reduce(|a, b| a + b)
+        let mixed = |(place, &index): (usize, &usize)| {
+            let (l, i) = self.at.locate(index);
+            let layer = &self.at.layers()[l];
+            let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
+            let row = layer.parameters().mixed_parameter(i, g, dx)?;
+            Some(super::dot(parts[place], &row) * 2.0)
         };
-        let layers = self.at.layers().iter().zip(&tangents.inputs);
-        layers.filter_map(mixed).fold(own, |sum, term| sum + term)
+        let mixed = block.iter().enumerate().filter_map(mixed);
+        mixed.fold(own, |sum, term| sum + term)
     }
 }
 
 impl Quadratic for Forward<'_> {
     fn quadratic(&self, v: &[Tensor]) -> Tensor {
-        match self.blocks {
-            Blocks::Full => self.full(v).unsqueeze(0),
-            Blocks::Parameter => {
-                let blocks: Vec<Tensor> = (0..v.len()).map(|i| self.block(i, &v[i])).collect();
-                Tensor::stack(&blocks, 0)
-            }
+        let blocks = self.blocks.blocks().map(|block| self.block(block, v));
+        let rows = Tensor::stack(&blocks.collect::<Vec<_>>(), 0);
+        match self.blocks.by_parameter() {
+            true => rows,
+            false => rows.sum_dim_intlist(0, true, None::<Kind>),
         }
     }
 }

@@ -37,12 +37,13 @@
 //! let trace: f64 = diagonal.iter().map(|d| d.sum(Kind::Double).double_value(&[])).sum();
 //!
 //! // The trace again, from the products with all unit vectors of the last parameter, and so on.
-//! let hmp = Hmp::new(&linearization, Blocks::Parameter);
+//! let blocks = Blocks::Parameter.of(&problem.network).unwrap();
+//! let hmp = Hmp::new(&linearization, &blocks);
 //! let units = |p: &Tensor| Tensor::eye(p.numel() as i64, (p.kind(), p.device()));
 //! let mut sum = 0.0;
 //! for (i, p) in problem.parameters.iter().enumerate() {
 //!     let v = units(p).reshape([&[-1], p.size().as_slice()].concat());
-//!     let hv = hmp.block(i, &v);
+//!     let hv = hmp.block(&[i], &[&v]).remove(0);
 //!     sum += (v * hv).sum(Kind::Double).double_value(&[]);
 //! }
 //! assert!((sum - trace).abs() < 1e-5 * trace.abs());
@@ -51,6 +52,7 @@
 //! [`Problem`]: crate::problem::Problem
 
 mod autodiff;
+mod blocks;
 pub mod exact;
 mod forward;
 mod given;
@@ -58,23 +60,12 @@ mod hmp;
 mod operator;
 
 pub use autodiff::Autodiff;
+pub use blocks::{Blocks, Partition};
 pub use forward::Forward;
 pub use hmp::Hmp;
 pub use operator::{Access, Operator, ProductKind};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
-
-/// Which entries of the Hessian a product sees; both choices have the same trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Blocks {
-    /// The whole Hessian.
-    Full,
-    /// Its block diagonal, one block per parameter tensor.
-    Parameter,
-}
 
 /// A symmetric matrix over the parameters that multiplies several vectors at once.
 pub trait Product {

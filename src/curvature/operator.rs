@@ -1,7 +1,8 @@
 //! A symmetric matrix as estimators see it: products, counted.
 
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
-use crate::problem::{Problem, Subject};
+use crate::error::UserError;
+use crate::problem::{Curvature, Network, Problem, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +22,12 @@ pub enum ProductKind {
 }
 
 /// How an operator is made of a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// A network's Hessian.
+    /// A matrix of a network's loss.
     Network {
+        /// Which one.
+        curvature: Curvature,
         /// Which entries are seen.
         blocks: Blocks,
         /// How products are computed.
@@ -51,7 +54,7 @@ enum Map<'a> {
     Product(&'a dyn Product),
     Form(&'a dyn Quadratic),
     /// The sum over batches, each linearised anew for every call: the memory of one is enough.
-    Batches(&'a Problem, Access),
+    Batches(&'a Problem, &'a Access),
 }
 
 impl<'a> Operator<'a> {
@@ -138,7 +141,7 @@ impl<'a> Operator<'a> {
 /// What `work` makes of the operator of every batch in turn.
 fn each_batch<T>(
     problem: &Problem,
-    access: Access,
+    access: &Access,
     work: impl Fn(&Operator<'_>) -> T,
 ) -> impl Iterator<Item = T> {
     let open = move |batch| access.open(&Subject::Network(batch), &work);
@@ -151,32 +154,56 @@ fn add(a: Vec<Tensor>, b: Vec<Tensor>) -> Vec<Tensor> {
 }
 
 impl Access {
+    /// Whether `network` can be reached so.
+    ///
+    /// # Errors
+    /// Patterns of blocks that do not fit its parameters.
+    pub fn check(&self, network: &Network) -> Result<(), UserError> {
+        match self {
+            Self::Network { blocks, .. } => blocks.of(network).map(|_| ()),
+            Self::Matrix => Ok(()),
+        }
+    }
+
     /// Does `work` with the operator; for a network that begins with one linearisation (or, for
     /// autodiff, with one differentiable gradient), or with several batches has one for each of
     /// them in every product.
     ///
     /// # Panics
     /// If `subject` is a network and this is not, or the reverse.
-    pub fn open<T>(self, subject: &Subject, work: impl FnOnce(&Operator<'_>) -> T) -> T {
-        match (self, subject) {
-            (Self::Matrix, Subject::Matrix(matrix)) => work(&Operator::new(matrix, subject)),
-            (Self::Network { .. }, Subject::Network(problem)) if problem.batches.len() > 1 => {
-                work(&Operator::of(Map::Batches(problem, self), subject))
+    pub fn open<T>(&self, subject: &Subject, work: impl FnOnce(&Operator<'_>) -> T) -> T {
+        let (curvature, blocks, product, problem) = match (self, subject) {
+            (Self::Matrix, Subject::Matrix(matrix)) => {
+                return work(&Operator::new(matrix, subject));
             }
-            (Self::Network { blocks, product }, Subject::Network(problem)) => match product {
-                ProductKind::Autodiff => {
-                    work(&Operator::new(&Autodiff::new(problem, blocks), subject))
-                }
-                ProductKind::Hmp => {
-                    let at = problem.linearize();
-                    work(&Operator::new(&Hmp::new(&at, blocks), subject))
-                }
-                ProductKind::Forward => {
-                    let at = problem.linearize();
-                    work(&Operator::form(&Forward::new(&at, blocks), subject))
-                }
-            },
+            (Self::Network { .. }, Subject::Network(problem)) if problem.batches.len() > 1 => {
+                return work(&Operator::of(Map::Batches(problem, self), subject));
+            }
+            (
+                Self::Network {
+                    curvature,
+                    blocks,
+                    product,
+                },
+                Subject::Network(problem),
+            ) => (*curvature, blocks, product, problem),
             _ => unreachable!("the plan gives each problem its own access"),
+        };
+        let blocks = blocks.of(&problem.network);
+        let blocks = blocks.expect("the plan refuses patterns that do not fit");
+        match product {
+            ProductKind::Autodiff => {
+                let autodiff = Autodiff::new(problem, curvature, &blocks);
+                work(&Operator::new(&autodiff, subject))
+            }
+            ProductKind::Hmp => {
+                let at = problem.linearize_for(curvature);
+                work(&Operator::new(&Hmp::new(&at, &blocks), subject))
+            }
+            ProductKind::Forward => {
+                let at = problem.linearize_for(curvature);
+                work(&Operator::form(&Forward::new(&at, &blocks), subject))
+            }
         }
     }
 }

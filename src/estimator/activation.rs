@@ -2,6 +2,7 @@
 
 use super::cores::Cores;
 use super::samples::sample;
+use super::sampling::curvature;
 use super::stream::{PhiloxStream, Space};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
@@ -9,7 +10,9 @@ use super::{
 };
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Linearization, LinearizedLayer, Problem, ProblemSpec, Subject};
+use crate::problem::{
+    Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -30,6 +33,9 @@ use tch::{Kind, Tensor};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Activation {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
     /// Whether layers are probed one by one or together.
     #[serde(default)]
     pub passes: PassKind,
@@ -74,6 +80,7 @@ pub enum ActivationProbe {
 impl EstimatorConfig for Activation {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let task = ActivationTask {
+            curvature: curvature(problem, shared, self.matrix)?,
             passes: self.passes,
             probe: self.probe,
         };
@@ -83,6 +90,7 @@ impl EstimatorConfig for Activation {
 
 #[derive(Clone, Debug)]
 struct ActivationTask {
+    curvature: Curvature,
     passes: PassKind,
     probe: ActivationProbe,
 }
@@ -94,7 +102,7 @@ impl Task for ActivationTask {
             product: Some(written(self.passes)),
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
-            ..Columns::of("activation")
+            ..Columns::about(self.curvature, "activation")
         }
     }
 
@@ -112,7 +120,7 @@ impl Task for ActivationTask {
         let stream = start.philox(subject);
         let probes = |index, batch: &Problem| {
             let probes = Probes {
-                at: batch.linearize(),
+                at: batch.linearize_for(self.curvature),
                 stream: stream.of_batch(index),
                 kind: self.probe,
             };
@@ -198,7 +206,7 @@ impl Probes {
 
     /// Probes at the output of layer l: `[K, N, *out]`.
     fn at_output(&self, l: usize, layer: &LinearizedLayer, first: u64, count: u64) -> Tensor {
-        let shape = layer.gradient.size();
+        let shape = layer.output.clone();
         let signs = |first, count| {
             self.stream.draw(
                 Probe::Rademacher,
@@ -215,9 +223,10 @@ impl Probes {
                 let order = (width as u64).next_power_of_two();
                 let rows: Vec<Tensor> = (first..first + count)
                     .map(|k| {
-                        let row = hadamard_row(k % order, width).to_kind(layer.gradient.kind());
-                        let row = row.reshape(&shape[1..]).to_device(layer.gradient.device());
-                        signs(k / order, 1).squeeze_dim(0) * row
+                        let signs = signs(k / order, 1).squeeze_dim(0);
+                        let row = hadamard_row(k % order, width).to_kind(signs.kind());
+                        let row = row.reshape(&shape[1..]).to_device(signs.device());
+                        signs * row
                     })
                     .collect();
                 Tensor::stack(&rows, 0)
@@ -227,7 +236,7 @@ impl Probes {
 
     /// Random weights of its own for every sample, as they move the layer's output: `[K, N, *out]`.
     fn own_weights(&self, layer: &LinearizedLayer, i: usize, first: u64, count: u64) -> Tensor {
-        let samples = layer.gradient.size()[0];
+        let samples = layer.output[0];
         let shape = layer.parameters().shape(i);
         let space = Space::SampleParameter(layer.indices.start + i);
         let shape = [&[samples], shape.as_slice()].concat();

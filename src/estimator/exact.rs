@@ -1,12 +1,13 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
+use super::sampling::curvature;
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
 };
 use crate::curvature::exact;
 use crate::error::UserError;
-use crate::problem::{Problem, ProblemSpec, Subject};
+use crate::problem::{Curvature, MatrixKind, Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,12 +16,20 @@ use std::time::Instant;
 /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Exact {}
+pub struct Exact {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
+}
 
 impl EstimatorConfig for Exact {
-    fn expand(&self, _shared: &Sampling, _problem: &ProblemSpec) -> Result<Expanded, UserError> {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let curvature = curvature(problem, shared, self.matrix)?;
         Ok(Expanded {
-            task: Arc::new(Self {}),
+            task: Arc::new(ExactTask {
+                matrix: problem.is_network().then_some(curvature),
+                memory: shared.memory()?,
+            }),
             batches: vec![None],
             budget: Budget::Counts(Vec::new()),
             seeds: vec![None],
@@ -28,9 +37,20 @@ impl EstimatorConfig for Exact {
     }
 }
 
-impl Task for Exact {
+/// Which matrix of a network; `None` for a given one.
+#[derive(Clone, Debug)]
+struct ExactTask {
+    matrix: Option<Curvature>,
+    /// In bytes.
+    memory: u64,
+}
+
+impl Task for ExactTask {
     fn columns(&self) -> Columns {
-        Columns::of("exact")
+        match self.matrix {
+            Some(curvature) => Columns::about(curvature, "exact"),
+            None => Columns::of("exact"),
+        }
     }
 
     fn run(
@@ -41,7 +61,11 @@ impl Task for Exact {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let traces = exact_traces(subject);
+        let bytes = match subject.device().is_cuda() {
+            true => self.memory,
+            false => self.memory.min(exact::MEMORY),
+        };
+        let traces = traces_within(subject, self.matrix.unwrap_or_default(), bytes);
         vec![Estimate {
             quantity: Quantity::Trace,
             v: None,
@@ -56,17 +80,23 @@ impl Task for Exact {
 }
 
 /// The exact trace of every parameter's block.
-pub fn exact_traces(subject: &Subject) -> Vec<f64> {
+pub fn exact_traces(subject: &Subject, curvature: Curvature) -> Vec<f64> {
+    traces_within(subject, curvature, exact::MEMORY)
+}
+
+/// The same in chunks that take about `bytes` at most.
+fn traces_within(subject: &Subject, curvature: Curvature, bytes: u64) -> Vec<f64> {
     match subject {
-        Subject::Network(problem) => over_batches(problem),
+        Subject::Network(problem) => over_batches(problem, curvature, bytes),
         Subject::Matrix(matrix) => vec![matrix.trace()],
     }
 }
 
-fn over_batches(problem: &Problem) -> Vec<f64> {
+fn over_batches(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
     let mut sums = vec![0.0; problem.parameters.len()];
     for batch in problem.each_batch() {
-        let traces = exact::traces(&exact::diagonal(&batch.linearize()));
+        let diagonal = exact::diagonal_within(&batch.linearize_for(curvature), bytes);
+        let traces = exact::traces(&diagonal);
         for (sum, trace) in sums.iter_mut().zip(traces) {
             *sum += trace;
         }

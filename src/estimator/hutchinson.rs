@@ -10,7 +10,7 @@ use super::{
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{MatrixKind, Network, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,9 +23,12 @@ use tch::Tensor;
 /// same probe multiplies them all. Girard (Numer. Math. 56, 1989),
 /// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
 /// that of the mean of V independent quadratic forms.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hutchinson {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
     /// Which entries of a network's matrix are seen; required there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
@@ -49,7 +52,14 @@ pub struct Hutchinson {
 impl EstimatorConfig for Hutchinson {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let probe = self.probe.unwrap_or(shared.probe);
-        let access = access(problem, self.blocks, self.product, ProductKind::Forward)?;
+        let access = access(
+            problem,
+            shared,
+            self.matrix,
+            self.blocks.clone(),
+            self.product,
+            ProductKind::Forward,
+        )?;
         let batches = match access {
             Access::Network {
                 product: ProductKind::Autodiff,
@@ -118,11 +128,15 @@ struct HutchinsonTask {
 }
 
 impl Task for HutchinsonTask {
+    fn check(&self, network: &Network) -> Result<(), UserError> {
+        self.access.check(network)
+    }
+
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
             stream: Some(written(self.stream)),
-            ..Columns::over(self.access, "hutchinson")
+            ..Columns::over(&self.access, "hutchinson")
         }
     }
 

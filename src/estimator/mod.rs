@@ -40,7 +40,7 @@ pub use stream::{PhiloxStream, StreamKind, TorchStream};
 use crate::curvature::Access;
 use crate::error::UserError;
 use crate::lists::{Batch, Seed};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Curvature, Network, ProblemSpec, Subject};
 use crate::tagged::tagged;
 use serde::Serialize;
 use std::fmt::{self, Debug};
@@ -111,6 +111,14 @@ impl Expanded {
 
 /// An estimator with all its settings.
 pub trait Task: Debug + Send + Sync {
+    /// Whether it can work on `network`.
+    ///
+    /// # Errors
+    /// What does not fit, at a key relative to the estimator; the help names an alternative.
+    fn check(&self, _network: &Network) -> Result<(), UserError> {
+        Ok(())
+    }
+
     /// What tells its rows from those of others.
     fn columns(&self) -> Columns;
 
@@ -147,6 +155,8 @@ pub fn tuned_v_batch(task: &dyn Task, subject: &Subject, most: u64, budget: u64)
 pub struct Columns {
     /// The estimator's kind.
     pub estimator: String,
+    /// Which matrix of a network it is about; a given one has a name of its own.
+    pub matrix: Option<String>,
     /// Which entries of the matrix are seen.
     pub blocks: Option<String>,
     /// How products are computed.
@@ -169,14 +179,25 @@ impl Columns {
     }
 
     /// Those of an estimator over an operator.
-    pub fn over(access: Access, estimator: &str) -> Self {
-        let (blocks, product) = match access {
-            Access::Network { blocks, product } => (Some(blocks), Some(product)),
-            Access::Matrix => (None, None),
-        };
+    pub fn over(access: &Access, estimator: &str) -> Self {
+        match access {
+            Access::Network {
+                curvature,
+                blocks,
+                product,
+            } => Self {
+                blocks: Some(blocks.to_string()),
+                product: Some(written(product)),
+                ..Self::about(*curvature, estimator)
+            },
+            Access::Matrix => Self::of(estimator),
+        }
+    }
+
+    /// Those of an estimator of a network's matrix.
+    pub fn about(curvature: Curvature, estimator: &str) -> Self {
         Self {
-            blocks: blocks.map(written),
-            product: product.map(written),
+            matrix: Some(written(curvature.kind())),
             ..Self::of(estimator)
         }
     }

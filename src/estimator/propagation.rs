@@ -2,13 +2,16 @@
 
 use super::cores::Cores;
 use super::samples::sample;
+use super::sampling::curvature;
 use super::stream::{PhiloxStream, Space};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
 };
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Linearization, LinearizedLayer, Problem, ProblemSpec, Subject};
+use crate::problem::{
+    Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -31,6 +34,9 @@ use tch::{Kind, Tensor};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Propagation {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
     /// Passes, instead of `[sampling]`'s.
     #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
     pub v: Option<Counts>,
@@ -50,20 +56,24 @@ impl EstimatorConfig for Propagation {
             &self.v,
             &self.v_batch,
             &self.seeds,
-            PropagationTask,
+            PropagationTask {
+                curvature: curvature(problem, shared, self.matrix)?,
+            },
         )
     }
 }
 
 #[derive(Clone, Debug)]
-struct PropagationTask;
+struct PropagationTask {
+    curvature: Curvature,
+}
 
 impl Task for PropagationTask {
     fn columns(&self) -> Columns {
         Columns {
             probe: Some("rademacher".into()),
             stream: Some("philox".into()),
-            ..Columns::of("propagation")
+            ..Columns::about(self.curvature, "propagation")
         }
     }
 
@@ -80,7 +90,7 @@ impl Task for PropagationTask {
         let problem = subject.network();
         let stream = start.philox(subject);
         let passes = |index, batch: &Problem| {
-            let passes = Passes::new(batch.linearize(), stream.of_batch(index));
+            let passes = Passes::new(batch.linearize_for(self.curvature), stream.of_batch(index));
             move |first, count| passes.draw(first, count)
         };
         let draw = one_pass::over_batches(problem, passes);
@@ -145,15 +155,20 @@ impl Passes {
             return;
         }
         let columns = at.loss().columns(0, at.loss().column_count());
-        at.pull(at.top(), columns, Some(topmost), |index, layer, columns| {
-            if index == topmost {
-                self.know(layer, |layer, i| {
-                    let maps = layer.parameters();
-                    maps.trace_of_columns(i, columns).sum(Kind::Double)
-                });
-            }
-            None
-        });
+        at.pull(
+            at.top(),
+            columns,
+            Some(&[topmost]),
+            |index, layer, columns| {
+                if index == topmost {
+                    self.know(layer, |layer, i| {
+                        let maps = layer.parameters();
+                        maps.trace_of_columns(i, columns).sum(Kind::Double)
+                    });
+                }
+                None
+            },
+        );
         self.topmost = Some(topmost);
     }
 

@@ -6,7 +6,7 @@ use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
 use crate::problem::generator::TorchGenerator;
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Curvature, MatrixKind, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct Sampling {
     /// Numbers of probes multiplied at once.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
     pub v_batch: Option<Batches>,
-    /// Memory that `V_batch = "auto"` may use: "512MiB", "2GiB".
+    /// Memory that `V_batch = "auto"` and the exact trace may use: "512MiB", "2GiB".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
     /// Seeds of the probe streams.
@@ -45,6 +45,9 @@ pub struct Sampling {
     /// Their random numbers.
     #[serde(default)]
     pub stream: StreamKind,
+    /// Targets drawn per sample for `matrix = "fisher_mc"`; absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mc_samples: Option<u32>,
 }
 
 impl Sampling {
@@ -141,22 +144,20 @@ impl Start {
 /// How an estimator's `blocks` and `product` (`usual` if absent) reach the matrix of `problem`.
 ///
 /// # Errors
-/// A network without `blocks`, a matrix with either key.
+/// A network without `blocks`, a matrix with either key, or what [`curvature`] refuses.
 pub(super) fn access(
     problem: &ProblemSpec,
+    shared: &Sampling,
+    matrix: Option<MatrixKind>,
     blocks: Option<Blocks>,
     product: Option<ProductKind>,
     usual: ProductKind,
 ) -> Result<Access, UserError> {
-    let meaningless = |key: &str| {
-        Err(UserError::new(
-            key,
-            format!("`{key}` means nothing to a given matrix, whose entries are known"),
-            "remove it",
-        ))
-    };
+    let curvature = curvature(problem, shared, matrix)?;
+    let meaningless = |key: &str| Err(meaningless(key));
     match (problem.is_network(), blocks, product) {
         (true, Some(blocks), product) => Ok(Access::Network {
+            curvature,
             blocks,
             product: product.unwrap_or(usual),
         }),
@@ -169,6 +170,40 @@ pub(super) fn access(
         (false, Some(_), _) => meaningless("blocks"),
         (false, None, Some(_)) => meaningless("product"),
     }
+}
+
+/// Which matrix of a network an estimator is about: the Hessian unless it says otherwise.
+///
+/// # Errors
+/// A given matrix, which is the only one; no draws at all.
+pub(super) fn curvature(
+    problem: &ProblemSpec,
+    shared: &Sampling,
+    matrix: Option<MatrixKind>,
+) -> Result<Curvature, UserError> {
+    let samples = match shared.mc_samples {
+        Some(0) => {
+            let found = "found 0, expected at least 1";
+            return Err(UserError::new(
+                "sampling.mc_samples",
+                found,
+                "leave it out for 1",
+            ));
+        }
+        samples => samples.unwrap_or(1),
+    };
+    match matrix {
+        Some(_) if !problem.is_network() => Err(meaningless("matrix")),
+        matrix => Ok(matrix.unwrap_or_default().with(samples)),
+    }
+}
+
+fn meaningless(key: &str) -> UserError {
+    UserError::new(
+        key,
+        format!("`{key}` means nothing to a given matrix, whose entries are known"),
+        "remove it",
+    )
 }
 
 /// V as it stands with an estimator (`own`), or else the tolerance or V of `[sampling]`.

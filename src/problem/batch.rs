@@ -14,6 +14,8 @@ pub struct Batch {
     pub targets: Tensor,
     /// What the batch's loss is multiplied with, so that the products add up to the loss of all.
     pub weight: f64,
+    /// How many samples lie in the batches before.
+    pub first: u64,
     /// What is still to be done with 8-bit inputs.
     pub normalisation: Option<Normalisation>,
 }
@@ -36,6 +38,7 @@ impl Batch {
             inputs,
             targets,
             weight: 1.0,
+            first: 0,
             normalisation: None,
         }
     }
@@ -67,6 +70,7 @@ impl Batch {
                 false => targets.to_kind(Kind::Int64),
             },
             weight: self.weight,
+            first: self.first,
             normalisation: None,
         }
     }

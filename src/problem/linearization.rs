@@ -1,9 +1,10 @@
 //! A network linearised at a point, and the two walks that know the order of its layers.
 
+use super::Curvature;
 use super::batch::Batch;
 use super::join::Inputs;
 use super::layer::{Local, LocalParameters, Residual};
-use super::loss::{LocalLoss, Loss, weighted};
+use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::Network;
 use std::ops::Range;
 use tch::Tensor;
@@ -23,8 +24,10 @@ pub struct Linearization {
 pub struct LinearizedLayer {
     /// Its local maps.
     pub local: Box<dyn Local>,
-    /// `∂ℓ/∂z: [N, *out]`.
-    pub gradient: Tensor,
+    /// The shape of its output z for the whole batch, `[N, *out]`.
+    pub output: Vec<i64>,
+    /// `∂ℓ/∂z: [N, *out]`; absent for matrices to which the layers' own curvature means nothing.
+    pub gradient: Option<Tensor>,
     /// Its own curvature at its input.
     pub residual: Residual,
     /// Which of the network's parameters are this layer's.
@@ -43,14 +46,9 @@ impl LinearizedLayer {
             .expect("a layer with parameters has their maps")
     }
 
-    /// What the layer's own parameters add to its output, `v` holding a tensor per parameter of
-    /// the network: `Σ_i (∂z/∂w_i) v_i`; `None` for a layer without parameters.
-    pub fn parameter_tangent(&self, v: &[Tensor]) -> Option<Tensor> {
-        self.indices
-            .clone()
-            .enumerate()
-            .map(|(i, index)| self.parameters().tangent(i, &v[index]))
-            .reduce(|a, b| a + b)
+    /// Entries of its parameter i.
+    pub fn numel(&self, i: usize) -> i64 {
+        self.parameters().shape(i).iter().product()
     }
 
     /// Whether its input depends on parameters.
@@ -89,13 +87,27 @@ pub struct Diagonal<'a> {
 }
 
 impl Linearization {
-    pub(super) fn new(network: &Network, loss: &dyn Loss, w: &[Tensor], batch: &Batch) -> Self {
+    pub(super) fn new(
+        network: &Network,
+        loss: &dyn Loss,
+        w: &[Tensor],
+        batch: &Batch,
+        curvature: Curvature,
+    ) -> Self {
         let (layers, output) = local_layers(network, &batch.inputs.detach(), w);
-        let loss = weighted(loss.at(&output, &batch.targets), batch.weight);
+        let loss = output_matrix(loss, &output, batch, curvature);
         let mut at = Self { layers, loss };
-        let mut own = Vec::with_capacity(at.layers.len());
-        let gradient = at.loss.gradient().unsqueeze(0);
-        at.pull(at.top(), gradient, None, |index, layer, g| {
+        if curvature == Curvature::Hessian {
+            at.take_gradients();
+        }
+        at
+    }
+
+    /// The backward pass: gradients at all outputs, and the layers' own curvature under them.
+    fn take_gradients(&mut self) {
+        let mut own = Vec::with_capacity(self.layers.len());
+        let gradient = self.loss.gradient().unsqueeze(0);
+        self.pull(self.top(), gradient, None, |index, layer, g| {
             let g = g.squeeze_dim(0);
             let residual = match layer.has_input() {
                 true => layer.local.residual(&g),
@@ -105,10 +117,9 @@ impl Linearization {
             None
         });
         for (index, gradient, residual) in own {
-            at.layers[index].gradient = gradient;
-            at.layers[index].residual = residual;
+            self.layers[index].gradient = Some(gradient);
+            self.layers[index].residual = residual;
         }
-        at
     }
 
     /// The layers, from the input up.
@@ -168,17 +179,31 @@ impl Linearization {
         }
     }
 
-    /// Adjoints downward from `h` at the output of layer `from`: all the way, or only to layer
-    /// `stop`. `visit(l, hz)` sees what arrives at the output of layer l and returns what is added
+    /// Tangents of some parameters moved along K vectors, one `[K, *shape]` for each of them.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn push_parameters(&self, parameters: &[usize], v: &[&Tensor]) -> Tangents {
+        let start = parameters.iter().map(|&index| self.locate(index).0).min();
+        self.push(start.expect("a block has parameters"), |_, layer| {
+            let own = parameters.iter().zip(v);
+            let own = own.filter(|(index, _)| layer.indices.contains(index));
+            own.map(|(index, v)| layer.parameters().tangent(index - layer.indices.start, v))
+                .reduce(|a, b| a + b)
+        })
+    }
+
+    /// Adjoints downward from `h` at the output of layer `from`: all the way, or only to the layers
+    /// `goals`. `visit(l, hz)` sees what arrives at the output of layer l and returns what is added
     /// at its input.
     pub fn pull(
         &self,
         from: usize,
         h: Tensor,
-        stop: Option<usize>,
+        goals: Option<&[usize]>,
         mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Option<Tensor>,
     ) {
-        let mut adjoints = self.adjoints(stop);
+        let mut adjoints = self.adjoints(goals);
         adjoints.add(from, h);
         for index in (0..=from).rev() {
             if let Some(hz) = adjoints.take(index) {
@@ -188,21 +213,28 @@ impl Linearization {
         }
     }
 
-    /// Adjoints that nothing has been added to yet: for every layer, or for those alone that layer
-    /// `stop` leads to.
-    pub fn adjoints(&self, stop: Option<usize>) -> Adjoints<'_> {
-        let mut wanted = vec![stop.is_none(); self.layers.len()];
-        if let Some(stop) = stop {
-            wanted[stop] = true;
-            for (index, layer) in self.layers.iter().enumerate().skip(stop + 1) {
-                wanted[index] = layer.inputs.sources().any(|source| wanted[source]);
-            }
-        }
+    /// Adjoints that nothing has been added to yet: for every layer, or for `goals` and those alone
+    /// that lie between them and the output.
+    pub fn adjoints(&self, goals: Option<&[usize]>) -> Adjoints<'_> {
+        let wanted = match goals {
+            None => vec![true; self.layers.len()],
+            Some(goals) => self.above(goals),
+        };
         Adjoints {
             at: self,
             arrived: self.nothing(),
             wanted,
         }
+    }
+
+    /// Which layers are among some, or take in, directly or not, what those put out.
+    pub fn above(&self, layers: &[usize]) -> Vec<bool> {
+        let mut above = vec![false; self.layers.len()];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let takes_in = layer.inputs.sources().any(|source| above[source]);
+            above[index] = takes_in || layers.contains(&index);
+        }
+        above
     }
 
     /// Carries every layer's curvature down while it stays a diagonal; `meet` sees it at the
@@ -296,7 +328,8 @@ fn local_layers(network: &Network, x: &Tensor, w: &[Tensor]) -> (Vec<LinearizedL
                 let z = samples_innermost(z);
                 layers.push(LinearizedLayer {
                     local: node.layer.at(&x, w, &z),
-                    gradient: Tensor::new(),
+                    output: z.size(),
+                    gradient: None,
                     residual: Residual::Zero,
                     indices: node.parameters.clone(),
                     inputs,

@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod checkpoints;
+mod curvature;
 pub mod data;
 pub mod generator;
 mod join;
@@ -11,10 +12,12 @@ mod linearization;
 pub mod loss;
 pub mod matrix;
 mod network;
+pub mod random;
 mod subject;
 pub mod weights;
 
 pub use batch::Batch;
+pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
 pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents};
 pub use network::{LayerSize, Network, ParameterInfo};
@@ -22,7 +25,7 @@ pub use subject::{NetworkSpec, ProblemSpec, Subject};
 
 use generator::TorchGenerator;
 use layer::Init;
-use loss::LossSpec;
+use loss::{LocalLoss, LossSpec};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -56,6 +59,11 @@ impl Problem {
         parameters: Vec<Tensor>,
         mut batches: Vec<Batch>,
     ) -> Self {
+        let mut first = 0;
+        for batch in &mut batches {
+            batch.first = first;
+            first += batch.len() as u64;
+        }
         let terms: Option<Vec<f64>> = batches.iter().map(|b| loss.terms(&b.targets)).collect();
         if let Some(terms) = terms {
             let all: f64 = terms.iter().sum();
@@ -123,15 +131,47 @@ impl Problem {
     /// # Panics
     /// With more than one batch: then linearise [`each_batch`](Self::each_batch) in turn.
     pub fn linearize(&self) -> Linearization {
-        let [batch] = &self.batches[..] else {
-            panic!(
-                "{} batches cannot be linearised at once",
-                self.batches.len()
-            );
-        };
+        self.linearize_for(Curvature::Hessian)
+    }
+
+    /// The same for another matrix than the Hessian, for which the backward pass is not needed.
+    ///
+    /// # Panics
+    /// As [`linearize`](Self::linearize).
+    pub fn linearize_for(&self, curvature: Curvature) -> Linearization {
         let w: Vec<Tensor> = self.parameters.iter().map(Tensor::detach).collect();
-        let batch = batch.placed(self.device(), self.kind());
-        Linearization::new(&self.network, &*self.loss, &w, &batch)
+        Linearization::new(
+            &self.network,
+            &*self.loss,
+            &w,
+            &self.only_batch(),
+            curvature,
+        )
+    }
+
+    /// The outputs at `parameters` of a single batch, differentiable by libtorch's autograd.
+    ///
+    /// # Panics
+    /// With more than one batch.
+    pub fn outputs_at(&self, parameters: &[Tensor]) -> Tensor {
+        let inputs = self.only_batch().inputs;
+        self.network.forward(&inputs, parameters)
+    }
+
+    /// What stands for the output Hessian in a matrix, at the outputs of a single batch.
+    ///
+    /// # Panics
+    /// With more than one batch.
+    pub fn output_matrix(&self, outputs: &Tensor, curvature: Curvature) -> Box<dyn LocalLoss> {
+        loss::output_matrix(&*self.loss, outputs, &self.only_batch(), curvature)
+    }
+
+    fn only_batch(&self) -> Batch {
+        let [batch] = &self.batches[..] else {
+            let count = self.batches.len();
+            panic!("{count} batches cannot be looked at as one");
+        };
+        batch.placed(self.device(), self.kind())
     }
 
     /// The loss of all batches at `parameters`, differentiable by libtorch's autograd.

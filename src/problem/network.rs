@@ -81,6 +81,12 @@ impl Network {
         &self.parameters
     }
 
+    /// Which parameters every layer that has any has.
+    pub fn layers(&self) -> impl Iterator<Item = Range<usize>> {
+        let ranges = self.nodes.iter().map(|node| node.parameters.clone());
+        ranges.filter(|range| !range.is_empty())
+    }
+
     /// Entries that all layers together put out per sample.
     pub fn features(&self) -> i64 {
         self.nodes.iter().map(|node| node.features).sum()

@@ -85,7 +85,7 @@ impl Performer<'_> {
         Record {
             experiment: self.plan.spec.name.clone(),
             estimator: columns.estimator,
-            matrix: self.matrices[job.subject].clone(),
+            matrix: self.matrix(job, columns.matrix),
             blocks: columns.blocks,
             product: columns.product,
             probe: columns.probe,
@@ -118,13 +118,18 @@ impl Performer<'_> {
         self.plan.setup.checkpoint(job.subject)?.name.clone()
     }
 
+    /// What its matrix is called: a given one has a name of its own.
+    fn matrix(&self, job: &Job, of_network: Option<String>) -> String {
+        of_network.unwrap_or_else(|| self.matrices[job.subject].clone())
+    }
+
     /// The row of a job that could not be done.
     pub(super) fn failure(&self, job: &Job, v_batch: Option<u64>, error: String) -> Rows {
         let columns = job.task.columns();
         let failure = FailureRecord {
             experiment: self.plan.spec.name.clone(),
             estimator: columns.estimator,
-            matrix: self.matrices[job.subject].clone(),
+            matrix: self.matrix(job, columns.matrix),
             blocks: columns.blocks,
             product: columns.product,
             probe: columns.probe,

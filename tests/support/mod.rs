@@ -14,7 +14,9 @@ use curvature_runner::problem::layer::{
     Flatten, LayerSpec, Linear, ParallelBlock, Relu, ResidualBlock, Sigmoid, Tanh,
 };
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
-use curvature_runner::problem::{Batch, Combine, Network, Problem, ProblemSpec, initialise};
+use curvature_runner::problem::{
+    Batch, Combine, Curvature, MatrixKind, Network, Problem, ProblemSpec, initialise,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -122,34 +124,133 @@ pub fn dense_hessian(problem: &Problem) -> Tensor {
     let loss = problem.loss_at(&leaves);
     let gradient = Tensor::run_backward(&[loss], &leaves, true, true);
     let gradient = flat(&gradient, 0);
+    rows(&gradient, &leaves)
+}
+
+/// The derivative of every entry of a vector in `leaves`, row by row.
+fn rows(vector: &Tensor, leaves: &[Tensor]) -> Tensor {
     let row = |i: i64| {
-        let entry = gradient.get(i);
+        let entry = vector.get(i);
         let row: Vec<Tensor> = match entry.requires_grad() {
-            true => Tensor::run_backward(&[entry], &leaves, true, false),
+            true => Tensor::run_backward(&[entry], leaves, true, false),
             false => leaves.iter().map(Tensor::zeros_like).collect(),
         };
         let defined: Vec<Tensor> = row
             .into_iter()
-            .zip(&leaves)
+            .zip(leaves)
             .map(|(h, p)| if h.defined() { h } else { p.zeros_like() })
             .collect();
         flat(&defined, 0)
     };
-    let rows: Vec<Tensor> = (0..gradient.size()[0]).map(row).collect();
+    let rows: Vec<Tensor> = (0..vector.size()[0]).map(row).collect();
     Tensor::stack(&rows, 0).detach()
 }
 
-/// `H` with all entries between different parameter tensors set to zero.
-pub fn block_diagonal(problem: &Problem, hessian: &Tensor) -> Tensor {
-    let blocks = hessian.zeros_like();
-    let mut start = 0;
-    for p in &problem.parameters {
-        let size = p.numel() as i64;
-        let block = |t: &Tensor| t.narrow(0, start, size).narrow(1, start, size);
-        block(&blocks).copy_(&block(hessian));
-        start += size;
+/// A matrix with all entries between parameters of different blocks set to zero.
+pub fn block_diagonal(problem: &Problem, matrix: &Tensor, blocks: &Blocks) -> Tensor {
+    let sizes: Vec<i64> = problem
+        .parameters
+        .iter()
+        .map(|p| p.numel() as i64)
+        .collect();
+    let start = |index: usize| sizes[..index].iter().sum::<i64>();
+    let kept = matrix.zeros_like();
+    for block in blocks.of(&problem.network).unwrap().blocks() {
+        for (&i, &j) in block.iter().flat_map(|i| block.iter().map(move |j| (i, j))) {
+            let part = |t: &Tensor| {
+                let rows = t.narrow(0, start(i), sizes[i]);
+                rows.narrow(1, start(j), sizes[j])
+            };
+            part(&kept).copy_(&part(matrix));
+        }
     }
-    blocks
+    kept
+}
+
+/// The matrix in all parameters, `[P, P]`: `Jᵀ G J` from the Jacobian of the outputs, entry by
+/// entry, unless it is the Hessian.
+pub fn dense_matrix(problem: &Problem, curvature: Curvature) -> Tensor {
+    if curvature == Curvature::Hessian {
+        return dense_hessian(problem);
+    }
+    let leaf = |p: &Tensor| p.detach().set_requires_grad(true);
+    let leaves: Vec<Tensor> = problem.parameters.iter().map(leaf).collect();
+    let outputs = problem.outputs_at(&leaves);
+    let rows = rows(&outputs.flatten(0, -1), &leaves);
+    let g = dense_output_matrix(problem, &leaf(&outputs), curvature);
+    rows.tr().matmul(&g).matmul(&rows)
+}
+
+/// G at the outputs f of the whole batch, by autograd of the loss's value alone.
+fn dense_output_matrix(problem: &Problem, f: &Tensor, curvature: Curvature) -> Tensor {
+    let y = &problem.batches[0].targets;
+    let value = problem.loss.value(f, y);
+    let gradient = Tensor::run_backward(&[value], &[f], true, true).remove(0);
+    match curvature {
+        Curvature::Ggn => rows(&gradient.flatten(0, -1), &[f.shallow_clone()]),
+        Curvature::FisherEmpirical => {
+            let root = term_weights(&problem.loss, f, y).sqrt();
+            let s = &gradient / root.where_self(&root.not_equal(0.0), &root.ones_like());
+            let terms = terms(&problem.loss, f).flatten(0, -1);
+            let same = terms.unsqueeze(0).eq_tensor(&terms.unsqueeze(1));
+            let s = s.flatten(0, -1);
+            s.outer(&s) * same
+        }
+        other => panic!("no dense oracle for {other:?}"),
+    }
+    .detach()
+}
+
+/// Which term of the loss every output belongs to, by number.
+fn terms(loss: &LossSpec, f: &Tensor) -> Tensor {
+    let mut shape = f.size();
+    match loss {
+        LossSpec::CrossEntropy(_) => shape[1] = 1,
+        _ => shape[1..].fill(1),
+    }
+    let count: i64 = shape.iter().product();
+    let numbers = Tensor::arange(count, (Kind::Int64, f.device())).reshape(&shape);
+    numbers.expand_as(f)
+}
+
+/// What every term weighs, for every output: `c` with gradients `c ∂(−log p)/∂f`.
+fn term_weights(loss: &LossSpec, f: &Tensor, y: &Tensor) -> Tensor {
+    let mean = |reduction, count: f64| match reduction {
+        Reduction::Mean => 1.0 / count,
+        Reduction::Sum => 1.0,
+    };
+    match loss {
+        LossSpec::Mse(mse) => f.full_like(mean(mse.reduction, f.numel() as f64)),
+        LossSpec::BceWithLogits(bce) => {
+            let list = |list: &Option<Vec<f64>>| match list {
+                Some(list) => Tensor::from_slice(list),
+                None => Tensor::ones([1], (Kind::Double, f.device())),
+            };
+            let positive: Tensor = 1.0 + y * (list(&bce.pos_weight) - 1.0);
+            positive * list(&bce.weight) * mean(bce.reduction, f.numel() as f64)
+        }
+        LossSpec::CrossEntropy(ce) => {
+            let classes = f.size()[1] as usize;
+            let ones = vec![1.0; classes];
+            let weight = ce.weight.as_ref().unwrap_or(&ones);
+            let smooth = ce.label_smoothing;
+            let all: f64 = weight.iter().sum::<f64>() * smooth / classes as f64;
+            let labels: Vec<i64> = (&y.flatten(0, -1)).try_into().unwrap();
+            let counted = |label: &i64| *label != ce.ignore_index;
+            let total: f64 = labels
+                .iter()
+                .filter(|l| counted(l))
+                .map(|&l| weight[l as usize])
+                .sum();
+            let of_label = |label: &i64| match counted(label) {
+                true => weight[*label as usize] * (1.0 - smooth) + all,
+                false => 0.0,
+            };
+            let each: Vec<f64> = labels.iter().map(of_label).collect();
+            let each = Tensor::from_slice(&each).reshape(y.size()).unsqueeze(1);
+            each.expand_as(f) * mean(ce.reduction, total)
+        }
+    }
 }
 
 /// One tensor per parameter as a single one, flattened from axis `from` on.
@@ -200,6 +301,7 @@ pub fn task(estimator: &EstimatorSpec) -> Arc<dyn Task> {
 
 pub fn hutchinson(blocks: Blocks, product: ProductKind, probe: Probe) -> EstimatorSpec {
     EstimatorSpec::Hutchinson(Hutchinson {
+        matrix: None,
         blocks: Some(blocks),
         product: Some(product),
         probe: Some(probe),
@@ -227,6 +329,37 @@ pub fn every_estimator() -> Vec<EstimatorSpec> {
         activation(PassKind::Separate, ActivationProbe::Hadamard),
         activation(PassKind::Joint, ActivationProbe::Rademacher),
         EstimatorSpec::Propagation(Propagation::default()),
+    ]
+}
+
+/// Estimators of other matrices than the Hessian, on every way to them.
+pub fn of_other_matrices() -> Vec<(EstimatorSpec, MatrixKind)> {
+    let products = |matrix| {
+        EstimatorSpec::Hutchinson(Hutchinson {
+            matrix: Some(matrix),
+            blocks: Some(Blocks::Layer),
+            product: Some(ProductKind::Forward),
+            ..Hutchinson::default()
+        })
+    };
+    let activation = |matrix| {
+        EstimatorSpec::Activation(Activation {
+            matrix: Some(matrix),
+            ..Activation::default()
+        })
+    };
+    let propagation = |matrix| {
+        EstimatorSpec::Propagation(Propagation {
+            matrix: Some(matrix),
+            ..Propagation::default()
+        })
+    };
+    use MatrixKind::{FisherEmpirical, FisherMc, Ggn};
+    vec![
+        (products(FisherMc), FisherMc),
+        (activation(FisherEmpirical), FisherEmpirical),
+        (propagation(Ggn), Ggn),
+        (propagation(FisherMc), FisherMc),
     ]
 }
 

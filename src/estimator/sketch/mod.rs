@@ -36,7 +36,7 @@ use super::{
 use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seed, Seeds};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{MatrixKind, Network, ProblemSpec, Subject};
 use block::{Sketcher, values};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,9 @@ impl Part {
 #[serde(deny_unknown_fields, bound = "")]
 #[schemars(bound = "", rename = "Sketch")]
 pub struct Sketch<M: Method> {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
     /// Which entries of a network's matrix are seen; required there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
@@ -138,6 +141,7 @@ pub struct Sketch<M: Method> {
 impl<M: Method> Default for Sketch<M> {
     fn default() -> Self {
         Self {
+            matrix: None,
             blocks: None,
             product: None,
             v: None,
@@ -152,10 +156,17 @@ impl<M: Method> Default for Sketch<M> {
 impl<M: Method> EstimatorConfig for Sketch<M> {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         if M::SEMIDEFINITE {
-            check_semidefinite(problem)?;
+            check_semidefinite(problem, self.matrix.unwrap_or_default())?;
         }
-        let access = access(problem, self.blocks, self.product, ProductKind::Hmp)?;
-        let batches = match access {
+        let access = access(
+            problem,
+            shared,
+            self.matrix,
+            self.blocks.clone(),
+            self.product,
+            ProductKind::Hmp,
+        )?;
+        let batches = match &access {
             Access::Network {
                 product: ProductKind::Forward,
                 ..
@@ -195,13 +206,14 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
     }
 }
 
-fn check_semidefinite(problem: &ProblemSpec) -> Result<(), UserError> {
+fn check_semidefinite(problem: &ProblemSpec, matrix: MatrixKind) -> Result<(), UserError> {
     let only = "this estimator is for positive semidefinite matrices only";
     match problem {
+        ProblemSpec::Network(_) if matrix != MatrixKind::Hessian => Ok(()),
         ProblemSpec::Network(_) => Err(UserError::new(
             "",
             format!("{only}; the Hessian of a network may have negative eigenvalues"),
-            "take kind = \"xtrace\", which is for any symmetric matrix",
+            "take kind = \"xtrace\", which is for any symmetric matrix, or matrix = \"ggn\"",
         )),
         ProblemSpec::Matrix(matrix) => match matrix.indefinite() {
             None => Ok(()),
@@ -273,11 +285,15 @@ struct SketchTask<M> {
 }
 
 impl<M: Method> Task for SketchTask<M> {
+    fn check(&self, network: &Network) -> Result<(), UserError> {
+        self.access.check(network)
+    }
+
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
-            ..Columns::over(self.access, M::KIND)
+            ..Columns::over(&self.access, M::KIND)
         }
     }
 

@@ -3,7 +3,8 @@
 mod philox;
 mod torch;
 
-pub use philox::{PhiloxStream, Space, philox};
+pub use crate::problem::random::philox;
+pub use philox::{PhiloxStream, Space};
 pub use torch::TorchStream;
 
 use schemars::JsonSchema;

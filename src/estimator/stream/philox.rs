@@ -1,29 +1,9 @@
 //! Counter-based probes: any entry of any probe can be computed by itself.
 
 use crate::estimator::Probe;
+use crate::problem::random::philox;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
-
-/// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11, doi:10.1145/2063384.2063405).
-///
-/// Maps a 128-bit counter and a 64-bit key to 128 random bits.
-pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-    const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-    let (mut c, mut k) = (counter, key);
-    for _ in 0..10 {
-        let a = MULTIPLIERS[0] * u64::from(c[0]);
-        let b = MULTIPLIERS[1] * u64::from(c[2]);
-        c = [
-            (b >> 32) as u32 ^ c[1] ^ k[0],
-            b as u32,
-            (a >> 32) as u32 ^ c[3] ^ k[1],
-            a as u32,
-        ];
-        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
-    }
-    c
-}
 
 /// What a vector lives in; part of the counter, so that no two spaces share random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Binary cross-entropy of sigmoids.
 
-use super::{LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
+use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
 use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ impl Loss for BceWithLogits {
 
     /// With `p = σ(f)`, `a = w (1 − y + π y)`, `q = π y / (1 − y + π y)` and the reduction's weight c:
     /// gradient `c a (p − q)`, Hessian `c a p (1 − p)`.
-    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn LocalLoss> {
+    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn Likelihood> {
         let scale = self.reduction.weight(f.numel() as i64);
         let positive = match beside(&self.pos_weight, f) {
             Some(positive) => positive * y,
@@ -96,7 +96,9 @@ impl LocalLoss for LocalBceWithLogits {
     fn root(&self, v: &Tensor) -> Tensor {
         v * self.diagonal().sqrt()
     }
+}
 
+impl Likelihood for LocalBceWithLogits {
     /// A coin of probability p for every entry.
     fn sampled(&self, u: &Tensor) -> Tensor {
         let y = u.lt_tensor(&self.p).to_kind(self.p.kind());

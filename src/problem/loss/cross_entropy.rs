@@ -1,6 +1,6 @@
 //! Cross-entropy of a softmax.
 
-use super::{LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
+use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
 use crate::error::UserError;
 use crate::problem::layer::features;
 use schemars::JsonSchema;
@@ -122,7 +122,7 @@ impl Loss for CrossEntropy {
 
     /// With `p = softmax(f)`, `a_n = Σ_c q_nc` and D what the mean divides by: gradient
     /// `(a p − q) / D`, Hessian `a (diag p − p pᵀ) / D`.
-    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn LocalLoss> {
+    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn Likelihood> {
         let kind = f.kind();
         let classes = f.size()[1];
         let of_target = self.target_weights(y, kind).unsqueeze(1);
@@ -188,18 +188,25 @@ impl LocalLoss for LocalCrossEntropy {
         let square = over_classes(&(pdf * df)).to_kind(Kind::Double);
         features(&((square - mean.square()) * &self.weight))
     }
+}
 
+impl Likelihood for LocalCrossEntropy {
     /// A class c with probability p_c gives `√c (p − e_c)`.
     fn sampled(&self, u: &Tensor) -> Tensor {
         let below = self.p.cumsum(1, None::<Kind>);
         // The first class whose cumulative probability reaches u; the last one if rounding hides it.
-        let class = u.narrow(2, 0, 1).gt_tensor(&below).to_kind(Kind::Int64);
+        let class = u.gt_tensor(&below).to_kind(Kind::Int64);
         let last = self.p.size()[1] - 1;
         let class = class.sum_dim_intlist(2, true, None::<Kind>).clamp_max(last);
         let size = [&[u.size()[0]], self.p.size().as_slice()].concat();
         let p = self.p.expand(&size, false);
         let one_hot = p.zeros_like().scatter_value(2, &class, 1.0);
         (p - one_hot) * self.weight.sqrt()
+    }
+
+    /// One number for every term.
+    fn draw_shape(&self) -> Vec<i64> {
+        self.weight.size()
     }
 
     fn actual(&self) -> Tensor {

@@ -6,15 +6,19 @@
 
 mod bce_with_logits;
 mod cross_entropy;
+mod fisher;
 mod mse;
 mod weighted;
 
 pub use bce_with_logits::BceWithLogits;
 pub use cross_entropy::CrossEntropy;
+use fisher::Fisher;
 pub use mse::Mse;
-pub(super) use weighted::weighted;
+use weighted::weighted;
 
 use super::layer::features;
+use super::random::uniform_targets;
+use super::{Batch, Curvature};
 use crate::error::UserError;
 use crate::tagged::tagged;
 use schemars::JsonSchema;
@@ -82,6 +86,29 @@ pub enum TargetKind {
     },
 }
 
+/// What stands for the output Hessian in a matrix, at the outputs f of a batch.
+pub(super) fn output_matrix(
+    loss: &dyn Loss,
+    f: &Tensor,
+    batch: &Batch,
+    curvature: Curvature,
+) -> Box<dyn LocalLoss> {
+    let local = loss.at(f, &batch.targets);
+    let matrix: Box<dyn LocalLoss> = match curvature {
+        Curvature::Hessian | Curvature::Ggn => local,
+        Curvature::FisherMc { samples } => {
+            let u = uniform_targets(samples, batch.first, &local.draw_shape());
+            let s = local.sampled(&u.to_device(f.device())).to_kind(f.kind());
+            Box::new(Fisher::new(local, s / f64::from(samples).sqrt()))
+        }
+        Curvature::FisherEmpirical => {
+            let s = local.actual().unsqueeze(0);
+            Box::new(Fisher::new(local, s))
+        }
+    };
+    weighted(matrix, batch.weight)
+}
+
 /// Outputs that a loss cannot take.
 fn expected(kind: &str, expected: &str, output: &[i64]) -> UserError {
     UserError::new(
@@ -132,7 +159,7 @@ pub trait Loss: Debug + Send + Sync {
     fn value(&self, f: &Tensor, y: &Tensor) -> Tensor;
 
     /// The derivatives at the outputs `f: [N, *out]`.
-    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn LocalLoss>;
+    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn Likelihood>;
 }
 
 /// The derivatives of a loss at one point; the reduction's weight is part of them.
@@ -173,12 +200,20 @@ pub trait LocalLoss {
             .expand([&[count], size.as_slice()].concat(), false);
         self.root(&unit)
     }
+}
 
+/// A loss whose terms are negative log-likelihoods `−log p(y|f)`, for Fisher matrices.
+pub trait Likelihood: LocalLoss {
     /// `√c ∂(−log p(y|f))/∂f` for targets y drawn from the model's own distribution `p(y|f)`, c
-    /// being the weight of a term, from uniform numbers `u`: `[M, N, *out] -> [M, N, *out]`.
+    /// being the weight of a term, from uniform numbers: `[M, N, *u] -> [M, N, *out]`.
     ///
     /// The outer products have the output Hessian as their mean.
     fn sampled(&self, u: &Tensor) -> Tensor;
+
+    /// The shape of the uniform numbers of one draw, `[N, *u]`.
+    fn draw_shape(&self) -> Vec<i64> {
+        self.gradient().size()
+    }
 
     /// The same for the targets that are there: `[N, *out]`.
     fn actual(&self) -> Tensor;

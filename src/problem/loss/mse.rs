@@ -1,6 +1,6 @@
 //! Mean squared error.
 
-use super::{LocalLoss, Loss, Reduction, TargetKind, normal};
+use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, normal};
 use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ impl Loss for Mse {
     }
 
     /// With weight `c`: gradient `2c (f − y)`, Hessian `2c I`.
-    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn LocalLoss> {
+    fn at(&self, f: &Tensor, y: &Tensor) -> Box<dyn Likelihood> {
         Box::new(LocalMse {
             error: f - y,
             twice_weight: 2.0 * self.reduction.weight(f.numel() as i64),
@@ -58,7 +58,9 @@ impl LocalLoss for LocalMse {
     fn root(&self, v: &Tensor) -> Tensor {
         v * self.twice_weight.sqrt()
     }
+}
 
+impl Likelihood for LocalMse {
     /// `exp(−‖f − y‖²)` is a normal density of variance 1/2: a draw gives `√(2c) ξ`.
     fn sampled(&self, u: &Tensor) -> Tensor {
         normal(u) * self.twice_weight.sqrt()

@@ -4,7 +4,7 @@ use super::LocalLoss;
 use tch::Tensor;
 
 /// `weight · loss`, its root multiplied with `√weight`.
-pub(in crate::problem) fn weighted(loss: Box<dyn LocalLoss>, weight: f64) -> Box<dyn LocalLoss> {
+pub(super) fn weighted(loss: Box<dyn LocalLoss>, weight: f64) -> Box<dyn LocalLoss> {
     match weight {
         1.0 => loss,
         _ => Box::new(Weighted { loss, weight }),
@@ -35,17 +35,5 @@ impl LocalLoss for Weighted {
 
     fn root(&self, v: &Tensor) -> Tensor {
         self.loss.root(v) * self.weight.sqrt()
-    }
-
-    fn sampled(&self, u: &Tensor) -> Tensor {
-        self.loss.sampled(u) * self.weight.sqrt()
-    }
-
-    fn actual(&self) -> Tensor {
-        self.loss.actual() * self.weight.sqrt()
-    }
-
-    fn inner(&self, s: &Tensor, df: &Tensor) -> Tensor {
-        self.loss.inner(s, df)
     }
 }

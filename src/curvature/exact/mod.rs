@@ -1,0 +1,190 @@
+//! The exact diagonal of a matrix over the parameters, without probes.
+
+mod route;
+
+use crate::problem::{Diagonal, Linearization, LinearizedLayer};
+use route::{Route, Source};
+use tch::{Kind, Tensor};
+
+/// What [`diagonal`] may use for columns and tangents, in bytes. On a CPU more is not faster: larger
+/// buffers come fresh from the system.
+pub const MEMORY: u64 = 1 << 28;
+
+/// The diagonal, one tensor of its shape per parameter.
+///
+/// Every block is `Σ_n J_wᵀ H_n J_w` with `H_n` the Hessian of sample n at the layer's output, and
+/// `H_n` is a sum of rank-one terms: the columns of the loss's root, and one column `√|r| e_a` with
+/// the sign of `r` for every curved entry a of a higher layer, all pulled down by the adjoints
+/// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985). A layer's
+/// curvature that stands directly over a parameter acts as a diagonal and needs no column. A
+/// parameter with fewer entries than there are columns has its unit vectors pushed up instead,
+/// whichever is less work.
+///
+/// Cost: one backward pass of as many columns as the network has outputs, plus, where parameters
+/// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
+/// tangent pass for every entry of the parameter. Valid where no layer couples samples.
+pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
+    diagonal_within(at, MEMORY)
+}
+
+/// The same in chunks that take about `bytes` at most.
+pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
+    let mut sources = vec![Source {
+        layer: at.top(),
+        seen: at.layers().len(),
+        columns: at.loss().column_count(),
+    }];
+    at.carry(|d| {
+        if d.ends {
+            let columns = d.layer.output[1..].iter().product();
+            sources.push(Source {
+                layer: d.index,
+                seen: d.index,
+                columns,
+            });
+        }
+    });
+    let mut sum = Accumulator {
+        at,
+        route: Route::cheapest(at, &sources),
+        bytes,
+        diagonal: (0..at.parameter_count()).map(|_| None).collect(),
+    };
+    sum.loss_columns();
+    at.carry(|d| {
+        sum.add(d.layer, |layer, i| {
+            layer.parameters().diagonal_of_diagonal(i, &d.entries)
+        });
+        if d.ends {
+            sum.unit_columns(&d);
+        }
+    });
+    sum.bases();
+    let reached = |d: Option<Tensor>| d.expect("every parameter is reached");
+    sum.diagonal.into_iter().map(reached).collect()
+}
+
+/// The exact trace per parameter, summed in float64.
+pub fn traces(diagonal: &[Tensor]) -> Vec<f64> {
+    let trace = |d: &Tensor| d.sum(Kind::Double).double_value(&[]);
+    diagonal.iter().map(trace).collect()
+}
+
+struct Accumulator<'a> {
+    at: &'a Linearization,
+    route: Route,
+    bytes: u64,
+    diagonal: Vec<Option<Tensor>>,
+}
+
+impl Accumulator<'_> {
+    /// The columns of the loss's root.
+    fn loss_columns(&mut self) {
+        let (at, all) = (self.at, self.at.loss().column_count());
+        let goals = self.route.goals(at, at.layers().len());
+        for (first, count) in self.chunks(all, widest(at.layers())) {
+            let columns = at.loss().columns(first, count);
+            self.columns(at.top(), &goals, columns, None);
+        }
+    }
+
+    /// `diag(d)` as columns for the layers below its own, which has seen it.
+    fn unit_columns(&mut self, d: &Diagonal<'_>) {
+        let goals = self.route.goals(self.at, d.index);
+        if goals.is_empty() {
+            return;
+        }
+        let size = d.entries.size();
+        let flat = d.entries.flatten(1, -1);
+        let widest = widest(&self.at.layers()[..=d.index]);
+        for (first, count) in self.chunks(flat.size()[1], widest) {
+            let part = flat.narrow(1, first, count);
+            let s = Tensor::zeros(
+                [&[count], flat.size().as_slice()].concat(),
+                (flat.kind(), flat.device()),
+            );
+            let diagonal = s.narrow(2, first, count).diagonal(0, 0, 2);
+            diagonal.shallow_clone().copy_(&part.abs().sqrt());
+            let s = s.reshape([&[count], size.as_slice()].concat());
+            self.columns(d.index, &goals, s, Some(&part.sign().tr()));
+        }
+    }
+
+    /// Pulls signed columns `s: [Q, N, *]` at the output of layer `from` down to the layers `goals`.
+    fn columns(&mut self, from: usize, goals: &[usize], s: Tensor, sign: Option<&Tensor>) {
+        let at = self.at;
+        at.pull(from, s, Some(goals), |index, layer, s| {
+            if goals.contains(&index) {
+                self.add(layer, |layer, i| {
+                    layer.parameters().diagonal_of_columns(i, s, sign)
+                });
+            }
+            None
+        });
+    }
+
+    /// The unit vectors of the parameters that see no columns, pushed up.
+    fn bases(&mut self) {
+        let at = self.at;
+        for (l, layer) in at.layers().iter().enumerate() {
+            let numbers = layer.indices.clone().filter(|&i| !self.route.by_columns[i]);
+            for index in numbers.collect::<Vec<_>>() {
+                let i = index - layer.indices.start;
+                let all: i64 = at.layers()[l..].iter().map(features).sum();
+                let parts = self.chunks(layer.numel(i), all);
+                let forms = parts.map(|(first, count)| self.unit_forms(index, first, count));
+                let shape = layer.parameters().shape(i);
+                let forms: Vec<Tensor> = forms.collect();
+                self.diagonal[index] = Some(Tensor::cat(&forms, 0).reshape(shape));
+            }
+        }
+    }
+
+    /// `e_kᵀ H e_k` for entries `first..first + count` of a parameter.
+    fn unit_forms(&self, index: usize, first: i64, count: i64) -> Tensor {
+        let (l, i) = self.at.locate(index);
+        let layer = &self.at.layers()[l];
+        let like = self.at.loss().gradient();
+        let units = Tensor::zeros([count, layer.numel(i)], (like.kind(), like.device()));
+        let _ = units.narrow(1, first, count).diagonal(0, 0, 1).fill_(1.0);
+        let units = units.reshape([&[count], layer.parameters().shape(i).as_slice()].concat());
+        let tangents = self.at.push_parameters(&[index], &[&units]);
+        let curvature = self.at.curvature_along(&tangents);
+        curvature
+            .sum_dim_intlist(1, false, None::<Kind>)
+            .to_kind(like.kind())
+    }
+
+    /// Parts `(first, count)` of `0..total` so that vectors of `numbers` per sample fit.
+    fn chunks(&self, total: i64, numbers: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let like = self.at.loss().gradient();
+        let each = like.size()[0] * numbers * like.kind().elt_size_in_bytes() as i64;
+        // A step holds what it reads, what it writes and a temporary of either size.
+        let part = (self.bytes as i64 / (4 * each).max(1)).clamp(1, total.max(1));
+        (0..total)
+            .step_by(part as usize)
+            .map(move |first| (first, part.min(total - first)))
+    }
+
+    /// Adds to the diagonals of a layer's parameters that see columns.
+    fn add(&mut self, layer: &LinearizedLayer, term: impl Fn(&LinearizedLayer, usize) -> Tensor) {
+        for (i, index) in layer.indices.clone().enumerate() {
+            if !self.route.by_columns[index] {
+                continue;
+            }
+            let term = term(layer, i);
+            self.diagonal[index] = Some(match self.diagonal[index].take() {
+                Some(sum) => sum + term,
+                None => term,
+            });
+        }
+    }
+}
+
+fn features(layer: &LinearizedLayer) -> i64 {
+    layer.output[1..].iter().product()
+}
+
+fn widest(layers: &[LinearizedLayer]) -> i64 {
+    layers.iter().map(features).max().unwrap_or(1)
+}
