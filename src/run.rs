@@ -21,6 +21,7 @@ use anyhow::Result;
 use perform::Performer;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// What is to be run of a plan.
 #[derive(Clone, Debug)]
@@ -42,6 +43,11 @@ impl Todo {
     }
 }
 
+/// Why no job of a plan can be run at all.
+#[derive(Debug, thiserror::Error)]
+#[error("no job can be run: {0}")]
+pub struct Impossible(String);
+
 /// Runs the jobs of `plan` that are to do; `finished` is called on this thread after each, also
 /// after one that could not be done.
 ///
@@ -49,7 +55,7 @@ impl Todo {
 /// jobs, jobs on a GPU and jobs that continue each other's random numbers run alone.
 ///
 /// # Errors
-/// Those of `finished`; the jobs under way are completed first.
+/// Those of `finished`; the jobs under way are completed first. [`Impossible`] before any.
 pub fn run(
     plan: &Plan,
     todo: &Todo,
@@ -60,8 +66,11 @@ pub fn run(
         return Ok(());
     }
     tch::set_num_threads(plan.threads as i32);
-    let (subjects, generator) = plan.setup.build(plan.device, plan.dtype);
-    agreement::check(&subjects)?;
+    let clock = Instant::now();
+    let build = || plan.setup.build(plan.device, plan.dtype);
+    let (subjects, generator) = caught::caught(build).map_err(Impossible)?;
+    agreement::check(&subjects).map_err(|error| Impossible(error.to_string()))?;
+    tracing::info!("network and data are in memory after {:?}", clock.elapsed());
     let performer = Performer::new(plan, todo, &subjects, watch.clone());
     if !plan.side_by_side() {
         return serial(&performer, &subjects, generator, &todo.jobs, finished);

@@ -305,7 +305,11 @@ fn without_a_terminal_progress_is_a_line_per_job() {
             .trim_end()
             .to_string()
     };
-    let table: Vec<String> = table.lines().map(cut).collect();
+    let table: Vec<String> = table
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(cut)
+        .collect();
     shown("table", &table.join("\n"));
     let again = runner(folder.path(), &options)
         .arg("--quiet")

@@ -20,7 +20,7 @@ const TOKENS: &str = r#"-1 0 1 2 7 0.5 1e3 1e308 -0.0 inf nan 0x7fffffffffffffff
 """""" '' [] {} [[]] [{}] [0] [1,2] { } [ ] = , . # "mnist" "safetensors" "continue" "torch" "philox"
 "given" "hutchinson" "exact" "hmp" "autodiff" "full" "parameter" "linear" "flatten" "relu" "mse"
 "cross_entropy" "sum" "log" "float64" "cpu" "cuda:99" "auto" "timing" "../x" "\u0000" "\ud800" é ☃
-name kind device dtype data source root path batch order model seed layers weights out bias loss
+name kind device dtype threads data source root path batch order model seed layers weights out bias loss
 reduction sampling V V_batch seeds probe stream from to steps scale count timing warmup repeats
 estimator blocks product kernel_size stride padding dilation groups "conv1d" "conv2d" "max_pool2d" [data] [model] [loss] [sampling] [timing] [[estimator]] [estimator] [a.b.c]"#;
 

@@ -8,7 +8,7 @@ use curvature_runner::error::UserError;
 use curvature_runner::estimator::Progress as Sampled;
 use curvature_runner::output::{Finished, Outcome, Session, report};
 use curvature_runner::plan::{Job, Plan};
-use curvature_runner::run::{Todo, Watch, run};
+use curvature_runner::run::{Impossible, Todo, Watch, run};
 use curvature_runner::spec::{Setting, Source, Spec, SpecError};
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -69,6 +69,7 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     let plans = plans(arguments)?;
     let stop = Interrupt::listen();
+    limit_threads(&plans);
     let mut end = End::Success;
     for (source, plan) in &plans {
         if arguments.dry_run {
@@ -85,6 +86,14 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
         }
     }
     Ok(end)
+}
+
+/// Keeps what is computed beside libtorch, such as probes, to the threads that were asked for.
+fn limit_threads(plans: &[(Source, Arc<Plan>)]) {
+    let threads = plans.iter().map(|(_, plan)| plan.threads).max();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    // Fails only where there is such a pool already, which there is not.
+    let _ = pool.build_global();
 }
 
 /// All specs are checked before the first is run.
@@ -202,11 +211,18 @@ fn experiment(
         told: Mutex::default(),
     });
     let watch: Arc<dyn Watch> = looker.clone();
-    run(plan, &todo, &watch, |finished| {
+    let ran = run(plan, &todo, &watch, |finished| {
         looker.finished(&finished, arguments.fail_fast);
         session.append(finished)
-    })?;
+    });
     looker.progress.end();
+    let impossible = match ran {
+        Err(error) if error.is::<Impossible>() => {
+            tracing::error!("{error}");
+            true
+        }
+        other => other.map(|()| false)?,
+    };
     let outcome = session.end(interrupt.came())?;
     if !arguments.quiet {
         print!("{}", report::outcome(plan, &outcome));
@@ -216,6 +232,7 @@ fn experiment(
     }
     Ok(match &outcome {
         _ if interrupt.came() => End::Interrupted,
+        _ if impossible => End::Bad,
         Outcome {
             non_finite,
             failures,
@@ -281,5 +298,40 @@ impl Watch for Looker {
 
     fn stopped(&self) -> bool {
         self.interrupt.came() || self.failed_fast.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use curvature_runner::output::{FailureRecord, Rows};
+
+    /// With --fail-fast, and only then, a failure ends the run.
+    #[test]
+    fn a_failure_ends_the_run_where_it_is_asked_to() {
+        let failed = || {
+            let failure = FailureRecord {
+                error: "no".into(),
+                ..FailureRecord::default()
+            };
+            Finished {
+                rows: Rows {
+                    failures: vec![failure],
+                    ..Rows::default()
+                },
+                ..Finished::default()
+            }
+        };
+        let looker = Looker {
+            names: vec!["exact".into()],
+            progress: Progress::Quiet,
+            interrupt: Interrupt::default(),
+            failed_fast: AtomicBool::new(false),
+            told: Mutex::default(),
+        };
+        looker.finished(&failed(), false);
+        assert!(!looker.stopped());
+        looker.finished(&failed(), true);
+        assert!(looker.stopped());
     }
 }

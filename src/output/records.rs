@@ -171,7 +171,7 @@ impl ParameterRecord {
 }
 
 /// A job that could not be done, a row of `failures.csv`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct FailureRecord {
     /// As in [`Record`], like all up to `repeat`.
     pub experiment: String,

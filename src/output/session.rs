@@ -197,18 +197,19 @@ impl Session {
         Ok(files)
     }
 
-    /// Gives every row of a trace the exact trace of its matrix, whichever run has computed it.
+    /// Gives every row of a trace the exact trace of its matrix at its checkpoint, whichever run has computed it.
     fn fill_exact(&mut self) {
         let jobs = self.jobs.iter().filter_map(|(_, entry)| entry.as_ref());
-        let exact: HashMap<String, f64> = jobs
+        let of = |row: &Record| (row.matrix.clone(), row.checkpoint.clone());
+        let exact: HashMap<_, f64> = jobs
             .flat_map(|entry| &entry.rows.records)
             .filter(|row| row.estimator == "exact")
-            .map(|row| (row.matrix.clone(), row.estimate))
+            .map(|row| (of(row), row.estimate))
             .collect();
         let jobs = self.jobs.iter_mut().filter_map(|(_, entry)| entry.as_mut());
         let rows = jobs.flat_map(|entry| &mut entry.rows.records);
         for row in rows.filter(|row| row.is_trace()) {
-            row.exact = exact.get(&row.matrix).copied().or(row.exact);
+            row.exact = exact.get(&of(row)).copied().or(row.exact);
         }
     }
 }

@@ -57,7 +57,7 @@ tables! {
 }
 
 /// A finished job: its rows, or the row that says why there are none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Finished {
     /// Which job of the plan.
     pub index: usize,

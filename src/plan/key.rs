@@ -20,12 +20,9 @@ impl Plan {
         let mut drawn = Drawn::default();
         let mut key = |job: &Job| {
             let mut text = format!("{common}{job:?}\n");
-            if let Some(file) = self
-                .setup
-                .checkpoint(job.subject)
-                .and_then(|c| c.file.as_ref())
-            {
-                let _ = writeln!(text, "at {}", file.sha256);
+            if let Some(checkpoint) = self.setup.checkpoint(job.subject) {
+                let file = checkpoint.file.as_ref().map(|file| &file.sha256);
+                let _ = writeln!(text, "at {:?} {file:?}", checkpoint.name);
             }
             if job.seed == Some(Seed::Continue) {
                 let _ = writeln!(text, "after {drawn:?}");

@@ -70,6 +70,7 @@ impl<'a> Performer<'a> {
     pub fn perform(&self, index: usize, subject: &Subject, start: &Start) -> Finished {
         let job = &self.plan.jobs[index];
         self.watch.started(index);
+        tracing::debug!("job {index} begins: {job:?}");
         let asked = self.sizes.of(job);
         let mut v_batch = asked;
         let mut diagonals = Vec::new();

@@ -33,7 +33,8 @@ impl Sizes {
             let most = job.budget.most().unwrap_or(1);
             let (task, subject) = (job.task.as_ref(), &subjects[job.subject]);
             let trial = || caught(|| tuned_v_batch(task, subject, most, plan.memory)).unwrap_or(1);
-            sizes.entry(setting(job)).or_insert_with(trial);
+            let size = *sizes.entry(setting(job)).or_insert_with(trial);
+            tracing::info!("{}: V_batch = \"auto\" is {size}", job.task.columns());
         }
         Self(Mutex::new(sizes))
     }

@@ -1,6 +1,7 @@
 //! Ended on purpose, by a second runner, or by a changed mind.
 
-use super::{MANY, Sweep, assert_same, timeless};
+use super::{MANY, Sweep, assert_same, files, timeless};
+use curvature_runner::output::Record;
 use std::process::{Child, Command};
 
 fn signal(child: &Child, name: &str) {
@@ -124,4 +125,53 @@ fn only_runs_some_and_keeps_the_others() {
     let undisturbed = Sweep::new(MANY);
     undisturbed.run(&["-q"]);
     assert_same(&sweep.results(), &undisturbed.results());
+}
+
+/// Every checkpoint has an exact trace of its own, and one more is all that is run.
+#[test]
+fn a_checkpoint_more_runs_only_what_is_new() {
+    let sweep = Sweep::new("");
+    let weights = |name: &str, x: f32| {
+        let numbers = |count: usize| (0..count).flat_map(move |i| (x * i as f32).to_le_bytes());
+        let entry = |name, shape: &[usize]| {
+            let bytes = numbers(shape.iter().product()).collect();
+            (name, safetensors::Dtype::F32, shape.to_vec(), bytes)
+        };
+        let file = files::safetensors(&[entry("0.weight", &[3, 3]), entry("0.bias", &[3])]);
+        std::fs::write(sweep.0.path().join(name), file).unwrap();
+    };
+    weights("first.safetensors", 0.25);
+    weights("second.safetensors", -0.5);
+    let spec = |weights: &str| {
+        format!(
+            r#"
+            name = "sweep"
+            kind = "convergence"
+            device = "cpu"
+            data = {{ source = "safetensors", path = "data.safetensors" }}
+            model = {{ layers = [{{ kind = "linear", out = 3 }}], weights = {weights} }}
+            loss = {{ kind = "cross_entropy" }}
+            sampling = {{ V = [10], V_batch = [5], seeds = [0, 1] }}
+            estimator = [{{ kind = "exact" }}, {{ kind = "propagation" }}]
+            "#
+        )
+    };
+    let path = sweep.0.path().join("spec.toml");
+    std::fs::write(&path, spec("[\"first.safetensors\"]")).unwrap();
+    assert_eq!(lines_of(&sweep.run(&[]).1), 3);
+    let both = spec("[\"first.safetensors\", \"second.safetensors\"]");
+    std::fs::write(&path, both).unwrap();
+    let (_, text) = sweep.run(&[]);
+    assert!([3, 6].contains(&lines_of(&text)), "{text}");
+    let rows = timeless(&sweep.results());
+    assert_eq!(rows.len(), 6);
+    let exact = |checkpoint: &Option<String>| {
+        let of = |row: &&Record| row.estimator == "exact" && row.checkpoint == *checkpoint;
+        rows.iter().find(of).map(|row| row.estimate)
+    };
+    assert!(
+        rows.iter()
+            .all(|row| row.exact.is_some() && row.exact == exact(&row.checkpoint))
+    );
+    assert_ne!(exact(&rows[0].checkpoint), exact(&rows[5].checkpoint));
 }

@@ -99,15 +99,17 @@ fn a_failing_job_is_recorded_and_the_rest_goes_on() {
     let failures = std::fs::read_to_string(sweep.results().join("failures.csv")).unwrap();
     let lines: Vec<&str> = failures.lines().collect();
     let error = "shape '[5]' is invalid for input of size 6";
-    assert_eq!(
-        lines[0],
-        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,error"
+    // Later columns may follow.
+    let begins = |line: usize, with: &str| assert!(lines[line].starts_with(with), "{failures}");
+    begins(
+        0,
+        "experiment,estimator,matrix,blocks,product,probe,stream,V,V_batch,seed,repeat,error",
     );
-    assert_eq!(
-        lines[1],
-        format!("sweep,hutchinson,hessian,full,autodiff,rademacher,philox,60,,1,0,{error}")
+    begins(
+        1,
+        &format!("sweep,hutchinson,hessian,full,autodiff,rademacher,philox,60,,1,0,{error}"),
     );
-    assert_eq!(lines[2], format!("sweep,exact,hessian,,,,,,,,0,{error}"));
+    begins(2, &format!("sweep,exact,hessian,,,,,,,,0,{error}"));
     let manifest = || std::fs::read_to_string(sweep.results().join("manifest.toml")).unwrap();
     assert!(manifest().contains("status = \"failed\""));
     let rows = timeless(&sweep.results());
