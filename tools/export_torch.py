@@ -420,7 +420,7 @@ def toml_layer(layer: Layer, indent: str) -> str:
 
 
 SPEC = """# Written by tools/export_torch.py from {source}.
-# Adapt [data], [loss] and the estimators; the names in {weights} are those of the layers below.
+# Adapt data, loss and estimators; the names in {weights} are those of the layers below.
 name = "{name}"
 kind = "convergence"
 
