@@ -42,8 +42,9 @@ tools:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
-bench: setup ## measure
+bench: setup ## measure; writes the criterion report and results/sizes
 	$(CARGO) bench --locked
+	python3 benches/curvature/sizes.py $(or $(CARGO_TARGET_DIR),target)/criterion results/sizes/sizes.csv
 
 compare: build ## the same work in other people's libraries, alternating with ours; writes results/compare
 	benches/peers/setup.sh

@@ -2,10 +2,10 @@
 
     compare.py --problems DIR --out results/compare [--ours "COMMAND"]
 
-For every problem folder: finds each method's best V_batch, times all methods for the same V in
-alternating rounds (timing.csv), times them for the V that gives a standard error of 1 %
-(one_percent.csv), and follows the error against time (error_curve.csv). Only one worker works at
-any moment.
+For every problem folder, into a folder of its name: finds each method's best V_batch, times all
+methods for the same V in alternating rounds (timing.csv), times them for the V that gives a
+standard error of 1 % (one_percent.csv), and follows the error against time (error_curve.csv).
+Only one worker works at any moment.
 """
 
 import argparse
@@ -171,8 +171,14 @@ def error_curve(
     return rows
 
 
-def compare(folder: Path, logs: Path, tables: dict, options: argparse.Namespace) -> dict:
+def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     """Everything for one problem; returns the versions of all workers."""
+    out = options.out / folder.name
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        name: open_table(out / f"{name}.csv", columns)
+        for name, columns in (("timing", TIMING), ("one_percent", ONE_PERCENT), ("error_curve", CURVE))
+    }
     problem = json.loads((folder / "problem.json").read_text())
     here = Path(__file__).parent
     commands = {name: [sys.executable, str(here / f"peer_{name}.py")] for name in options.peers}
@@ -230,36 +236,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/compare"))
     parser.add_argument("--V", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--request-seconds", type=float, default=4, help="longest single run")
-    parser.add_argument("--tune-seconds", type=float, default=20, help="per method, to find V_batch")
-    parser.add_argument("--curve-seconds", type=float, default=15, help="per method, for the error curve")
+    parser.add_argument("--request-seconds", type=float, default=2, help="longest single run")
+    parser.add_argument("--tune-seconds", type=float, default=8, help="per method, to find V_batch")
+    parser.add_argument("--curve-seconds", type=float, default=8, help="per method, for the error curve")
     parser.add_argument("--timeout", type=float, default=300, help="a worker that takes longer is given up")
     options = parser.parse_args()
 
     folders = sorted(path.parent for path in options.problems.glob("*/problem.json"))
     folders = [folder for folder in folders if not options.only or folder.name in options.only]
-    options.out.mkdir(parents=True, exist_ok=True)
-    tables = {
-        name: open_table(options.out / f"{name}.csv", columns)
-        for name, columns in (("timing", TIMING), ("one_percent", ONE_PERCENT), ("error_curve", CURVE))
-    }
     logs = Path(tempfile.mkdtemp(prefix="compare-"))
     print(f"what the workers print goes to {logs}", flush=True)
-    load_before = os.getloadavg()[0]
-    versions = {}
     for folder in folders:
-        versions |= compare(folder, logs, tables, options)
-    record = {
-        "cpu": cpu_name(),
-        "threads": len(os.sched_getaffinity(0)),
-        "load_before": load_before,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "environment": ENVIRONMENT,
-        "rounds": options.rounds,
-        "workers": versions,
-    }
-    (options.out / "versions.json").write_text(json.dumps(record, indent=2) + "\n")
+        record = {
+            "cpu": cpu_name(),
+            "threads": len(os.sched_getaffinity(0)),
+            "load_before": os.getloadavg()[0],
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "environment": ENVIRONMENT,
+            "rounds": options.rounds,
+            "workers": compare(folder, logs, options),
+        }
+        (options.out / folder.name / "versions.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 #[derive(Deserialize)]
 struct Row {
-    problem: String,
     peer: String,
     method: String,
     quantity: String,
@@ -35,49 +34,46 @@ impl Row {
 
 fn main() -> anyhow::Result<()> {
     let folder = std::env::args().nth(1).expect("usage: figures FOLDER");
-    let folder = Path::new(&folder);
-    let (timing, curves) = (
-        read(&folder.join("timing.csv"))?,
-        read(&folder.join("error_curve.csv"))?,
-    );
-    let mut problems: Vec<&str> = timing.iter().map(|row| row.problem.as_str()).collect();
-    problems.dedup();
-    for problem in problems {
-        let subtitle = [format!("Hessian trace of {problem}")];
-        let of_problem = |row: &&Row| row.problem == problem;
-        let bar = |row: &Row| {
-            let batch = row
-                .v_batch
-                .map_or(String::new(), |v| format!(", V_batch {v}"));
-            Some(Bar {
-                label: row.name() + &batch,
-                group: row.peer.clone(),
-                low: row.seconds_min?,
-                median: row.seconds_median?,
-                high: row.seconds_max?,
-                count: row.rounds?,
-            })
-        };
-        let each: Vec<Bar> = timing.iter().filter(of_problem).filter_map(bar).collect();
-        show(write(
-            folder,
-            &format!("seconds_{problem}"),
-            &bars(&subtitle, &each, &[]),
-        )?);
-        let point = |row: &Row| {
-            Some(ErrorPoint {
-                label: row.name(),
-                cost: row.seconds_median?,
-                error: row.relative_rmse?,
-            })
-        };
-        let points: Vec<ErrorPoint> = curves.iter().filter(of_problem).filter_map(point).collect();
-        show(write(
-            folder,
-            &format!("error_{problem}"),
-            &error_curves(&subtitle, &points, Cost::Seconds, 1e-6)?,
-        )?);
-    }
+    let mut problems: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    problems.retain(|path| path.join("timing.csv").exists());
+    problems.sort();
+    problems.iter().try_for_each(|folder| draw(folder))
+}
+
+/// The two figures of one problem.
+fn draw(folder: &Path) -> anyhow::Result<()> {
+    let timing = read(&folder.join("timing.csv"))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let subtitle = [format!("Hessian trace of {name}")];
+    let bar = |row: &Row| {
+        let batch = row.v_batch.map(|v| format!(", V_batch {v}"));
+        Some(Bar {
+            label: row.name() + &batch.unwrap_or_default(),
+            group: row.peer.clone(),
+            low: row.seconds_min?,
+            median: row.seconds_median?,
+            high: row.seconds_max?,
+            count: row.rounds?,
+        })
+    };
+    let each: Vec<Bar> = timing.iter().filter_map(bar).collect();
+    show(write(folder, "seconds", &bars(&subtitle, &each, &[]))?);
+    let curves = read(&folder.join("error_curve.csv"))?;
+    let point = |row: &Row| {
+        Some(ErrorPoint {
+            label: row.name(),
+            cost: row.seconds_median?,
+            error: row.relative_rmse?,
+        })
+    };
+    let points: Vec<ErrorPoint> = curves.iter().filter_map(point).collect();
+    show(write(
+        folder,
+        "error",
+        &error_curves(&subtitle, &points, Cost::Seconds, 1e-6)?,
+    )?);
     Ok(())
 }
 

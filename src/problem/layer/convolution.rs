@@ -3,7 +3,7 @@
 use super::channel_bias::ChannelBias;
 use super::correlation::{Correlation, MOST, parts};
 use super::{Init, Layer, Local, LocalParameters, ParameterShape};
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
 /// `z = conv(x, W) + b`.
@@ -51,8 +51,8 @@ impl Layer for Convolution {
             },
             x: x.shallow_clone(),
             weight: w[WEIGHT].shallow_clone(),
-            columns: OnceCell::new(),
-            gram: OnceCell::new(),
+            columns: OnceLock::new(),
+            gram: OnceLock::new(),
         })
     }
 }
@@ -64,8 +64,8 @@ struct LocalConvolution {
     x: Tensor,
     weight: Tensor,
     /// The columns of all samples, kept from their first use if they are not too large.
-    columns: OnceCell<Tensor>,
-    gram: OnceCell<Tensor>,
+    columns: OnceLock<Tensor>,
+    gram: OnceLock<Tensor>,
 }
 
 impl Local for LocalConvolution {

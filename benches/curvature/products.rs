@@ -1,38 +1,13 @@
-//! Products and estimators on the example's problem: `cargo bench`.
-//!
-//! Every benchmark checks the value that it computes before it is timed. Throughput counts
-//! matrix-vector products, or probes, per second.
+//! The exact diagonal and every product, by V_batch.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use super::common::{example, probes};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Partition, Quadratic, exact};
-use curvature_runner::estimator::Probe;
-use curvature_runner::estimator::stream::{PhiloxStream, Space};
-use curvature_runner::plan::Plan;
 use curvature_runner::problem::{Curvature, Problem};
-use curvature_runner::spec::{Source, Spec};
-use std::path::Path;
-use std::time::Duration;
-use tch::{Device, Kind, Tensor};
+use tch::Kind;
 
 const BATCHES: [u64; 6] = [5, 10, 20, 50, 100, 200];
 const BLOCKS: [(Blocks, &str); 2] = [(Blocks::Parameter, "parameter"), (Blocks::Full, "full")];
-
-/// The problem of `experiments/timing.toml`.
-fn example() -> Problem {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/timing.toml");
-    let source = Source::read(&path).expect("the spec is there");
-    let spec = Spec::parse(&source).expect("the spec is valid");
-    let plan = Plan::new(spec, &source).expect("the spec makes sense");
-    plan.setup.network().build(Device::Cpu, Kind::Float).0
-}
-
-fn probes(problem: &Problem, count: u64) -> Vec<Tensor> {
-    let stream = PhiloxStream::new(0, problem.kind(), problem.device());
-    let draw = |(i, p): (usize, &Tensor)| {
-        stream.draw(Probe::Rademacher, Space::Parameter(i), 0, count, &p.size())
-    };
-    problem.parameters.iter().enumerate().map(draw).collect()
-}
 
 /// The forms of the same probes, whatever computes them.
 fn check(problem: &Problem, form: &dyn Quadratic, blocks: &Partition) {
@@ -46,7 +21,7 @@ fn check(problem: &Problem, form: &dyn Quadratic, blocks: &Partition) {
     );
 }
 
-fn bench_exact(c: &mut Criterion) {
+pub fn bench_exact(c: &mut Criterion) {
     let problem = example();
     let trace = |problem: &Problem| -> f64 {
         exact::traces(&exact::diagonal(&problem.linearize()))
@@ -60,7 +35,7 @@ fn bench_exact(c: &mut Criterion) {
     group.finish();
 }
 
-fn bench_products(c: &mut Criterion) {
+pub fn bench_products(c: &mut Criterion) {
     let problem = example();
     let at = problem.linearize();
     for (blocks, name) in BLOCKS {
@@ -91,29 +66,3 @@ fn bench_products(c: &mut Criterion) {
         group.finish();
     }
 }
-
-fn bench_probes(c: &mut Criterion) {
-    let shape = [20i64, 784];
-    let signs =
-        |stream: &PhiloxStream| stream.draw(Probe::Rademacher, Space::Parameter(0), 0, 100, &shape);
-    let stream = PhiloxStream::new(0, Kind::Float, Device::Cpu);
-    let mean = signs(&stream).mean(Kind::Double).double_value(&[]);
-    assert!(mean.abs() < 5e-3 && signs(&stream).abs().eq(1.0).all().int64_value(&[]) == 1);
-    let mut group = c.benchmark_group("100 sign probes of [20, 784]");
-    group.throughput(Throughput::Elements(100));
-    group.bench_function("philox", |b| b.iter(|| signs(&stream)));
-    group.bench_function("torch.rand", |b| {
-        b.iter(|| Tensor::rand([100, 20, 784], (Kind::Float, Device::Cpu)));
-    });
-    group.finish();
-}
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = bench_exact, bench_products, bench_probes
-}
-criterion_main!(benches);
