@@ -3,9 +3,10 @@
 mod support;
 
 use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic, exact};
-use curvature_runner::problem::layer::LayerSpec;
+use curvature_runner::estimator::stream::{PhiloxStream, Space};
+use curvature_runner::problem::layer::{LayerSpec, Tanh};
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Curvature, Problem};
+use curvature_runner::problem::{Curvature, Problem, Signs};
 use proptest::prelude::*;
 use support::cases::{branches, cases, cases_once, losses};
 use support::*;
@@ -146,6 +147,28 @@ fn products_see_blocks_of_several_parameters() {
 
 /// Targets drawn from the model give the Gauss-Newton matrix on average: entries of the mean over
 /// 4000 draws are off by at most a few of its standard errors, 6/√4000 of the largest entry.
+#[test]
+fn forward_gives_the_same_of_signs_and_of_numbers() {
+    let tanh = LayerSpec::Tanh(Tanh::default());
+    let layers = [linear(20, true), tanh, linear(5, true)];
+    for loss in losses() {
+        // More samples than the lookup sums at once, not a multiple of it.
+        let problem = problem(&layers, &[31], 70, loss, 5);
+        let at = problem.linearize();
+        let stream = PhiloxStream::new(3, problem.kind(), problem.device());
+        let signs: Vec<Signs> = (problem.parameters.iter().enumerate())
+            .map(|(i, p)| stream.signs(Space::Parameter(i), 0, 80, &p.size()))
+            .collect();
+        let numbers: Vec<Tensor> = signs.iter().map(Signs::dense).collect();
+        for blocks in [Blocks::Full, Blocks::Parameter] {
+            let blocks = blocks.of(&problem.network).expect("blocks that fit");
+            let form = Forward::new(&at, &blocks);
+            let error = relative_error(&form.quadratic_of_signs(&signs), &form.quadratic(&numbers));
+            assert!(error < TOLERANCE, "off by {error:e}");
+        }
+    }
+}
+
 #[test]
 fn fisher_is_the_gauss_newton_matrix_on_average() {
     for (case, problem) in cases_once().filter(|(_, problem)| problem.network.output() == [3]) {

@@ -109,3 +109,14 @@ fn streams_are_not_correlated() {
         }
     }
 }
+
+#[test]
+fn signs_are_the_same_as_bits_and_as_numbers() {
+    let stream = PhiloxStream::new(7, Kind::Double, Device::Cpu);
+    for shape in [vec![3, 5], vec![20, 784], vec![128]] {
+        let space = Space::Parameter(1);
+        let bits = stream.signs(space, 4, 6, &shape).dense();
+        let numbers = stream.draw(Probe::Rademacher, space, 4, 6, &shape);
+        assert!(bits.equal(&numbers), "{shape:?}");
+    }
+}

@@ -55,6 +55,6 @@ pub fn task(spec: &str) -> Arc<dyn Task> {
 /// One estimate: its mean.
 pub fn estimate(task: &dyn Task, problem: &Problem, v: u64, v_batch: u64) -> f64 {
     let subject = problem.clone().into();
-    let estimates = task.run(&subject, &Start::Philox(0), &[v], v_batch);
+    let estimates = task.run(&subject, &Start::Philox(0), &[v].into(), v_batch);
     estimates[0].value.mean
 }

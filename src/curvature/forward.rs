@@ -1,7 +1,7 @@
 //! Quadratic forms from one tangent pass, without a product.
 
 use super::{Partition, Quadratic};
-use crate::problem::{Linearization, Tangents};
+use crate::problem::{Linearization, Signs, Tangents, Vectors};
 use tch::{Kind, Tensor};
 
 /// `vᵀHv` of K vectors at once from one tangent pass up and the gradients of the one stored
@@ -26,8 +26,8 @@ impl<'a> Forward<'a> {
     }
 
     /// `[K]`: v at the parameters of a block, zero elsewhere.
-    fn block(&self, block: &[usize], v: &[Tensor]) -> Tensor {
-        let parts: Vec<&Tensor> = block.iter().map(|&index| &v[index]).collect();
+    fn block(&self, block: &[usize], v: &[Vectors]) -> Tensor {
+        let parts: Vec<Vectors> = block.iter().map(|&index| v[index]).collect();
         let tangents = self.at.push_parameters(block, &parts);
         let own = over_samples(&self.at.curvature_along(&tangents));
         let mixed = |(place, &index): (usize, &usize)| {
@@ -35,21 +35,33 @@ impl<'a> Forward<'a> {
             let layer = &self.at.layers()[l];
             let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
             let row = layer.parameters().mixed_parameter(i, g, dx)?;
-            Some(super::dot(parts[place], &row) * 2.0)
+            Some(super::dot(&parts[place].numbers(), &row) * 2.0)
         };
         let mixed = block.iter().enumerate().filter_map(mixed);
         mixed.fold(own, |sum, term| sum + term)
     }
-}
 
-impl Quadratic for Forward<'_> {
-    fn quadratic(&self, v: &[Tensor]) -> Tensor {
+    fn of(&self, v: &[Vectors]) -> Tensor {
         let blocks = self.blocks.blocks().map(|block| self.block(block, v));
         let rows = Tensor::stack(&blocks.collect::<Vec<_>>(), 0);
         match self.blocks.by_parameter() {
             true => rows,
             false => rows.sum_dim_intlist(0, true, None::<Kind>),
         }
+    }
+}
+
+impl Quadratic for Forward<'_> {
+    fn quadratic(&self, v: &[Tensor]) -> Tensor {
+        self.of(&v.iter().map(Vectors::Numbers).collect::<Vec<_>>())
+    }
+
+    fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
+        self.of(&v.iter().map(Vectors::Signs).collect::<Vec<_>>())
+    }
+
+    fn prefers_signs(&self) -> bool {
+        true
     }
 }
 

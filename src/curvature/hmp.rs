@@ -1,7 +1,7 @@
 //! The batched Hessian-matrix product: K vectors at once by layer rules, without an autograd graph.
 
 use super::{Partition, Product};
-use crate::problem::Linearization;
+use crate::problem::{Linearization, Vectors};
 use tch::Tensor;
 
 /// `H V` for K vectors at once: tangents pushed up, through the loss's Hessian, adjoints pulled down.
@@ -27,7 +27,8 @@ impl<'a> Hmp<'a> {
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
     pub fn block(&self, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
-        let tangents = self.at.push_parameters(block, v);
+        let along: Vec<Vectors> = v.iter().map(|v| Vectors::Numbers(v)).collect();
+        let tangents = self.at.push_parameters(block, &along);
         let top = self.at.loss().hessian(&tangents.output);
         let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
         let goals: Vec<usize> = block.iter().map(|&index| self.at.locate(index).0).collect();

@@ -65,6 +65,7 @@ pub use forward::Forward;
 pub use hmp::Hmp;
 pub use operator::{Access, Operator, ProductKind};
 
+use crate::problem::Signs;
 use tch::{Kind, Tensor};
 
 /// A symmetric matrix over the parameters that multiplies several vectors at once.
@@ -78,6 +79,17 @@ pub trait Quadratic {
     /// `v_kᵀ H v_k` for K vectors in float64: `[parameters, K]`, the terms `v_lᵀ (H v)_l` of every
     /// parameter, whose sum is `vᵀHv`; or `[1, K]`, where the form cannot be split.
     fn quadratic(&self, v: &[Tensor]) -> Tensor;
+
+    /// The same of signs.
+    fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
+        let v: Vec<Tensor> = v.iter().map(Signs::dense).collect();
+        self.quadratic(&v)
+    }
+
+    /// Whether signs are faster as signs than as numbers.
+    fn prefers_signs(&self) -> bool {
+        false
+    }
 }
 
 /// Rows of a weight are summed in the working precision, all else in float64.

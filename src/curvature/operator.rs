@@ -2,7 +2,7 @@
 
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
 use crate::error::UserError;
-use crate::problem::{Curvature, Network, Problem, Subject};
+use crate::problem::{Curvature, Network, Problem, Signs, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,7 +108,7 @@ impl<'a> Operator<'a> {
     /// # Panics
     /// If this is a quadratic form alone, which a plan refuses for estimators that need products.
     pub fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
-        self.count(v);
+        self.count(v.first().map_or(0, |v| v.size()[0]) as usize);
         match self.map {
             Map::Product(product) => product.multiply(v),
             Map::Form(_) => unreachable!("the plan refuses forms without a product here"),
@@ -121,7 +121,7 @@ impl<'a> Operator<'a> {
 
     /// `v_kᵀ A v_k` for K vectors in float64: `[parameters, K]` or `[1, K]`, see [`Quadratic`].
     pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
-        self.count(v);
+        self.count(v.first().map_or(0, |v| v.size()[0]) as usize);
         match self.map {
             Map::Product(product) => product.quadratic(v),
             Map::Form(form) => form.quadratic(v),
@@ -132,8 +132,26 @@ impl<'a> Operator<'a> {
         }
     }
 
-    fn count(&self, v: &[Tensor]) {
-        let vectors = v.first().map_or(0, |v| v.size()[0]);
+    /// The same of sign vectors.
+    pub fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
+        match self.map {
+            Map::Form(form) => {
+                self.count(v.first().map_or(0, Signs::count));
+                form.quadratic_of_signs(v)
+            }
+            _ => self.quadratic(&v.iter().map(Signs::dense).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Whether signs are faster as signs than as numbers.
+    pub fn prefers_signs(&self) -> bool {
+        match self.map {
+            Map::Form(form) => form.prefers_signs() && self.device == Device::Cpu,
+            _ => false,
+        }
+    }
+
+    fn count(&self, vectors: usize) {
         self.products.fetch_add(vectors as u64, Ordering::Relaxed);
     }
 }

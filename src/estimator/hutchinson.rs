@@ -177,11 +177,18 @@ impl HutchinsonTask {
             Start::Philox(seed) => {
                 let stream = PhiloxStream::new(*seed, kind, device);
                 let operator = ReadOnly::new(operator);
+                let as_signs = self.probe == Probe::Rademacher && operator.prefers_signs();
                 sample(clock, budget, cores, |first, count| {
+                    let shapes = operator.shapes().iter().enumerate();
+                    if as_signs {
+                        let signs = |(index, shape): (usize, &Vec<i64>)| {
+                            stream.signs(Space::Parameter(index), first, count, shape)
+                        };
+                        return operator.quadratic_of_signs(&shapes.map(signs).collect::<Vec<_>>());
+                    }
                     let probe = |(index, shape): (usize, &Vec<i64>)| {
                         stream.draw(self.probe, Space::Parameter(index), first, count, shape)
                     };
-                    let shapes = operator.shapes().iter().enumerate();
                     let v: Vec<Tensor> = shapes.map(probe).collect();
                     operator.quadratic(&v)
                 })

@@ -6,6 +6,7 @@ use super::join::Inputs;
 use super::layer::{Local, LocalParameters, Residual};
 use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::Network;
+use super::signs::Vectors;
 use std::ops::Range;
 use tch::Tensor;
 
@@ -183,12 +184,12 @@ impl Linearization {
     ///
     /// # Panics
     /// If there are none.
-    pub fn push_parameters(&self, parameters: &[usize], v: &[&Tensor]) -> Tangents {
+    pub fn push_parameters(&self, parameters: &[usize], v: &[Vectors]) -> Tangents {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
         self.push(start.expect("a block has parameters"), |_, layer| {
             let own = parameters.iter().zip(v);
             let own = own.filter(|(index, _)| layer.indices.contains(index));
-            own.map(|(index, v)| layer.parameters().tangent(index - layer.indices.start, v))
+            own.map(|(index, v)| v.tangent(layer.parameters(), index - layer.indices.start))
                 .reduce(|a, b| a + b)
         })
     }

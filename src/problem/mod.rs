@@ -13,6 +13,7 @@ pub mod loss;
 pub mod matrix;
 mod network;
 pub mod random;
+mod signs;
 mod subject;
 pub mod weights;
 
@@ -21,6 +22,7 @@ pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
 pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents};
 pub use network::{LayerSize, Network, ParameterInfo};
+pub use signs::{Signs, Vectors};
 pub use subject::{NetworkSpec, ProblemSpec, Subject};
 
 use generator::TorchGenerator;

@@ -2,7 +2,7 @@
 
 mod route;
 
-use crate::problem::{Diagonal, Linearization, LinearizedLayer};
+use crate::problem::{Diagonal, Linearization, LinearizedLayer, Vectors};
 use route::{Route, Source};
 use tch::{Kind, Tensor};
 
@@ -148,7 +148,9 @@ impl Accumulator<'_> {
         let units = Tensor::zeros([count, layer.numel(i)], (like.kind(), like.device()));
         let _ = units.narrow(1, first, count).diagonal(0, 0, 1).fill_(1.0);
         let units = units.reshape([&[count], layer.parameters().shape(i).as_slice()].concat());
-        let tangents = self.at.push_parameters(&[index], &[&units]);
+        let tangents = self
+            .at
+            .push_parameters(&[index], &[Vectors::Numbers(&units)]);
         let curvature = self.at.curvature_along(&tangents);
         curvature
             .sum_dim_intlist(1, false, None::<Kind>)

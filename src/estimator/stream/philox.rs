@@ -1,6 +1,7 @@
 //! Counter-based probes: any entry of any probe can be computed by itself.
 
 use crate::estimator::Probe;
+use crate::problem::Signs;
 use crate::problem::random::philox;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -69,6 +70,16 @@ impl PhiloxStream {
         Self { batch, ..self }
     }
 
+    /// The signs of [`PhiloxStream::draw`] as bits.
+    pub fn signs(&self, space: Space, first: u64, count: u64, shape: &[i64]) -> Signs {
+        let blocks = (shape.iter().product::<i64>() as u64).div_ceil(128);
+        let source = self.source(space);
+        let words = (first..first + count)
+            .flat_map(|probe| (0..blocks).flat_map(move |block| source.block(probe, block as u32)));
+        let bytes = words.flat_map(u32::to_le_bytes).collect();
+        Signs::new(bytes, blocks as usize * 16, shape, (self.kind, self.device))
+    }
+
     /// Probes `first..first + count`: `[count, *shape]`.
     ///
     /// # Panics
@@ -84,11 +95,7 @@ impl PhiloxStream {
         let shape = [&[count as i64], shape].concat();
         let numel: i64 = shape[1..].iter().product();
         let vectors = Tensor::empty(&shape, (self.kind, Device::Cpu));
-        let source = Source {
-            key: self.key,
-            batch: self.batch,
-            space: space.word(),
-        };
+        let source = self.source(space);
         match self.kind {
             Kind::Float => fill::<f32>(&vectors, numel, &|k, out| {
                 source.fill(probe, first + k, out)
@@ -99,6 +106,14 @@ impl PhiloxStream {
             kind => unreachable!("probes are float32 or float64, not {kind:?}"),
         }
         vectors.to_device(self.device)
+    }
+
+    fn source(&self, space: Space) -> Source {
+        Source {
+            key: self.key,
+            batch: self.batch,
+            space: space.word(),
+        }
     }
 }
 
@@ -119,6 +134,7 @@ fn fill<T: Send>(rows: &Tensor, numel: i64, row: &(dyn Fn(u64, &mut [T]) + Sync)
 }
 
 /// The random bits of one space and batch under one key.
+#[derive(Clone, Copy)]
 struct Source {
     key: [u32; 2],
     batch: u32,

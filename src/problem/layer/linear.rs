@@ -1,6 +1,7 @@
 //! The linear layer.
 
 use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
+use crate::problem::Signs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -144,6 +145,15 @@ impl LocalParameters for LocalAffine {
             .matmul(&self.x.tr())
             .view([k, out, -1])
             .transpose(1, 2)
+    }
+
+    /// `x dWᵀ` without a multiplication.
+    fn tangent_of_signs(&self, i: usize, dw: &Signs) -> Tensor {
+        let product = (i == WEIGHT).then(|| dw.times(&self.x)).flatten();
+        match product {
+            Some(product) => product.transpose(1, 2),
+            None => LocalParameters::tangent(self, i, &dw.dense()),
+        }
     }
 
     /// `gzᵀ x` as one matrix product over all probes, or `Σ_n gz`.

@@ -61,6 +61,7 @@ pub use zero_pad::ZeroPad;
 pub(super) use linear_map::identity;
 
 use crate::error::UserError;
+use crate::problem::Signs;
 use crate::tagged::tagged;
 use std::fmt::Debug;
 use tch::{Kind, Tensor};
@@ -198,6 +199,11 @@ pub trait LocalParameters {
 
     /// `(∂z/∂w_i) dw`: `[K, *shape] -> [K, N, *out]`.
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor;
+
+    /// The same for signs.
+    fn tangent_of_signs(&self, i: usize, dw: &Signs) -> Tensor {
+        self.tangent(i, &dw.dense())
+    }
 
     /// `(∂z/∂w_i)ᵀ gz`, summed over samples: `[K, N, *out] -> [K, *shape]`.
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor;

@@ -1,0 +1,309 @@
+//! Sign vectors as bits, and products with them by table lookup.
+
+use super::layer::LocalParameters;
+use std::ops::{Add, AddAssign, Sub};
+use tch::{Device, Kind, Tensor};
+
+/// K sign vectors in the shape of one tensor: a bit an entry, +1 where it is 0.
+pub struct Signs {
+    /// Vector after vector, each from a whole byte on, entries in rising bits; padded for words.
+    bytes: Vec<u8>,
+    bytes_each: usize,
+    count: usize,
+    shape: Vec<i64>,
+    kind: Kind,
+    device: Device,
+}
+
+/// Entries of a vector from one table: 2⁶ sums of 64 samples are 16 KiB, half a first cache.
+const GROUP: usize = 6;
+const ENTRIES: usize = 1 << GROUP;
+/// Samples that are summed at once, in registers.
+const TILE: usize = 64;
+/// Groups whose tables are kept at once, in the second cache.
+const TABLES: usize = 16;
+/// Fewer rows than this are multiplied faster as numbers than tables are made.
+const FEWEST_ROWS: usize = 128;
+
+impl Signs {
+    /// From `count` vectors of bits, `bytes_each` bytes a vector.
+    pub fn new(
+        mut bytes: Vec<u8>,
+        bytes_each: usize,
+        shape: &[i64],
+        (kind, device): (Kind, Device),
+    ) -> Self {
+        let count = bytes.len() / bytes_each;
+        bytes.extend([0; size_of::<u64>()]);
+        Self {
+            bytes,
+            bytes_each,
+            count,
+            shape: shape.to_vec(),
+            kind,
+            device,
+        }
+    }
+
+    /// K.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The same as numbers: `[K, *shape]`.
+    pub fn dense(&self) -> Tensor {
+        let numel: usize = self.shape.iter().product::<i64>() as usize;
+        let mut signs = vec![0f32; self.count * numel];
+        for (k, vector) in signs.chunks_mut(numel).enumerate() {
+            let bytes = &self.bytes[k * self.bytes_each..];
+            for (out, byte) in vector.chunks_mut(8).zip(bytes) {
+                for (bit, out) in out.iter_mut().enumerate() {
+                    *out = 1.0 - 2.0 * f32::from(byte >> bit & 1);
+                }
+            }
+        }
+        let shape = [&[self.count as i64], self.shape.as_slice()].concat();
+        let signs = Tensor::from_slice(&signs).reshape(shape);
+        signs.to_kind(self.kind).to_device(self.device)
+    }
+
+    /// `V_k xᵀ` of matrices `V_k: [rows, from]` with `x: [N, from]`: `[K, rows, N]`.
+    ///
+    /// Six entries of a row together have 64 sign patterns, whose sums over x are made once for all
+    /// rows, so that a row takes `from / 6` additions a sample and no multiplication: a third of the
+    /// time of a matrix product (the method of Arlazarov, Dinic, Kronrod, Faradzev, Dokl. Akad. Nauk
+    /// SSSR 194, 1970). `None` where a matrix product is the faster way.
+    pub fn times(&self, x: &Tensor) -> Option<Tensor> {
+        let (samples, from) = (x.size()[0] as usize, x.size()[1] as usize);
+        let rows = self.count * self.shape[0] as usize;
+        if self.device != Device::Cpu || samples < TILE / 2 || rows < FEWEST_ROWS {
+            return None;
+        }
+        let columns = x.tr().contiguous();
+        let patterns = self.patterns(from);
+        let shape = [self.count as i64, self.shape[0], samples as i64];
+        let sums = match self.kind {
+            Kind::Float => sums::<f32>(&columns, &patterns, rows),
+            Kind::Double => sums::<f64>(&columns, &patterns, rows),
+            _ => return None,
+        };
+        Some(sums.reshape(shape))
+    }
+
+    /// The sign pattern of every group of every row, row after row.
+    fn patterns(&self, from: usize) -> Vec<u8> {
+        let groups = from.div_ceil(GROUP);
+        let last = (1u64 << (from - (groups - 1) * GROUP)) - 1;
+        let rows = self.shape[0] as usize;
+        let mut patterns = Vec::with_capacity(self.count * rows * groups);
+        for k in 0..self.count {
+            for row in 0..rows {
+                let first = k * self.bytes_each * 8 + row * from;
+                for group in 0..groups {
+                    let bit = first + group * GROUP;
+                    let mask = if group + 1 == groups {
+                        last
+                    } else {
+                        ENTRIES as u64 - 1
+                    };
+                    patterns.push((word(&self.bytes, bit) & mask) as u8);
+                }
+            }
+        }
+        patterns
+    }
+}
+
+/// K vectors in the shape of one parameter.
+#[derive(Clone, Copy)]
+pub enum Vectors<'a> {
+    /// `[K, *shape]`
+    Numbers(&'a Tensor),
+    /// As bits.
+    Signs(&'a Signs),
+}
+
+impl Vectors<'_> {
+    /// What they add to a layer's output as tangents of its parameter `i`: `[K, N, *out]`.
+    pub fn tangent(self, parameters: &dyn LocalParameters, i: usize) -> Tensor {
+        match self {
+            Self::Numbers(v) => parameters.tangent(i, v),
+            Self::Signs(v) => parameters.tangent_of_signs(i, v),
+        }
+    }
+
+    /// `[K, *shape]`
+    pub fn numbers(self) -> Tensor {
+        match self {
+            Self::Numbers(v) => v.shallow_clone(),
+            Self::Signs(v) => v.dense(),
+        }
+    }
+}
+
+/// The 57 or more bits from `bit` on.
+fn word(bytes: &[u8], bit: usize) -> u64 {
+    let bytes = bytes[bit / 8..].first_chunk().expect("the bits are padded");
+    u64::from_le_bytes(*bytes) >> (bit % 8)
+}
+
+/// `columns: [from, N]` summed with the signs of every row: `[rows, N]`.
+fn sums<F: Number>(columns: &Tensor, patterns: &[u8], rows: usize) -> Tensor
+where
+    Vec<F>: TryFrom<Tensor>,
+{
+    let (from, samples) = (columns.size()[0] as usize, columns.size()[1] as usize);
+    let columns: Vec<F> = F::of(columns);
+    let mut result = vec![F::default(); rows * samples];
+    let mut tile = vec![[F::default(); TILE]; from];
+    for first in (0..samples).step_by(TILE) {
+        let width = TILE.min(samples - first);
+        for (column, all) in tile.iter_mut().zip(columns.chunks(samples)) {
+            column[..width].copy_from_slice(&all[first..first + width]);
+        }
+        let mut of_rows = vec![[F::default(); TILE]; rows];
+        add_signed(&tile, patterns, &mut of_rows);
+        for (sums, all) in of_rows.iter().zip(result.chunks_mut(samples)) {
+            all[first..first + width].copy_from_slice(&sums[..width]);
+        }
+    }
+    Tensor::from_slice(&result)
+}
+
+/// Adds the signed columns of one tile to every row, with the widest registers there are.
+#[allow(unsafe_code)]
+fn add_signed<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn wide<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
+            add_signed_tile(tile, patterns, rows);
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { wide(tile, patterns, rows) };
+        }
+    }
+    add_signed_tile(tile, patterns, rows);
+}
+
+#[inline(always)]
+fn add_signed_tile<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
+    let groups = tile.len().div_ceil(GROUP);
+    let empty = |_| [[F::default(); TILE]; ENTRIES];
+    let mut tables: Box<[_]> = (0..TABLES).map(empty).collect();
+    for (block, columns) in tile.chunks(GROUP * TABLES).enumerate() {
+        for (table, group) in tables.iter_mut().zip(columns.chunks(GROUP)) {
+            tabulate(group, table);
+        }
+        let first = block * TABLES;
+        let count = columns.len().div_ceil(GROUP);
+        for (sums, patterns) in rows.iter_mut().zip(patterns.chunks(groups)) {
+            let mut total = *sums;
+            for (table, pattern) in tables.iter().zip(&patterns[first..first + count]) {
+                let entry = &table[*pattern as usize % ENTRIES];
+                for (total, entry) in total.iter_mut().zip(entry) {
+                    *total += *entry;
+                }
+            }
+            *sums = total;
+        }
+    }
+}
+
+/// The sums of up to six columns under every sign pattern.
+#[inline(always)]
+fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [[F; TILE]; ENTRIES]) {
+    table[0] = [F::default(); TILE];
+    for column in columns {
+        for (sum, x) in table[0].iter_mut().zip(column) {
+            *sum += *x;
+        }
+    }
+    for pattern in 1..1usize << columns.len() {
+        // One sign more than in the pattern without its lowest bit.
+        let (without, column) = (
+            pattern & (pattern - 1),
+            columns[pattern.trailing_zeros() as usize],
+        );
+        for j in 0..TILE {
+            table[pattern][j] = table[without][j] - (column[j] + column[j]);
+        }
+    }
+}
+
+/// A floating-point number of a tensor.
+trait Number:
+    Copy + Default + Add<Output = Self> + Sub<Output = Self> + AddAssign + tch::kind::Element
+{
+    /// The entries of a tensor of this kind.
+    fn of(tensor: &Tensor) -> Vec<Self>;
+}
+
+macro_rules! number {
+    ($float:ty) => {
+        impl Number for $float {
+            fn of(tensor: &Tensor) -> Vec<Self> {
+                let entries = Vec::try_from(tensor.flatten(0, -1));
+                entries.expect("a tensor of this kind")
+            }
+        }
+    };
+}
+
+number!(f32);
+number!(f64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of pseudo-random bits (xorshift).
+    fn signs(count: usize, shape: &[i64], kind: Kind) -> Signs {
+        let bytes_each = (shape.iter().product::<i64>() as usize).div_ceil(8);
+        let mut state = 88_172_645_463_325_252u64;
+        let mut byte = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        let bytes = (0..count * bytes_each).map(|_| byte()).collect();
+        Signs::new(bytes, bytes_each, shape, (kind, Device::Cpu))
+    }
+
+    #[test]
+    fn lookup_is_the_matrix_product() {
+        for (from, samples) in [(784, 256), (97, 70), (5, 33), (6, 64)] {
+            let signs = signs(7, &[20, from], Kind::Double);
+            let x = Tensor::randn([samples, from], (Kind::Double, Device::Cpu));
+            let found = signs.times(&x).expect("enough rows");
+            let expected = signs.dense().matmul(&x.tr());
+            let error = (found - expected).abs().max().double_value(&[]);
+            assert!(error < 1e-11, "{from} × {samples}: {error}");
+        }
+    }
+
+    #[test]
+    fn few_rows_or_samples_are_left_to_the_matrix_product() {
+        let x = Tensor::ones([256, 30], (Kind::Float, Device::Cpu));
+        assert!(signs(1, &[20, 30], Kind::Float).times(&x).is_none());
+        assert!(
+            signs(50, &[20, 30], Kind::Float)
+                .times(&x.narrow(0, 0, 8))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn numbers_are_the_bits() {
+        let signs = Signs::new(
+            vec![0b0000_0101, 0b10],
+            2,
+            &[3, 3],
+            (Kind::Float, Device::Cpu),
+        );
+        let dense: Vec<f32> = Vec::try_from(signs.dense().flatten(0, -1)).expect("floats");
+        assert_eq!(dense, [-1., 1., -1., 1., 1., 1., 1., 1., 1.]);
+    }
+}
