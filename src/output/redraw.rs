@@ -8,6 +8,7 @@ use super::results::Results;
 use super::summary::{SummaryRow, summarise};
 use super::tables::replace;
 use super::{figures, remove_file, replace_file};
+use crate::problem::ProblemSpec;
 use crate::spec::ExperimentKind;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -90,8 +91,14 @@ fn convergence(results: &Results) -> Result<Option<String>> {
         .records
         .iter()
         .any(|r| r.is_trace() && r.v.is_some() && r.estimate.is_finite());
+    // Traces of different given matrices have no scale in common.
+    let apart = results.spec.as_ref().is_some_and(
+        |spec| matches!(&spec.problem, ProblemSpec::Matrix(matrix) if matrix.spectra.len() > 1),
+    );
     match results.kind() {
-        ExperimentKind::Convergence if drawable => figures::convergence(&results.records).map(Some),
+        ExperimentKind::Convergence if drawable && !apart => {
+            figures::convergence(&results.records).map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -56,10 +56,7 @@ impl Setup {
                 let setup = NetworkSetup::new(&Sections::of(spec)?, source.folder())?;
                 Ok(Self::Network(setup.into()))
             }
-            ProblemSpec::Matrix(matrix) => {
-                matrix.check().map_err(|e| e.within("problem"))?;
-                Ok(Self::Matrix(matrix.clone()))
-            }
+            ProblemSpec::Matrix(matrix) => Ok(Self::Matrix(matrix.clone())),
         }
     }
 
@@ -157,13 +154,15 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Refuses sections that are missing, or that have no place beside a given matrix.
+/// Refuses sections that are missing, or that have no place beside a given matrix, and a matrix
+/// that makes no sense.
 ///
 /// # Errors
 /// The first of them.
 pub(super) fn check_sections(spec: &Spec) -> Result<(), UserError> {
-    if spec.problem.is_network() {
-        return Sections::of(spec).map(drop);
+    match &spec.problem {
+        ProblemSpec::Network(_) => return Sections::of(spec).map(drop),
+        ProblemSpec::Matrix(matrix) => matrix.check().map_err(|e| e.within("problem"))?,
     }
     let present = [
         ("data", spec.data.is_some()),
