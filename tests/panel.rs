@@ -507,7 +507,7 @@ fn tolerances_are_kept() {
                 ("kind = \"activation\"", 0.01),
             ],
             "negative" => vec![
-                ("kind = \"hutchinson\"\nblocks = \"parameter\"", 0.1),
+                ("kind = \"hutchinson\"\nblocks = \"parameter\"", 0.2),
                 ("kind = \"propagation\"", 0.01),
                 ("kind = \"activation\"", 0.01),
             ],

@@ -75,6 +75,14 @@ fn names(of: &Value, schema: &Value) -> Vec<String> {
     if let Some(name) = of["const"].as_str() {
         return vec![name.into()];
     }
+    // Several names beside another form are a choice; a single one ("auto") is none.
+    let named = |form: &&Value| form["enum"].as_array().is_some_and(|names| names.len() > 1);
+    if let Some(form) = of["anyOf"]
+        .as_array()
+        .and_then(|forms| forms.iter().find(named))
+    {
+        return names(form, schema);
+    }
     let choices = of["oneOf"].as_array().or(of["enum"].as_array());
     let name = |choice: &Value| {
         choice
