@@ -16,7 +16,8 @@ pub(super) fn value(value: f64) -> String {
 /// A value with half its 95 % interval, to the digits that the interval leaves.
 pub(super) fn within(mean: f64, half: Option<f64>) -> String {
     match half {
-        Some(half) if half > 0.0 && half.is_finite() && mean.is_finite() => {
+        // Rounding is not worth telling of.
+        Some(half) if half > 1e-9 * mean.abs() && half.is_finite() && mean.is_finite() => {
             let power = |x: f64| x.log10().floor();
             let digits = 2.0 + (power(mean.abs().max(half)) - power(half)).min(9.0);
             format!(
@@ -77,6 +78,7 @@ mod tests {
         assert_eq!(within(-12455.009, Some(31.0)), "−12455 ± 31");
         assert_eq!(within(0.01, Some(3.0)), "0.010 ± 3.0");
         assert_eq!(within(12.455009, Some(0.57)), "12.46 ± 0.57");
+        assert_eq!(within(12.455009, Some(2.7e-16)), "12.4550");
         assert_eq!(within(12.455009, None), "12.4550");
         assert_eq!(within(f64::NAN, Some(1.0)), "NaN");
     }
