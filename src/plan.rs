@@ -86,6 +86,11 @@ impl Plan {
         let setup = Setup::new(&spec, source)?;
         let jobs = jobs(&spec, setup.subjects())?;
         check_tasks(&spec, &setup)?;
+        let size = setup.parameters().iter().map(|(_, numel)| numel).sum();
+        for (index, estimator) in spec.estimator.iter().enumerate() {
+            let section = format!("estimator[{index}]");
+            estimator.check(size).map_err(|e| e.within(&section))?;
+        }
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
             device,

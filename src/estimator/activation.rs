@@ -116,30 +116,40 @@ impl Task for ActivationTask {
         let clock = Instant::now();
         let cores = Cores::of(subject, budget, v_batch);
         let _quiet = cores.quiet(subject);
-        let problem = subject.network();
-        let stream = start.philox(subject);
-        let probes = |index, batch: &Problem| {
-            let probes = Probes {
-                at: batch.linearize_for(self.curvature),
-                stream: stream.of_batch(index),
-                kind: self.probe,
-            };
-            move |first, count| match self.passes {
-                PassKind::Separate => probes.separate(first, count),
-                PassKind::Joint => probes.joint(first, count).unsqueeze(0),
-            }
-        };
-        let mut estimates = sample(
-            clock,
-            budget,
-            cores,
-            one_pass::over_batches(problem, probes),
+        let draw = draws(
+            subject.network(),
+            start.philox(subject),
+            self.curvature,
+            self.passes,
+            self.probe,
         );
+        let mut estimates = sample(clock, budget, cores, draw);
         if self.probe == ActivationProbe::Hadamard {
             estimates.iter_mut().for_each(Estimate::forget_errors);
         }
         estimates
     }
+}
+
+/// Samples `first..first + count` of all batches together: `[parameters, count]`, or `[1, count]`.
+pub(super) fn draws(
+    problem: &Problem,
+    stream: PhiloxStream,
+    curvature: Curvature,
+    passes: PassKind,
+    kind: ActivationProbe,
+) -> impl Fn(u64, u64) -> Tensor + Sync {
+    one_pass::over_batches(problem, move |index, batch: &Problem| {
+        let probes = Probes {
+            at: batch.linearize_for(curvature),
+            stream: stream.of_batch(index),
+            kind,
+        };
+        move |first, count| match passes {
+            PassKind::Separate => probes.separate(first, count),
+            PassKind::Joint => probes.joint(first, count).unsqueeze(0),
+        }
+    })
 }
 
 /// Probes of one linearisation.

@@ -75,6 +75,7 @@ impl Task for ExactTask {
             seconds: clock.elapsed().as_secs_f64(),
             stop: None,
             diagonal: None,
+            artefacts: Vec::new(),
         }]
     }
 }

@@ -4,27 +4,41 @@
 //! [`EstimatorSpec`].
 
 mod activation;
+mod activation_variance;
+mod artefact;
+mod block_sums;
 mod budget;
 mod cores;
 mod dominance;
 mod exact;
+mod frobenius;
 mod hutchinson;
+mod krylov;
+mod lanczos;
+mod log_det;
 mod one_pass;
 mod probe;
 mod progress;
 mod propagation;
 mod quantity;
+mod rows;
 mod samples;
 mod sampling;
 mod sketch;
+mod slq;
 mod statistics;
 pub mod stream;
 mod tuning;
+mod variance;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
+pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, Variance};
 pub use budget::{Budget, Stop, Stopping, Tolerance};
 pub use exact::{Exact, exact_traces};
+pub use frobenius::Frobenius;
 pub use hutchinson::Hutchinson;
+pub use lanczos::{Lanczos, Which};
+pub use log_det::LogDet;
 pub use probe::Probe;
 pub use progress::{Progress, listening};
 pub use propagation::Propagation;
@@ -34,8 +48,10 @@ pub use sketch::{
     AHutchPp, Bekas, DiagPp, HutchPp, Method, NaHutchPp, NystromPp, Sketch, XDiag, XNysTrace,
     XTrace,
 };
+pub use slq::Slq;
 pub use statistics::{Estimate, Interval, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
+pub use variance::VarianceReport;
 
 use crate::curvature::Access;
 use crate::error::UserError;
@@ -75,6 +91,16 @@ tagged! {
         DiagPp(Sketch<DiagPp>) = "diagpp",
         /// The diagonal by leave-one-out.
         XDiag(Sketch<XDiag>) = "xdiag",
+        /// Eigenpairs at an end of the spectrum.
+        Lanczos(Lanczos) = "lanczos",
+        /// The density of eigenvalues.
+        Slq(Slq) = "slq",
+        /// `log det(A + δI)`.
+        LogDet(LogDet) = "log_det",
+        /// Sums of squared entries.
+        Frobenius(Frobenius) = "frobenius",
+        /// The variance of every kind of probe.
+        Variance(VarianceReport) = "variance",
     }
 }
 
@@ -86,6 +112,15 @@ pub trait EstimatorConfig {
     /// A setting that is missing or makes no sense; its key starts with `sampling` if it stands
     /// there, else it is relative to the estimator.
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError>;
+
+    /// Refuses a matrix of `size` columns that it cannot do.
+    ///
+    /// # Errors
+    /// The setting that does not fit, its key relative to the estimator.
+    fn check(&self, size: i64) -> Result<(), UserError> {
+        let _ = size;
+        Ok(())
+    }
 }
 
 /// An estimator's jobs: the task at every V_batch, for the whole budget, from every seed.
@@ -126,6 +161,13 @@ pub trait Task: Debug + Send + Sync {
     /// `v_batch` probes at once (1 where that means nothing).
     fn run(&self, subject: &Subject, start: &Start, budget: &Budget, v_batch: u64)
     -> Vec<Estimate>;
+
+    /// How many vectors over all parameters it keeps in the problem's kind beside those that it
+    /// multiplies, `v_batch` at once.
+    fn kept(&self, v_batch: u64) -> u64 {
+        let _ = v_batch;
+        0
+    }
 
     /// How many vectors over all parameters it keeps at least in float64, for a budget of `v`.
     fn stored(&self, v: u64) -> u64 {

@@ -50,6 +50,7 @@ impl Samples {
             seconds,
             stop: None,
             diagonal: None,
+            artefacts: Vec::new(),
         }
     }
 }

@@ -225,6 +225,26 @@ pub(super) fn budget(
     }
 }
 
+/// V as it stands with an estimator (`own`), or else in `[sampling]`, for one that has no rule to
+/// stop by.
+///
+/// # Errors
+/// A tolerance in place of V, or what makes no sense.
+pub(super) fn fixed_budget(
+    own: &Option<Counts>,
+    shared: &Sampling,
+    example: &str,
+) -> Result<Budget, UserError> {
+    match budget(own, shared, example)? {
+        Budget::Tolerance(_) => Err(UserError::new(
+            "",
+            "found a tolerance, which this estimator cannot stop by",
+            format!("add V = {example} here"),
+        )),
+        counts => Ok(counts),
+    }
+}
+
 /// Probes at once, as they stand with an estimator, or else in `[sampling]`.
 ///
 /// # Errors
@@ -245,6 +265,66 @@ pub(super) fn batches(
 pub(super) fn seeds(own: &Option<Seeds>, shared: &Option<Seeds>) -> Result<Vec<Seed>, UserError> {
     let (seeds, key) = pick(own, shared, "seeds", "[0]")?;
     seeds.expand().map_err(|error| error.within(&key))
+}
+
+/// The seeds of an estimator whose probes only the Philox stream defines.
+///
+/// # Errors
+/// Those of [`seeds`], and seeds or a stream that are PyTorch's.
+pub(super) fn philox_seeds(
+    own: &Option<Seeds>,
+    shared: &Sampling,
+) -> Result<Vec<Option<Seed>>, UserError> {
+    let seeds = seeds(own, &shared.seeds)?;
+    if shared.stream != StreamKind::Philox || seeds.contains(&Seed::Continue) {
+        return Err(UserError::new(
+            "sampling.stream",
+            "stream \"torch\" is defined for kind = \"hutchinson\" alone",
+            "write stream = \"philox\" and seeds = [0]",
+        ));
+    }
+    Ok(seeds.into_iter().map(Some).collect())
+}
+
+/// A count that must not be zero.
+///
+/// # Errors
+/// What is less.
+pub(super) fn positive(key: &str, value: i64) -> Result<u64, UserError> {
+    match u64::try_from(value) {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err(UserError::new(
+            key,
+            format!("found {value}, expected at least 1"),
+            format!("write for example {key} = 10"),
+        )),
+    }
+}
+
+/// Refuses a problem whose matrices are not known to be positive semidefinite.
+///
+/// # Errors
+/// With `reason`, why that would be needed.
+pub(super) fn semidefinite(
+    problem: &ProblemSpec,
+    matrix: Option<MatrixKind>,
+    reason: &str,
+) -> Result<(), UserError> {
+    let found = match problem {
+        ProblemSpec::Network(_) if matrix.is_some_and(|m| m != MatrixKind::Hessian) => {
+            return Ok(());
+        }
+        ProblemSpec::Network(_) => "a Hessian, which has eigenvalues of both signs".to_string(),
+        ProblemSpec::Matrix(spec) => match spec.indefinite() {
+            None => return Ok(()),
+            Some(name) => format!("the spectrum \"{name}\", which has negative eigenvalues"),
+        },
+    };
+    Err(UserError::new(
+        "",
+        format!("found {found}: {reason}"),
+        "take matrix = \"ggn\", or a spectrum that is positive semidefinite",
+    ))
 }
 
 fn pick<'a, T>(

@@ -1,6 +1,6 @@
 //! Means with their standard errors and confidence intervals.
 
-use super::{Quantity, Stop};
+use super::{Artefact, Quantity, Stop};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// An estimate and how far it may be off.
@@ -98,6 +98,20 @@ impl Moments {
         }
     }
 
+    /// The unbiased sample variance `s²` of independent samples, with its standard error, the root of
+    /// `(m₄ − s⁴ (m − 3)/(m − 1)) / m`, m₄ the fourth central moment; it needs no normal distribution.
+    pub fn of_variance(samples: &[f64]) -> Self {
+        let count = samples.len() as f64;
+        let mean = samples.iter().sum::<f64>() / count;
+        let central = |power| samples.iter().map(|x| (x - mean).powi(power)).sum::<f64>();
+        let (variance, fourth) = (central(2) / (count - 1.0), central(4) / count);
+        let square = (fourth - variance.powi(2) * (count - 3.0) / (count - 1.0)) / count;
+        Self {
+            std_error: (count > 3.0).then(|| square.max(0.0).sqrt()),
+            ..Self::exact(variance)
+        }
+    }
+
     /// A value without a sampling error, or without one that could be stated.
     pub fn exact(value: f64) -> Self {
         Self {
@@ -146,6 +160,8 @@ pub struct Estimate {
     pub stop: Option<Stop>,
     /// The diagonal of the matrix, parameter after parameter, where it was estimated too.
     pub diagonal: Option<Vec<f64>>,
+    /// What was found beyond the number.
+    pub artefacts: Vec<Artefact>,
 }
 
 impl Estimate {

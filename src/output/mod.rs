@@ -2,11 +2,13 @@
 //!
 //! Summary and figures are pure functions of the CSV files.
 
+mod artefacts;
 mod compare;
 mod diagonals;
 pub mod figures;
 mod groups;
 mod journal;
+mod keyed;
 mod layers;
 mod lock;
 mod manifest;
@@ -20,6 +22,7 @@ mod statistics;
 mod summary;
 mod tables;
 
+pub use artefacts::{DensityRecord, EigenvalueRecord, File, VarianceRecord, add_artefacts};
 pub use compare::{Compared, Comparison, Precision, Speed, compare};
 pub use diagonals::Diagonal;
 pub use layers::{LayerRow, layers};

@@ -21,7 +21,7 @@ struct Figure {
 }
 
 /// Every figure that there is, in the order in which a report shows them.
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 8] = [
     Figure {
         name: "convergence",
         caption: "Estimates against the number of probes, and the exact trace where it is known.",
@@ -51,6 +51,16 @@ const FIGURES: [Figure; 6] = [
         name: "trajectory",
         caption: "The trace along the checkpoints, in all and of every parameter tensor.",
         draw: trajectory,
+    },
+    Figure {
+        name: "density",
+        caption: "Spectral density by stochastic Lanczos quadrature, smoothed.",
+        draw: density,
+    },
+    Figure {
+        name: "variance",
+        caption: "Variance of one probe of every kind: predicted from the matrix, and sampled.",
+        draw: variance,
     },
 ];
 
@@ -171,4 +181,22 @@ fn trajectory(results: &Results) -> Result<Option<String>> {
     }
     let subtitle = subtitle(rows[0]);
     Ok(Some(figures::trajectory(&subtitle, &checkpoints, &tracks)))
+}
+
+fn density(results: &Results) -> Result<Option<String>> {
+    match results.density.iter().any(|row| row.node.is_finite()) {
+        true => figures::density(&results.density).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn variance(results: &Results) -> Result<Option<String>> {
+    match results
+        .variance
+        .iter()
+        .any(|row| row.predicted > Some(0.0) || row.empirical > 0.0)
+    {
+        true => figures::variance(&results.variance).map(Some),
+        false => Ok(None),
+    }
 }

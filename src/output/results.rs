@@ -1,5 +1,6 @@
 //! A results folder, read back.
 
+use super::artefacts::{DensityRecord, VarianceRecord};
 use super::records::{ParameterRecord, Record};
 use crate::error::UserError;
 use crate::spec::{ExperimentKind, Source, Spec};
@@ -16,6 +17,10 @@ pub struct Results {
     pub records: Vec<Record>,
     /// The rows of `parameters.csv`.
     pub parameters: Vec<ParameterRecord>,
+    /// The rows of `density.csv`.
+    pub density: Vec<DensityRecord>,
+    /// The rows of `variance.csv`.
+    pub variance: Vec<VarianceRecord>,
     /// The experiment, where `manifest.toml` is there and says it.
     pub spec: Option<Spec>,
     /// `[manifest]` of `manifest.toml`: where the rows come from.
@@ -43,6 +48,8 @@ impl Results {
             folder: folder.to_path_buf(),
             records,
             parameters: read(&folder.join("parameters.csv"))?.unwrap_or_default(),
+            density: read(&folder.join("density.csv"))?.unwrap_or_default(),
+            variance: read(&folder.join("variance.csv"))?.unwrap_or_default(),
             spec,
             provenance,
         })

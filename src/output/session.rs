@@ -127,6 +127,9 @@ impl Session {
         for diagonal in &finished.diagonals {
             diagonal.write(&self.folder)?;
         }
+        for (name, bytes) in &finished.files {
+            super::replace_file(&self.folder.join(name), bytes)?;
+        }
         let (key, place) = &mut self.jobs[finished.index];
         let entry = place.insert(Entry {
             key: key.clone(),

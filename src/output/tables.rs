@@ -1,5 +1,6 @@
 //! The tables of a results folder: a CSV file for each kind of row.
 
+use super::artefacts::{DensityRecord, EigenvalueRecord, File, VarianceRecord};
 use super::diagonals::Diagonal;
 use super::records::{FailureRecord, ParameterRecord, Record};
 use anyhow::{Context, Result};
@@ -52,6 +53,12 @@ tables! {
     failures: FailureRecord = "failures.csv",
     /// A row per estimate and parameter.
     parameters: ParameterRecord = "parameters.csv",
+    /// A row per eigenvalue.
+    eigenvalues: EigenvalueRecord = "eigenvalues.csv",
+    /// A row per node of a quadrature rule.
+    density: DensityRecord = "density.csv",
+    /// A row per kind of probe.
+    variance: VarianceRecord = "variance.csv",
     /// A row per estimate.
     records: Record = "records.csv",
 }
@@ -65,6 +72,8 @@ pub struct Finished {
     pub rows: Rows,
     /// Diagonals that it estimated.
     pub diagonals: Vec<Diagonal>,
+    /// What is no row: it has a file of its own.
+    pub files: Vec<File>,
     /// What a reader should know of how they came about.
     pub notes: Vec<String>,
 }

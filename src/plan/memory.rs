@@ -4,6 +4,7 @@
 
 use super::{Job, NetworkSetup, Setup};
 use crate::error::UserError;
+use crate::estimator::EstimatorSpec;
 use crate::lists::{Batch, Counts};
 use crate::problem::Network;
 use crate::problem::matrix::Basis;
@@ -22,6 +23,9 @@ pub(super) fn check(
 ) -> Result<(), UserError> {
     let Some(total) = total() else { return Ok(()) };
     stored(setup, jobs, total)?;
+    for job in jobs {
+        kept(spec, setup, job, element, total)?;
+    }
     match setup {
         Setup::Network(setup) => network(spec, setup, jobs, element, total),
         Setup::Matrix(matrix) => {
@@ -58,6 +62,25 @@ fn stored(setup: &Setup, jobs: &[Job], total: u64) -> Result<(), UserError> {
         refuse("sampling.V", &what, needed, total, "make V smaller")?;
     }
     Ok(())
+}
+
+/// Checks the vectors that a job keeps.
+fn kept(spec: &Spec, setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserError> {
+    let parameters = setup.parameters();
+    let size = parameters
+        .iter()
+        .map(|(_, numel)| *numel as f64)
+        .sum::<f64>();
+    let vectors = job.task.kept(probes_at_once(job).unwrap_or(1)) as f64;
+    // A space has no more dimensions than the matrix has columns, for each probe.
+    let spaces = probes_at_once(job).unwrap_or(1) as f64;
+    let needed = vectors.min(spaces * size) * size * element as f64;
+    let kind = job.task.columns().estimator;
+    let same = |estimator: &EstimatorSpec| estimator.kind() == kind;
+    let index = spec.estimator.iter().position(same).unwrap_or(0);
+    let what = format!("keeping {vectors} vectors");
+    let help = "make steps, V_batch or block_size smaller";
+    refuse(&format!("estimator[{index}]"), &what, needed, total, help)
 }
 
 /// Refuses `what` if it takes more than `total` bytes.

@@ -73,7 +73,7 @@ impl<'a> Performer<'a> {
         tracing::debug!("job {index} begins: {job:?}");
         let asked = self.sizes.of(job);
         let mut v_batch = asked;
-        let mut diagonals = Vec::new();
+        let (mut diagonals, mut files) = (Vec::new(), Vec::new());
         let (rows, mut notes) = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
@@ -81,7 +81,9 @@ impl<'a> Performer<'a> {
             let error = match caught(work) {
                 Ok((repeated, notes)) => {
                     diagonals = self.diagonals(job, subject, &repeated);
-                    break (self.rows(job, v_batch, &repeated), notes);
+                    let (rows, found) = self.rows(job, v_batch, &repeated);
+                    files = found;
+                    break (rows, notes);
                 }
                 Err(error) => error,
             };
@@ -108,6 +110,7 @@ impl<'a> Performer<'a> {
             index,
             rows,
             diagonals,
+            files,
             notes,
         }
     }

@@ -3,17 +3,25 @@
 use super::perform::Performer;
 use crate::estimator::{Estimate, written};
 use crate::lists::Seed;
-use crate::output::{Diagonal, FailureRecord, ParameterRecord, Record, Rows};
+use crate::output::{Diagonal, FailureRecord, File, ParameterRecord, Record, Rows, add_artefacts};
 use crate::plan::{Job, device_name};
 use crate::problem::Subject;
+use crate::problem::data::hex;
+use sha2::{Digest, Sha256};
 
 /// The estimates of a job, and by how many bytes the process grew.
 pub(super) type Measured = (Vec<Estimate>, Option<u64>);
 
 impl Performer<'_> {
-    /// The rows of a job, `repeated` holding its estimates for every repetition.
-    pub(super) fn rows(&self, job: &Job, v_batch: Option<u64>, repeated: &[Measured]) -> Rows {
-        let mut rows = Rows::default();
+    /// The rows and files of a job, `repeated` holding its estimates for every repetition.
+    pub(super) fn rows(
+        &self,
+        job: &Job,
+        v_batch: Option<u64>,
+        repeated: &[Measured],
+    ) -> (Rows, Vec<File>) {
+        let (mut rows, mut files) = (Rows::default(), Vec::new());
+        let name = name(job);
         for (repeat, (estimates, memory)) in (job.repeat..).zip(repeated) {
             for estimate in estimates {
                 let record = Record {
@@ -25,10 +33,13 @@ impl Performer<'_> {
                 rows.parameters.extend(parts.map(|((name, numel), part)| {
                     ParameterRecord::new(&record, name, *numel, part, self.plan.confidence)
                 }));
+                let found = &estimate.artefacts;
+                let more = add_artefacts(&mut rows, &record, found, &self.parameters, &name);
+                files.extend(more);
                 rows.records.push(record);
             }
         }
-        rows
+        (rows, files)
     }
 
     /// The diagonals among the estimates; repetitions have the same.
@@ -146,6 +157,11 @@ impl Performer<'_> {
             ..Rows::default()
         }
     }
+}
+
+/// What tells the files of a job from those of others, whatever the plan.
+fn name(job: &Job) -> String {
+    hex(&Sha256::digest(format!("{job:?}")))[..8].to_string()
 }
 
 fn seed(job: &Job) -> Option<u64> {

@@ -354,6 +354,7 @@ impl<'a> Meter<'a> {
 
     fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
         Estimate {
+            artefacts: Vec::new(),
             v,
             quantity: Quantity::Trace,
             value: part.trace,

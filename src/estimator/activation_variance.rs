@@ -1,0 +1,66 @@
+//! The variance of activation probes, from the Hessian of every sample at the outputs of layers.
+
+use crate::problem::{Linearization, LinearizedLayer};
+use tch::{Kind, Tensor};
+
+/// The variance of one probe per sample and layer, the layers probed one by one: the sum over layers
+/// l and samples n of `2 γ² (‖H_n‖²_F − Σ (H_n)_aa²)`, H_n the Hessian of sample n at the layer's
+/// output and γ what its parameters weigh it with.
+///
+/// `None` where a weight is shared between positions (convolutions), so that its probes are weights.
+/// Cost: per layer a tangent and an adjoint pass for each of its outputs, `at_once` at a time.
+pub(super) fn activation_variance(at: &Linearization, at_once: u64) -> Option<f64> {
+    let layers = at.layers().iter().enumerate();
+    let with_parameters = layers.filter(|(_, layer)| !layer.indices.is_empty());
+    let each = with_parameters.map(|(l, layer)| layer_variance(at, l, layer, at_once as i64));
+    each.sum()
+}
+
+fn layer_variance(
+    at: &Linearization,
+    l: usize,
+    layer: &LinearizedLayer,
+    at_once: i64,
+) -> Option<f64> {
+    let maps = layer.parameters();
+    let gains = (0..layer.indices.len()).map(|i| maps.gain(i));
+    let gains: Option<Vec<Tensor>> = gains.collect();
+    let gain = gains?.into_iter().reduce(|a, b| a + b)?;
+    let size = layer.gradient.size();
+    let (samples, width) = (size[0], size[1..].iter().product::<i64>());
+    let options = (layer.gradient.kind(), layer.gradient.device());
+    let mut off_diagonal = Tensor::zeros([samples], (Kind::Double, options.1));
+    for first in (0..width).step_by(at_once as usize) {
+        let count = at_once.min(width - first);
+        let units = Tensor::zeros([count, 1, width], options);
+        let _ = units.narrow(2, first, count).diagonal(0, 0, 2).fill_(1.0);
+        let units = units.expand([count, samples, width], false);
+        let units = units.reshape([&[count], size.as_slice()].concat());
+        let columns = output_hessian(at, l, &units).reshape([count, samples, width]);
+        let columns = columns.to_kind(Kind::Double);
+        // `[N, count]`: entry a of column a.
+        let diagonal = columns.narrow(2, first, count).diagonal(0, 0, 2);
+        off_diagonal += columns
+            .square()
+            .sum_dim_intlist([0i64, 2].as_slice(), false, None::<Kind>);
+        off_diagonal -= diagonal.square().sum_dim_intlist(1, false, None::<Kind>);
+    }
+    let weight = gain.to_kind(Kind::Double).square();
+    Some(2.0 * (weight * off_diagonal).sum(Kind::Double).double_value(&[]))
+}
+
+/// `H_n u_n` at the output of layer l for vectors `u: [K, N, *out]`.
+fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
+    let tangents = at.push(l, |index, _| (index == l).then(|| u.shallow_clone()));
+    let mut product = None;
+    let top = at.loss().hessian(&tangents.output);
+    at.pull(at.top(), top, Some(l), |index, layer, hz| {
+        if index == l {
+            product = Some(hz.shallow_clone());
+            return None;
+        }
+        let dx = tangents.inputs[index].as_ref()?;
+        layer.residual.apply(dx)
+    });
+    product.expect("the pull ends at layer l")
+}

@@ -1,0 +1,249 @@
+//! Why a probe wins: its variance from the matrix itself, beside that of samples.
+
+use super::activation::draws;
+use super::activation_variance::activation_variance;
+use super::artefact::{Artefact, Variance};
+use super::block_sums::BlockSums;
+use super::rows::{at_each, draw};
+use super::sampling::{batches, curvature, fixed_budget, philox_seeds};
+use super::stream::PhiloxStream;
+use super::{
+    ActivationProbe, Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, PassKind,
+    Probe, Sampling, Start, Task, written,
+};
+use crate::curvature::{Access, Blocks, Curvature, MatrixKind, ProductKind};
+use crate::error::UserError;
+use crate::lists::{Batches, Counts, Seeds};
+use crate::problem::{Problem, ProblemSpec, Subject};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Instant;
+use tch::{Kind, Tensor};
+
+/// `kind = "variance"`: the variance of one probe of every distribution, predicted and sampled.
+///
+/// All n columns of A are multiplied out, a few at a time, and leave `‖A_lk‖²_F` of every pair of
+/// parameters, `Σ a_ii²` and the traces of the blocks: what the closed forms of
+/// [`BlockSums::variance`] need. Beside them stands the sample variance of V forms `vᵀ A v`, with its
+/// standard error, which needs no assumption on their distribution. For a network both are given for
+/// the full matrix and for its block diagonal, and for activation probes, from the Hessian of every
+/// sample at the outputs of layers.
+///
+/// The records of this kind are the exact trace, `‖A‖²_F` and `Σ a_ii²`. Cost: n products and 6 V
+/// forms; valid for every symmetric matrix; refused for n above 100,000.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VarianceReport {
+    /// Which matrix of a network: the Hessian if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixKind>,
+    /// Probes of the sample variance, instead of `[sampling]`'s.
+    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
+    pub v: Option<Counts>,
+    /// Products at once, instead of `[sampling]`'s.
+    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
+    pub v_batch: Option<Batches>,
+    /// Instead of `[sampling]`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+}
+
+impl VarianceReport {
+    /// The largest matrix whose columns are multiplied out.
+    const LARGEST: i64 = 100_000;
+}
+
+impl EstimatorConfig for VarianceReport {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        Ok(Expanded {
+            task: Arc::new(VarianceTask {
+                curvature: curvature(problem, shared, self.matrix)?,
+            }),
+            batches: batches(&self.v_batch, &shared.v_batch)?,
+            budget: fixed_budget(&self.v, shared, "[1000]")?,
+            seeds: philox_seeds(&self.seeds, shared)?,
+        })
+    }
+
+    fn check(&self, size: i64) -> Result<(), UserError> {
+        let largest = Self::LARGEST;
+        match size <= largest {
+            true => Ok(()),
+            false => Err(UserError::new(
+                "",
+                format!(
+                    "the matrix has {size} columns, expected at most {largest}, since every one \
+                     is multiplied out"
+                ),
+                "take a smaller network, or kind = \"frobenius\", which estimates the same sums",
+            )),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct VarianceTask {
+    curvature: Curvature,
+}
+
+impl Task for VarianceTask {
+    fn columns(&self) -> Columns {
+        Columns {
+            stream: Some("philox".into()),
+            ..Columns::about(self.curvature, "variance")
+        }
+    }
+
+    fn run(
+        &self,
+        subject: &Subject,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
+        let counts = budget.counts();
+        let clock = Instant::now();
+        let stream = start.philox(subject);
+        let (sums, products) = columns_of(subject, self.curvature).open(subject, |operator| {
+            (BlockSums::of(operator, v_batch), operator.products())
+        });
+        let exact = sums.estimates(products, clock.elapsed().as_secs_f64());
+        let most = counts.last().copied().unwrap_or(0);
+        let mut samples =
+            parameter_probes(subject, self.curvature, &stream, &sums, (most, v_batch));
+        samples.extend(activation_probes(
+            subject,
+            self.curvature,
+            stream,
+            most,
+            v_batch,
+        ));
+        let at = |&count: &u64| {
+            let variance = |sampled: &Sampled| sampled.variance(count, sums.trace());
+            Artefact::Variance(count, samples.iter().map(variance).collect())
+        };
+        let mut estimates = exact;
+        if let Some(first) = estimates.first_mut() {
+            first.artefacts.extend(counts.iter().map(at));
+        }
+        estimates
+    }
+}
+
+/// How all columns are multiplied out.
+fn columns_of(subject: &Subject, curvature: Curvature) -> Access {
+    match subject {
+        Subject::Matrix(_) => Access::Matrix,
+        Subject::Network(_) => Access::Network {
+            curvature,
+            blocks: Blocks::Full,
+            product: ProductKind::Hmp,
+        },
+    }
+}
+
+/// Values of one estimator from one probe each, and what their variance should be.
+struct Sampled {
+    of: Columns,
+    predicted: Option<f64>,
+    values: Vec<f64>,
+}
+
+impl Sampled {
+    fn variance(&self, count: u64, trace: f64) -> Variance {
+        Variance {
+            of: self.of.clone(),
+            predicted: self.predicted,
+            empirical: Moments::of_variance(&self.values[..count as usize]),
+            probes_to_1_percent: self.predicted.map(|v| v / (0.01 * trace).powi(2)),
+        }
+    }
+}
+
+/// Every distribution in parameter space, over the whole matrix and a network's block diagonal.
+fn parameter_probes(
+    subject: &Subject,
+    curvature: Curvature,
+    stream: &PhiloxStream,
+    sums: &BlockSums,
+    (most, v_batch): (u64, u64),
+) -> Vec<Sampled> {
+    let forms = match subject {
+        Subject::Matrix(_) => vec![(Access::Matrix, Blocks::Full)],
+        Subject::Network(_) => [Blocks::Full, Blocks::Parameter]
+            .map(|blocks| {
+                let product = ProductKind::Forward;
+                let access = Access::Network {
+                    curvature,
+                    blocks: blocks.clone(),
+                    product,
+                };
+                (access, blocks)
+            })
+            .into(),
+    };
+    let mut all = Vec::new();
+    for (access, blocks) in forms {
+        access.open(subject, |operator| {
+            for probe in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
+                let values = sampled(most, v_batch, |first, count| {
+                    operator.quadratic(&draw(stream, operator, probe, first, count))
+                });
+                all.push(Sampled {
+                    of: Columns {
+                        probe: Some(written(probe)),
+                        stream: Some("philox".into()),
+                        ..Columns::over(&access, "hutchinson")
+                    },
+                    predicted: Some(sums.variance(probe, &blocks)),
+                    values,
+                });
+            }
+        });
+    }
+    all
+}
+
+/// Signs at the outputs of a network's layers, layer by layer.
+fn activation_probes(
+    subject: &Subject,
+    curvature: Curvature,
+    stream: PhiloxStream,
+    most: u64,
+    v_batch: u64,
+) -> Option<Sampled> {
+    let Subject::Network(problem) = subject else {
+        return None;
+    };
+    let (passes, kind) = (PassKind::Separate, ActivationProbe::Rademacher);
+    let of_batch = |batch: Problem| activation_variance(&batch.linearize_for(curvature), v_batch);
+    let predicted = problem.each_batch().map(of_batch).sum();
+    let values = sampled(
+        most,
+        v_batch,
+        draws(problem, stream, curvature, passes, kind),
+    );
+    Some(Sampled {
+        of: Columns {
+            blocks: Some(Blocks::Parameter.to_string()),
+            product: Some(written(passes)),
+            probe: Some(written(kind)),
+            stream: Some("philox".into()),
+            ..Columns::about(curvature, "activation")
+        },
+        predicted,
+        values,
+    })
+}
+
+/// The sum over rows of `draw(first, count): [rows, count]`, probe by probe.
+fn sampled(most: u64, v_batch: u64, mut draw: impl FnMut(u64, u64) -> Tensor) -> Vec<f64> {
+    let mut values = Vec::new();
+    let add = |values: &mut Vec<f64>, first, count| {
+        let total = draw(first, count).sum_dim_intlist(0, false, Kind::Double);
+        values.extend(Vec::<f64>::try_from(total).expect("a vector of float64"));
+    };
+    at_each(&[most], v_batch, &mut values, add, |_, _| ());
+    values
+}

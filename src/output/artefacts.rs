@@ -1,0 +1,147 @@
+//! From what an estimator found beyond a number to rows of tables and files.
+
+use super::keyed::keyed;
+use super::{Record, Rows};
+use crate::estimator::{Artefact, Eigenvalue, Node, ParameterVectors, Variance};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::collections::HashMap;
+
+keyed! {
+    /// An eigenvalue that was found, a row of `eigenvalues.csv`.
+    pub struct EigenvalueRecord {
+        /// From 0, the first one asked for.
+        pub index: u64,
+        /// θ.
+        pub eigenvalue: f64,
+        /// What the Krylov space says of `‖A x − θ x‖`.
+        pub bound: f64,
+        /// `‖A x − θ x‖` as measured: an eigenvalue lies within.
+        pub residual: f64,
+        /// Whether the bound met the tolerance.
+        pub converged: bool,
+        /// The file that holds the eigenvectors, this one in row `index` of every tensor.
+        pub vectors: Option<String>,
+    }
+}
+
+keyed! {
+    /// A node of the quadrature rule of one probe, a row of `density.csv`.
+    pub struct DensityRecord {
+        /// Which probe's rule it belongs to.
+        pub sample: u64,
+        /// Where it stands.
+        pub node: f64,
+        /// Its mass; those of a probe add up to 1, on average for normal probes.
+        pub weight: f64,
+    }
+}
+
+keyed! {
+    /// The variance of one probe of the estimator in the key columns, a row of `variance.csv`.
+    pub struct VarianceRecord {
+        /// From the matrix itself; empty where there is no closed form.
+        pub predicted: Option<f64>,
+        /// The sample variance of V estimates from one probe each.
+        pub empirical: f64,
+        /// Its standard error.
+        pub std_error: Option<f64>,
+        /// Probes until the standard error is 1 % of the trace, as predicted.
+        pub probes_to_1_percent: Option<f64>,
+    }
+}
+
+/// A file of its own: its name and contents.
+pub type File = (String, Vec<u8>);
+
+/// Adds the rows of what was found with the estimate `of`; returns what is no row. `parameters` has
+/// the names of parameters, `name` is what tells the files of one job from those of others.
+pub fn add_artefacts(
+    rows: &mut Rows,
+    of: &Record,
+    artefacts: &[Artefact],
+    parameters: &[(String, i64)],
+    name: &str,
+) -> Vec<File> {
+    let mut files = Vec::new();
+    for artefact in artefacts {
+        if let Artefact::Eigenvectors(vectors) = artefact {
+            let file = format!("eigenvectors-{name}.safetensors");
+            files.push((file, safetensors(parameters, vectors)));
+        }
+    }
+    let vectors = files.first().map(|(file, _)| file);
+    for artefact in artefacts {
+        match artefact {
+            Artefact::Eigenvectors(_) => {}
+            Artefact::Eigenvalues(found) => {
+                let row = |(index, pair): (u64, &Eigenvalue)| {
+                    let vectors = vectors.cloned();
+                    let Eigenvalue {
+                        value,
+                        bound,
+                        residual,
+                        converged,
+                    } = *pair;
+                    EigenvalueRecord::new(of, index, value, bound, residual, converged, vectors)
+                };
+                rows.eigenvalues.extend((0..).zip(found).map(row));
+            }
+            Artefact::Density(nodes) => {
+                let row = |n: &Node| DensityRecord::new(of, n.sample, n.node, n.weight);
+                rows.density.extend(nodes.iter().map(row));
+            }
+            Artefact::Variance(count, variances) => {
+                rows.variance
+                    .extend(variances.iter().map(|v| variance(of, *count, v)));
+            }
+        }
+    }
+    files
+}
+
+/// The key columns of the row are those of the estimator whose variance it is.
+fn variance(of: &Record, count: u64, variance: &Variance) -> VarianceRecord {
+    let columns = variance.of.clone();
+    let of = Record {
+        estimator: columns.estimator,
+        blocks: columns.blocks,
+        product: columns.product,
+        probe: columns.probe,
+        stream: columns.stream,
+        settings: columns.settings,
+        v: Some(count),
+        ..of.clone()
+    };
+    let (predicted, empirical) = (variance.predicted, variance.empirical);
+    let to_1_percent = variance.probes_to_1_percent;
+    VarianceRecord::new(
+        &of,
+        predicted,
+        empirical.mean,
+        empirical.std_error,
+        to_1_percent,
+    )
+}
+
+/// The bytes of a safetensors file with a float64 tensor `[k, *shape]` for every parameter.
+fn safetensors(names: &[(String, i64)], parameters: &[ParameterVectors]) -> Vec<u8> {
+    let bytes = |p: &ParameterVectors| -> Vec<u8> {
+        p.values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    let data: Vec<Vec<u8>> = parameters.iter().map(bytes).collect();
+    let tensors = names.iter().zip(parameters).zip(&data);
+    let views = tensors.map(|(((name, _), p), bytes)| {
+        let view = TensorView::new(Dtype::F64, p.shape.clone(), bytes);
+        (
+            name.as_str(),
+            view.expect("as many bytes as the shape says"),
+        )
+    });
+    let views: Vec<(&str, TensorView)> = views.collect();
+    let none: Option<HashMap<String, String>> = None;
+    safetensors::serialize(views, none).expect("names and views fit")
+}

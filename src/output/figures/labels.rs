@@ -1,0 +1,35 @@
+//! Names that tell things apart by the columns in which they differ.
+
+/// What is said of each, and what of all.
+pub(super) struct Labels {
+    pub(super) each: Vec<String>,
+    pub(super) common: Vec<String>,
+}
+
+/// Labels for keys of equally many columns, an absent value being `None`.
+pub(super) fn labels<'a>(keys: impl Iterator<Item = &'a Vec<Option<String>>> + Clone) -> Labels {
+    let columns = keys.clone().map(Vec::len).max().unwrap_or(0);
+    let differs = |i: usize| {
+        let mut values = keys.clone().map(|key| &key[i]);
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    let (different, same): (Vec<usize>, Vec<usize>) = (0..columns).partition(|&i| differs(i));
+    let written = |key: &Vec<Option<String>>, columns: &[usize]| -> Vec<String> {
+        columns.iter().filter_map(|&i| key[i].clone()).collect()
+    };
+    let each = keys.clone().map(|key| written(key, &different).join(", "));
+    let common = keys.clone().next().map(|key| written(key, &same));
+    Labels {
+        each: each.collect(),
+        common: common.unwrap_or_default(),
+    }
+}
+
+/// `blocks` as one writes it in a text.
+pub(super) fn blocks_name(blocks: &str) -> String {
+    match blocks {
+        "parameter" => "block diagonal".into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,185 @@
+//! The variance of one probe, predicted and sampled: a bar and a point per kind of probe.
+
+use super::super::VarianceRecord;
+use super::axis::Axis;
+use super::canvas::{Anchor, Canvas, WIDTH};
+use super::labels::{Labels, blocks_name, labels};
+use super::numbers::significant;
+use super::plot::{MARGIN, finish, header, x_axis};
+use super::raster::{fit, text_width};
+use super::settings::matrix_name;
+use super::style::{INK, Marker, SMALL, Stroke, fill};
+use anyhow::{Result, ensure};
+
+/// From one bar to the next.
+const PITCH: f64 = 20.0;
+/// Thickness of a bar.
+const BAR: f64 = 11.0;
+/// A sampled variance.
+const POINT: Marker = Marker {
+    corners: 24,
+    turn: 0.0,
+    radius: 3.0,
+    hollow: true,
+};
+
+/// The variance of one probe of every kind as an SVG, on a logarithmic axis: a bar to what the matrix
+/// predicts, a ring with whiskers at what samples show; beside it how many probes 1 % takes. Of several
+/// numbers of samples the largest is drawn.
+///
+/// # Errors
+/// No variance above zero.
+pub fn variance(rows: &[VarianceRecord]) -> Result<String> {
+    // In the order in which they first appear.
+    let mut groups: Vec<(Vec<Option<String>>, &VarianceRecord)> = Vec::new();
+    for row in rows.iter().filter(|row| values(row).next().is_some()) {
+        let key = key(row);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            None => groups.push((key, row)),
+            Some((_, largest)) if row.v > largest.v => *largest = row,
+            Some(_) => {}
+        }
+    }
+    ensure!(!groups.is_empty(), "found no variance above zero to draw");
+    let Labels { each, common } = labels(groups.iter().map(|(key, _)| key));
+    let label = |text: &String| fit(text, SMALL, 0.5 * WIDTH);
+    let each: Vec<String> = each.iter().map(label).collect();
+    let rows: Vec<&VarianceRecord> = groups.iter().map(|(_, row)| *row).collect();
+    let notes: Vec<String> = rows.iter().map(|row| probes_to_1_percent(row)).collect();
+    let widest = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|t| text_width(t, SMALL))
+            .fold(0.0, f64::max)
+    };
+    let left = MARGIN + widest(&each) + 8.0;
+    let right = WIDTH - MARGIN - widest(&notes) - 10.0;
+    let mut canvas = Canvas::default();
+    let top = header(&mut canvas, &common, &[]);
+    let bottom = top + PITCH * rows.len() as f64;
+    let all = || rows.iter().flat_map(|row| values(row));
+    let axis = Axis {
+        // The shortest bar has a length too.
+        lo: all().fold(f64::INFINITY, f64::min) / 2.0,
+        ..Axis::log([
+            all().fold(f64::INFINITY, f64::min) / 2.0,
+            1.2 * all().fold(0.0, f64::max),
+        ])
+    };
+    let axis = axis.between(left, right);
+    let foot = x_axis(
+        &mut canvas,
+        &axis,
+        (top, bottom),
+        "variance of one probe (log scale)",
+    );
+    for (i, ((row, label), note)) in rows.iter().zip(&each).zip(&notes).enumerate() {
+        let y = top + PITCH * (i as f64 + 0.5);
+        canvas.text((left - 6.0, y), Anchor::End, SMALL, INK, label);
+        if let Some(predicted) = row.predicted.filter(|&value| value > 0.0) {
+            let (colour, hatch) = fill(usize::from(row.blocks.as_deref() != Some("full")));
+            let length = axis.at(predicted) - left;
+            canvas.bar((left, y - BAR / 2.0), (length, BAR), colour, hatch);
+        }
+        draw_sampled(&mut canvas, &axis, row, y);
+        canvas.text((right + 8.0, y), Anchor::Start, SMALL, INK, note);
+    }
+    canvas.line(&[(left, top), (left, bottom)], Stroke::solid(INK, 0.8));
+    Ok(finish(canvas, foot, &reading(&rows)))
+}
+
+fn draw_sampled(canvas: &mut Canvas, axis: &Axis, row: &VarianceRecord, y: f64) {
+    if row.empirical.is_nan() || row.empirical <= 0.0 {
+        return;
+    }
+    if let Some(error) = row.std_error {
+        let ends = [row.empirical - error, row.empirical + error];
+        let [low, high] = ends.map(|value| axis.at(value.max(axis.lo)));
+        canvas.bracket((low, y), (high, y), Stroke::solid(INK, 1.0));
+    }
+    canvas.marker((axis.at(row.empirical), y), POINT, INK);
+}
+
+/// The variances of a row that a logarithmic axis can show.
+fn values(row: &VarianceRecord) -> impl Iterator<Item = f64> + use<> {
+    let both = [row.predicted, Some(row.empirical)];
+    both.into_iter()
+        .flatten()
+        .filter(|value| *value > 0.0 && value.is_finite())
+}
+
+fn probes_to_1_percent(row: &VarianceRecord) -> String {
+    row.probes_to_1_percent
+        .map_or(String::new(), |probes| match probes {
+            ..10.0 => format!("{} probes to 1 %", significant(probes, 2)),
+            _ => format!("{probes:.0} probes to 1 %"),
+        })
+}
+
+fn key(row: &VarianceRecord) -> Vec<Option<String>> {
+    vec![
+        Some(row.experiment.clone()),
+        Some(matrix_name(&row.matrix).into()),
+        Some(row.estimator.clone()),
+        row.blocks.as_deref().map(blocks_name),
+        row.probe.clone(),
+        row.seed.map(|seed| format!("seed {seed}")),
+        (row.repeat > 0).then(|| format!("repeat {}", row.repeat)),
+    ]
+}
+
+fn reading(rows: &[&VarianceRecord]) -> Vec<String> {
+    let counts = || rows.iter().filter_map(|row| row.v);
+    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+    let n = match least == most {
+        true => format!("{most}"),
+        false => format!("{least} to {most}"),
+    };
+    vec![
+        "Bar: predicted from the matrix.".into(),
+        format!("Ring: sample variance of {n} probes, whiskers ± 1 standard error."),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Record;
+    use super::super::raster::parse;
+    use super::super::sample::row;
+    use super::*;
+
+    fn record(probe: &str, predicted: Option<f64>, empirical: f64) -> VarianceRecord {
+        let of = Record {
+            probe: Some(probe.into()),
+            ..row(1000, 0, 1.0)
+        };
+        VarianceRecord::new(&of, predicted, empirical, Some(0.1 * empirical), predicted)
+    }
+
+    #[test]
+    fn says_what_it_shows() {
+        let rows = [
+            record("rademacher", Some(3.0), 3.1),
+            record("gaussian", Some(1200.0), 1100.0),
+            record("hadamard", None, 0.5),
+        ];
+        let svg = variance(&rows).unwrap();
+        for text in [
+            ">rademacher<",
+            ">gaussian<",
+            ">3.0 probes to 1 %<",
+            ">1200 probes to 1 %<",
+            "sample variance of 1000 probes",
+            "block diagonal",
+        ] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+        parse(&svg).unwrap();
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_error() {
+        assert!(variance(&[]).is_err());
+        assert!(variance(&[record("gaussian", Some(0.0), f64::NAN)]).is_err());
+    }
+}
