@@ -115,8 +115,6 @@ fn the_convergence_curves() {
     }
     assert_eq!(rows, 5 * 30);
     assert_eq!(records.iter().filter(|r| r.seed.is_some()).count(), 15 * 30);
-    let exact = records[0].estimate;
-    assert!(records.iter().all(|r| r.exact == Some(exact)));
 }
 
 /// The other ten seeds: each is computed once more by itself, by the reference product.

@@ -37,7 +37,10 @@ impl Case {
         let hessian = dense_hessian(problem);
         let (access, dense) = match blocks {
             Blocks::Full => ("blocks = \"full\"", hessian),
-            Blocks::Parameter => ("blocks = \"parameter\"", block_diagonal(problem, &hessian)),
+            _ => (
+                "blocks = \"parameter\"",
+                block_diagonal(problem, &hessian, &Blocks::Parameter),
+            ),
         };
         Self {
             name: format!("{name}, {blocks:?}"),
@@ -608,7 +611,7 @@ fn predicted_variances_are_the_sampled_ones() {
             let hessian = dense_hessian(&problem);
             let matrix = match columns.blocks.as_deref() {
                 Some("full") => hessian,
-                _ => block_diagonal(&problem, &hessian),
+                _ => block_diagonal(&problem, &hessian, &Blocks::Parameter),
             };
             let diagonal = sum_of_squares(&matrix.diagonal(0, 0, 1));
             let wanted = match (columns.estimator.as_str(), columns.probe.as_deref()) {

@@ -26,9 +26,10 @@ fn layer_variance(
     let gains = (0..layer.indices.len()).map(|i| maps.gain(i));
     let gains: Option<Vec<Tensor>> = gains.collect();
     let gain = gains?.into_iter().reduce(|a, b| a + b)?;
-    let size = layer.gradient.size();
+    let size = layer.output.clone();
     let (samples, width) = (size[0], size[1..].iter().product::<i64>());
-    let options = (layer.gradient.kind(), layer.gradient.device());
+    let like = at.loss().gradient();
+    let options = (like.kind(), like.device());
     let mut off_diagonal = Tensor::zeros([samples], (Kind::Double, options.1));
     for first in (0..width).step_by(at_once as usize) {
         let count = at_once.min(width - first);
@@ -54,7 +55,7 @@ fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
     let tangents = at.push(l, |index, _| (index == l).then(|| u.shallow_clone()));
     let mut product = None;
     let top = at.loss().hessian(&tangents.output);
-    at.pull(at.top(), top, Some(l), |index, layer, hz| {
+    at.pull(at.top(), top, Some(&[l]), |index, layer, hz| {
         if index == l {
             product = Some(hz.shallow_clone());
             return None;

@@ -6,9 +6,10 @@ use super::slq::{Quadrature, eighty, mean};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Quantity, Sampling, Start, Task,
 };
-use crate::curvature::{Blocks, MatrixKind, ProductKind};
+use crate::curvature::{Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
+use crate::problem::MatrixKind;
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,9 @@ use super::Probe;
 use super::Sampling;
 use super::sampling::access;
 use super::stream::{PhiloxStream, Space};
-use crate::curvature::{Access, Blocks, MatrixKind, Operator, ProductKind};
+use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
+use crate::problem::MatrixKind;
 use crate::problem::ProblemSpec;
 use tch::Tensor;
 

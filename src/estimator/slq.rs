@@ -9,9 +9,10 @@ use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
     Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, MatrixKind, Operator, ProductKind};
+use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
+use crate::problem::MatrixKind;
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -11,9 +11,10 @@ use super::{
     ActivationProbe, Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, PassKind,
     Probe, Sampling, Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, Curvature, MatrixKind, ProductKind};
+use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
+use crate::problem::{Curvature, MatrixKind};
 use crate::problem::{Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
