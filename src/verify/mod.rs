@@ -163,11 +163,7 @@ fn oracle(plan: &Plan, records: &[Record], parameters: &[ParameterRecord]) -> Ve
             .find(|row| row.parameter == name);
         row.map(|row| row.estimate)
     };
-    let scale = records
-        .iter()
-        .filter(|row| row.estimator == "exact")
-        .map(|row| row.estimate.abs());
-    let scale = scale.fold(f64::MIN_POSITIVE, f64::max);
+    let scale = scale(records);
     let check = |(name, trace): (String, Option<f64>)| {
         let what = format!("exact, {name}");
         Some(Check {
@@ -182,6 +178,14 @@ fn oracle(plan: &Plan, records: &[Record], parameters: &[ParameterRecord]) -> Ve
         })
     };
     names.zip(traces).filter_map(check).collect()
+}
+
+/// The largest exact trace.
+fn scale(records: &[Record]) -> f64 {
+    let exact = records.iter().filter(|row| row.estimator == "exact");
+    exact.fold(f64::MIN_POSITIVE, |largest, row| {
+        largest.max(row.estimate.abs())
+    })
 }
 
 /// An estimate against the one of the same probes whose products are autodiff's.
@@ -207,7 +211,11 @@ fn product(row: &Record, records: &[Record]) -> Option<Check> {
         .find(|other| is_autodiff(other))?;
     let check = || {
         let against = "autodiff, same probes";
-        Check::rounding(name(row), against, row.estimate, reference.estimate)
+        Check {
+            // An eigenvalue may be zero; the whole says what is small.
+            unit: Some(reference.estimate.abs().max(ROUNDING * scale(records))),
+            ..Check::rounding(name(row), against, row.estimate, reference.estimate)
+        }
     };
     (!is_autodiff(row)).then(check)
 }

@@ -83,9 +83,9 @@ fn tables_and_figures_of_others_and_failures_are_shown() {
         "failures.csv",
         "estimator,error\nhutchinson,out of <memory>\n",
     );
-    write("density.csv", "x,density\n0.5,1.25\n");
+    write("others.csv", "x,density\n0.5,1.25\n");
     write(
-        "density.svg",
+        "others.svg",
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\"></svg>",
     );
     runner(folder.path(), &["report", "results/small"])
@@ -95,9 +95,9 @@ fn tables_and_figures_of_others_and_failures_are_shown() {
     for text in [
         "Jobs that failed",
         "out of &lt;memory&gt;",
-        "density.csv, 1 rows",
+        "others.csv, 1 rows",
         "<td class=\"number\">1.25</td>",
-        "figure-density",
+        "figure-others",
     ] {
         assert!(page.contains(text), "{text}");
     }
