@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Relative difference up to which two ways of computing one number agree, in float64.
 const ROUNDING: f64 = 1e-8;
+/// Part of the trace below which the trace, not the number itself, says what rounding is.
+const SMALL: f64 = 1e-4;
 /// Standard errors up to which an estimate agrees with the exact value. From 32 probes one in a
 /// hundred thousand is further off by chance.
 const SPREAD: f64 = 5.0;
@@ -213,7 +215,7 @@ fn product(row: &Record, records: &[Record]) -> Option<Check> {
         let against = "autodiff, same probes";
         Check {
             // An eigenvalue may be zero; the whole says what is small.
-            unit: Some(reference.estimate.abs().max(ROUNDING * scale(records))),
+            unit: Some(reference.estimate.abs().max(SMALL * scale(records))),
             ..Check::rounding(name(row), against, row.estimate, reference.estimate)
         }
     };
