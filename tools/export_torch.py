@@ -27,10 +27,7 @@ from safetensors.torch import save_file
 from torch import fx, nn
 from torch.nn import functional as F
 
-INSTEAD = (
-    'use the module as it is: save torch.jit.trace(module.eval(), x) and write [model] '
-    'torchscript = "model.pt", for product = "autodiff"'
-)
+INSTEAD = "write the module with nn.Sequential, residual additions and the layers that the README lists"
 
 
 class Unsupported(Exception):

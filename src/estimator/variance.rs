@@ -26,7 +26,7 @@ use tch::{Kind, Tensor};
 ///
 /// All n columns of A are multiplied out, a few at a time, and leave `‖A_lk‖²_F` of every pair of
 /// parameters, `Σ a_ii²` and the traces of the blocks: what the closed forms of
-/// [`BlockSums::variance`] need. Beside them stands the sample variance of V forms `vᵀ A v`, with its
+/// `BlockSums::variance` need. Beside them stands the sample variance of V forms `vᵀ A v`, with its
 /// standard error, which needs no assumption on their distribution. For a network both are given for
 /// the full matrix and for its block diagonal, and for activation probes, from the Hessian of every
 /// sample at the outputs of layers.

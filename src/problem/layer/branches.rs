@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Lists of layers over one input, whose outputs meet.
 pub struct Branches<'a> {
-    /// Each with the key that it stands under: "body", "branches[0]".
+    /// Each with the key that it stands under: `body`, `branches[0]`.
     pub lists: Vec<(String, &'a [LayerSpec])>,
     /// How the outputs meet.
     pub combine: Combine,
