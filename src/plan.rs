@@ -86,11 +86,6 @@ impl Plan {
         let setup = Setup::new(&spec, source)?;
         let jobs = jobs(&spec, setup.subjects())?;
         check_tasks(&spec, &setup)?;
-        let size = setup.parameters().iter().map(|(_, numel)| numel).sum();
-        for (index, estimator) in spec.estimator.iter().enumerate() {
-            let section = format!("estimator[{index}]");
-            estimator.check(size).map_err(|e| e.within(&section))?;
-        }
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
             device,
@@ -105,15 +100,17 @@ impl Plan {
     }
 }
 
-/// Whether every estimator can work on the network.
+/// Whether every estimator can work on the matrix.
 fn check_tasks(spec: &Spec, setup: &Setup) -> Result<(), UserError> {
-    let Setup::Network(setup) = setup else {
-        return Ok(());
+    let size = setup.parameters().iter().map(|(_, numel)| numel).sum();
+    let network = match setup {
+        Setup::Network(setup) => Some(&*setup.network),
+        Setup::Matrix(_) => None,
     };
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let task = estimator.expand(&spec.sampling, &spec.problem)?.task;
         let section = format!("estimator[{index}]");
-        task.check(&setup.network).map_err(|e| e.within(&section))?;
+        task.check(network, size).map_err(|e| e.within(&section))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::MatrixKind;
+use crate::problem::{MatrixKind, Network};
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,10 @@ struct FrobeniusTask {
 }
 
 impl Task for FrobeniusTask {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
+        self.access.check(network)
+    }
+
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
@@ -93,7 +97,7 @@ impl Task for FrobeniusTask {
         }
     }
 
-    fn kept(&self, _v_batch: u64) -> u64 {
+    fn kept(&self, _v: u64, _v_batch: u64) -> u64 {
         Sums::GROUPS as u64
     }
 

@@ -128,7 +128,7 @@ struct HutchinsonTask {
 }
 
 impl Task for HutchinsonTask {
-    fn check(&self, network: &Network) -> Result<(), UserError> {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
         self.access.check(network)
     }
 

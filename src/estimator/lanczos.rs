@@ -11,7 +11,7 @@ use super::{
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::Seeds;
-use crate::problem::MatrixKind;
+use crate::problem::{MatrixKind, Network};
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,20 +133,6 @@ impl EstimatorConfig for Lanczos {
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }
-
-    fn check(&self, size: i64) -> Result<(), UserError> {
-        match self.k <= size {
-            true => Ok(()),
-            false => Err(UserError::new(
-                "k",
-                format!(
-                    "found {}, expected at most the {size} columns of the matrix",
-                    self.k
-                ),
-                "make k smaller",
-            )),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +147,21 @@ struct LanczosTask {
 }
 
 impl Task for LanczosTask {
+    fn check(&self, network: Option<&Network>, size: i64) -> Result<(), UserError> {
+        self.access.check(network)?;
+        match self.k <= size as u64 {
+            true => Ok(()),
+            false => Err(UserError::new(
+                "k",
+                format!(
+                    "found {}, expected at most the {size} columns of the matrix",
+                    self.k
+                ),
+                "make k smaller",
+            )),
+        }
+    }
+
     fn columns(&self) -> Columns {
         Columns {
             stream: Some("philox".into()),
@@ -176,7 +177,7 @@ impl Task for LanczosTask {
         }
     }
 
-    fn kept(&self, _v_batch: u64) -> u64 {
+    fn kept(&self, _v: u64, _v_batch: u64) -> u64 {
         self.steps.saturating_mul(self.block_size)
     }
 

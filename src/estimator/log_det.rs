@@ -9,7 +9,7 @@ use super::{
 use crate::curvature::{Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::MatrixKind;
+use crate::problem::{MatrixKind, Network};
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,11 +102,15 @@ struct LogDetTask {
 }
 
 impl Task for LogDetTask {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
+        self.quadrature.access.check(network)
+    }
+
     fn columns(&self) -> Columns {
         self.quadrature.columns("log_det")
     }
 
-    fn kept(&self, v_batch: u64) -> u64 {
+    fn kept(&self, _v: u64, v_batch: u64) -> u64 {
         v_batch.saturating_mul(self.quadrature.steps)
     }
 

@@ -112,15 +112,6 @@ pub trait EstimatorConfig {
     /// A setting that is missing or makes no sense; its key starts with `sampling` if it stands
     /// there, else it is relative to the estimator.
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError>;
-
-    /// Refuses a matrix of `size` columns that it cannot do.
-    ///
-    /// # Errors
-    /// The setting that does not fit, its key relative to the estimator.
-    fn check(&self, size: i64) -> Result<(), UserError> {
-        let _ = size;
-        Ok(())
-    }
 }
 
 /// An estimator's jobs: the task at every V_batch, for the whole budget, from every seed.
@@ -146,11 +137,12 @@ impl Expanded {
 
 /// An estimator with all its settings.
 pub trait Task: Debug + Send + Sync {
-    /// Whether it can work on `network`.
+    /// Whether it can work on a matrix of `size` columns, that of `network` unless it is a given one.
     ///
     /// # Errors
     /// What does not fit, at a key relative to the estimator; the help names an alternative.
-    fn check(&self, _network: &Network) -> Result<(), UserError> {
+    fn check(&self, network: Option<&Network>, size: i64) -> Result<(), UserError> {
+        let _ = (network, size);
         Ok(())
     }
 
@@ -162,16 +154,10 @@ pub trait Task: Debug + Send + Sync {
     fn run(&self, subject: &Subject, start: &Start, budget: &Budget, v_batch: u64)
     -> Vec<Estimate>;
 
-    /// How many vectors over all parameters it keeps in the problem's kind beside those that it
-    /// multiplies, `v_batch` at once.
-    fn kept(&self, v_batch: u64) -> u64 {
-        let _ = v_batch;
-        0
-    }
-
-    /// How many vectors over all parameters it keeps at least in float64, for a budget of `v`.
-    fn stored(&self, v: u64) -> u64 {
-        let _ = v;
+    /// How many vectors over all parameters it keeps at least, beside those that it multiplies,
+    /// for a budget of `v` with `v_batch` at once.
+    fn kept(&self, v: u64, v_batch: u64) -> u64 {
+        let _ = (v, v_batch);
         0
     }
 

@@ -314,7 +314,7 @@ pub(super) fn semidefinite(
         ProblemSpec::Network(_) if matrix.is_some_and(|m| m != MatrixKind::Hessian) => {
             return Ok(());
         }
-        ProblemSpec::Network(_) => "a Hessian, which has eigenvalues of both signs".to_string(),
+        ProblemSpec::Network(_) => "a Hessian, which may have negative eigenvalues".to_string(),
         ProblemSpec::Matrix(spec) => match spec.indefinite() {
             None => return Ok(()),
             Some(name) => format!("the spectrum \"{name}\", which has negative eigenvalues"),

@@ -12,7 +12,7 @@ use super::{
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::MatrixKind;
+use crate::problem::{MatrixKind, Network};
 use crate::problem::{ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,11 +94,15 @@ impl EstimatorConfig for Slq {
 struct SlqTask(Quadrature);
 
 impl Task for SlqTask {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
+        self.0.access.check(network)
+    }
+
     fn columns(&self) -> Columns {
         self.0.columns("slq")
     }
 
-    fn kept(&self, v_batch: u64) -> u64 {
+    fn kept(&self, _v: u64, v_batch: u64) -> u64 {
         v_batch.saturating_mul(self.0.steps)
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{Curvature, MatrixKind};
+use crate::problem::{Curvature, MatrixKind, Network};
 use crate::problem::{Problem, ProblemSpec, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,9 +66,16 @@ impl EstimatorConfig for VarianceReport {
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }
+}
 
-    fn check(&self, size: i64) -> Result<(), UserError> {
-        let largest = Self::LARGEST;
+#[derive(Clone, Debug)]
+struct VarianceTask {
+    curvature: Curvature,
+}
+
+impl Task for VarianceTask {
+    fn check(&self, _network: Option<&Network>, size: i64) -> Result<(), UserError> {
+        let largest = VarianceReport::LARGEST;
         match size <= largest {
             true => Ok(()),
             false => Err(UserError::new(
@@ -81,14 +88,7 @@ impl EstimatorConfig for VarianceReport {
             )),
         }
     }
-}
 
-#[derive(Clone, Debug)]
-struct VarianceTask {
-    curvature: Curvature,
-}
-
-impl Task for VarianceTask {
     fn columns(&self) -> Columns {
         Columns {
             stream: Some("philox".into()),

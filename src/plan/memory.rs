@@ -22,7 +22,6 @@ pub(super) fn check(
     element: u64,
 ) -> Result<(), UserError> {
     let Some(total) = total() else { return Ok(()) };
-    stored(setup, jobs, total)?;
     for job in jobs {
         kept(spec, setup, job, element, total)?;
     }
@@ -45,25 +44,6 @@ pub(super) fn check(
     }
 }
 
-/// Checks the vectors that estimators keep, which are in float64.
-fn stored(setup: &Setup, jobs: &[Job], total: u64) -> Result<(), UserError> {
-    let entries: i64 = setup.parameters().iter().map(|(_, entries)| entries).sum();
-    for job in jobs {
-        let vectors = job
-            .budget
-            .counts()
-            .last()
-            .map_or(0, |&v| job.task.stored(v));
-        let needed = vectors as f64 * entries as f64 * 8.0;
-        let what = format!(
-            "what {} keeps of {vectors} products",
-            job.task.columns().estimator
-        );
-        refuse("sampling.V", &what, needed, total, "make V smaller")?;
-    }
-    Ok(())
-}
-
 /// Checks the vectors that a job keeps.
 fn kept(spec: &Spec, setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserError> {
     let parameters = setup.parameters();
@@ -71,15 +51,16 @@ fn kept(spec: &Spec, setup: &Setup, job: &Job, element: u64, total: u64) -> Resu
         .iter()
         .map(|(_, numel)| *numel as f64)
         .sum::<f64>();
-    let vectors = job.task.kept(probes_at_once(job).unwrap_or(1)) as f64;
     // A space has no more dimensions than the matrix has columns, for each probe.
-    let spaces = probes_at_once(job).unwrap_or(1) as f64;
-    let needed = vectors.min(spaces * size) * size * element as f64;
+    let spaces = probes_at_once(job).unwrap_or(1);
+    let kept = job.task.kept(job.budget.most().unwrap_or(0), spaces);
+    let vectors = (kept as f64).min(spaces as f64 * size);
+    let needed = vectors * size * element as f64;
     let kind = job.task.columns().estimator;
     let same = |estimator: &EstimatorSpec| estimator.kind() == kind;
     let index = spec.estimator.iter().position(same).unwrap_or(0);
     let what = format!("keeping {vectors} vectors");
-    let help = "make steps, V_batch or block_size smaller";
+    let help = "make V, V_batch, steps or block_size smaller";
     refuse(&format!("estimator[{index}]"), &what, needed, total, help)
 }
 

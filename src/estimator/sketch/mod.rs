@@ -8,6 +8,7 @@
 mod a_hutchpp;
 mod bekas;
 mod block;
+mod budgeted;
 mod deflation;
 mod diagpp;
 mod hutchpp;
@@ -28,23 +29,25 @@ pub use xdiag::XDiag;
 pub use xnystrace::XNysTrace;
 pub use xtrace::XTrace;
 
-use super::sampling::{access, batches, budget, seeds};
+use super::rows::product_access;
+use super::sampling::{batches, budget, philox_seeds, semidefinite};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
-    Start, Stop, Stopping, StreamKind, Task, Tolerance, written,
+    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Start, Stop,
+    Task, Tolerance, written,
 };
 use crate::curvature::{Access, Blocks, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seed, Seeds};
+use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{MatrixKind, Network, ProblemSpec, Subject};
-use block::{Sketcher, values};
+use block::Sketcher;
+use budgeted::{Meter, given, until};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// An estimator over blocks of vectors.
 pub trait Method: Debug + Clone + PartialEq + Send + Sync + 'static {
@@ -156,41 +159,24 @@ impl<M: Method> Default for Sketch<M> {
 impl<M: Method> EstimatorConfig for Sketch<M> {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         if M::SEMIDEFINITE {
-            check_semidefinite(problem, self.matrix.unwrap_or_default())?;
+            semidefinite(
+                problem,
+                self.matrix,
+                "this estimator needs a positive semidefinite matrix, which kind = \"xtrace\" does not",
+            )?;
         }
-        let access = access(
+        let access = product_access(
             problem,
             shared,
             self.matrix,
             self.blocks.clone(),
             self.product,
-            ProductKind::Hmp,
         )?;
-        let batches = match &access {
-            Access::Network {
-                product: ProductKind::Forward,
-                ..
-            } => {
-                return Err(UserError::new(
-                    "product",
-                    "found \"forward\", which gives quadratic forms only; this estimator multiplies",
-                    "write product = \"hmp\" or \"autodiff\"",
-                ));
-            }
-            Access::Network {
-                product: ProductKind::Autodiff,
-                ..
-            } => vec![None],
+        let batches = match self.product {
+            Some(ProductKind::Autodiff) => vec![None],
             _ => batches(&self.v_batch, &shared.v_batch)?,
         };
-        let seeds = seeds(&self.seeds, &shared.seeds)?;
-        if shared.stream != StreamKind::Philox || seeds.contains(&Seed::Continue) {
-            return Err(UserError::new(
-                "",
-                "this estimator draws several sets of probes, which only stream \"philox\" defines",
-                "write stream = \"philox\" in [sampling] and give seeds",
-            ));
-        }
+        let seeds = philox_seeds(&self.seeds, shared)?;
         let budget = budget(&self.v, shared, "[300]")?;
         check_budget::<M>(&budget)?;
         Ok(Expanded {
@@ -201,28 +187,8 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
             }),
             batches,
             budget,
-            seeds: seeds.into_iter().map(Some).collect(),
+            seeds,
         })
-    }
-}
-
-fn check_semidefinite(problem: &ProblemSpec, matrix: MatrixKind) -> Result<(), UserError> {
-    let only = "this estimator is for positive semidefinite matrices only";
-    match problem {
-        ProblemSpec::Network(_) if matrix != MatrixKind::Hessian => Ok(()),
-        ProblemSpec::Network(_) => Err(UserError::new(
-            "",
-            format!("{only}; the Hessian of a network may have negative eigenvalues"),
-            "take kind = \"xtrace\", which is for any symmetric matrix, or matrix = \"ggn\"",
-        )),
-        ProblemSpec::Matrix(matrix) => match matrix.indefinite() {
-            None => Ok(()),
-            Some(spectrum) => Err(UserError::new(
-                "",
-                format!("{only}; the spectrum {spectrum} has negative eigenvalues"),
-                "take kind = \"xtrace\", which is for any symmetric matrix",
-            )),
-        },
     }
 }
 
@@ -285,7 +251,7 @@ struct SketchTask<M> {
 }
 
 impl<M: Method> Task for SketchTask<M> {
-    fn check(&self, network: &Network) -> Result<(), UserError> {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
         self.access.check(network)
     }
 
@@ -315,127 +281,11 @@ impl<M: Method> Task for SketchTask<M> {
         })
     }
 
-    fn stored(&self, v: u64) -> u64 {
+    fn kept(&self, v: u64, _v_batch: u64) -> u64 {
         if M::BLOCKS { v } else { 0 }
     }
 
     fn trial(&self, k: u64) -> u64 {
         M::LEAST.max(3 * k)
-    }
-}
-
-/// Time and products of one estimate as if it alone had been asked for.
-struct Meter<'a> {
-    sketcher: &'a Sketcher<'a>,
-    clock: Instant,
-    /// Seconds until the first product.
-    setup: f64,
-    /// Seconds and products that belong to other estimates.
-    seconds: f64,
-    products: u64,
-}
-
-impl<'a> Meter<'a> {
-    fn new(clock: Instant, sketcher: &'a Sketcher<'a>) -> Self {
-        Self {
-            sketcher,
-            clock,
-            setup: clock.elapsed().as_secs_f64(),
-            seconds: 0.0,
-            products: 0,
-        }
-    }
-
-    /// From here on nothing is shared with what came before but the set-up.
-    fn restart(&mut self) {
-        self.seconds = self.clock.elapsed().as_secs_f64() - self.setup;
-        self.products = self.sketcher.products();
-    }
-
-    fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
-        Estimate {
-            artefacts: Vec::new(),
-            v,
-            quantity: Quantity::Trace,
-            value: part.trace,
-            parameters: part.parameters,
-            products: self.sketcher.products() - self.products,
-            seconds: self.clock.elapsed().as_secs_f64() - self.seconds,
-            stop,
-            diagonal: part.diagonal.as_ref().map(values),
-        }
-    }
-}
-
-/// An estimate for each of `counts` (rising).
-fn given<M: Method>(mut meter: Meter<'_>, counts: &[u64]) -> Vec<Estimate> {
-    let sketcher = meter.sketcher;
-    let mut state = M::begin(sketcher);
-    let mut estimates = Vec::new();
-    for (index, &v) in counts.iter().enumerate() {
-        let whole = v >= sketcher.size() as u64;
-        if whole || !M::NESTED {
-            meter.restart();
-            state = M::begin(sketcher);
-        }
-        if !whole {
-            // Fewer only come from trials; a plan refuses them.
-            state.grow(v.max(M::LEAST));
-        }
-        let grown = meter.clock.elapsed().as_secs_f64();
-        let mut part = match whole {
-            true => exact(sketcher),
-            false => state.finish(),
-        };
-        // One diagonal a run is kept, the best.
-        part.diagonal = part.diagonal.filter(|_| index + 1 == counts.len());
-        estimates.push(meter.estimate(Some(v), part, None));
-        // Larger V have no use for the end of this one.
-        meter.seconds += meter.clock.elapsed().as_secs_f64() - grown;
-    }
-    estimates
-}
-
-/// Where doubling begins.
-const FIRST_LOOK: u64 = 16;
-
-/// An estimate from V that is doubled until it is precise enough.
-fn until<M: Method>(meter: Meter<'_>, tolerance: &Tolerance) -> Estimate {
-    let sketcher = meter.sketcher;
-    let mut state = M::begin(sketcher);
-    if let Some(stop) = state.until(tolerance) {
-        let part = state.finish();
-        return meter.estimate(None, part, Some(stop));
-    }
-    let mut stopping = Stopping::new(*tolerance);
-    let mut v = FIRST_LOOK.max(M::LEAST).min(tolerance.max_v);
-    loop {
-        if v >= sketcher.size() as u64 {
-            return meter.estimate(None, exact(sketcher), Some(Stop::Exact));
-        }
-        state.grow(v);
-        let part = state.finish();
-        let stop = match () {
-            () if part.exact => Stop::Exact,
-            () if stopping.met(&part.trace) => Stop::Tolerance,
-            () if v == tolerance.max_v => Stop::MaxV,
-            () => {
-                v = (2 * v).min(tolerance.max_v);
-                continue;
-            }
-        };
-        return meter.estimate(None, part, Some(stop));
-    }
-}
-
-/// The whole diagonal from n products.
-fn exact(sketcher: &Sketcher<'_>) -> Part {
-    let diagonal = sketcher.diagonal();
-    let sum = |part: &Tensor| Moments::exact(part.sum(Kind::Double).double_value(&[]));
-    Part {
-        trace: sum(&diagonal),
-        exact: true,
-        parameters: sketcher.split(&diagonal).iter().map(sum).collect(),
-        diagonal: Some(diagonal),
     }
 }

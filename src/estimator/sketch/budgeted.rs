@@ -1,0 +1,123 @@
+//! A method run to its budget: a list of V, or until the estimate is precise enough.
+
+use super::block::{Sketcher, values};
+use super::{Method, Part};
+use crate::estimator::{Estimate, Moments, Quantity, Stop, Stopping, Tolerance};
+use std::time::Instant;
+use tch::{Kind, Tensor};
+
+/// Time and products of one estimate as if it alone had been asked for.
+pub(super) struct Meter<'a> {
+    sketcher: &'a Sketcher<'a>,
+    clock: Instant,
+    /// Seconds until the first product.
+    setup: f64,
+    /// Seconds and products that belong to other estimates.
+    seconds: f64,
+    products: u64,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(clock: Instant, sketcher: &'a Sketcher<'a>) -> Self {
+        Self {
+            sketcher,
+            clock,
+            setup: clock.elapsed().as_secs_f64(),
+            seconds: 0.0,
+            products: 0,
+        }
+    }
+
+    /// From here on nothing is shared with what came before but the set-up.
+    fn restart(&mut self) {
+        self.seconds = self.clock.elapsed().as_secs_f64() - self.setup;
+        self.products = self.sketcher.products();
+    }
+
+    fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
+        Estimate {
+            artefacts: Vec::new(),
+            v,
+            quantity: Quantity::Trace,
+            value: part.trace,
+            parameters: part.parameters,
+            products: self.sketcher.products() - self.products,
+            seconds: self.clock.elapsed().as_secs_f64() - self.seconds,
+            stop,
+            diagonal: part.diagonal.as_ref().map(values),
+        }
+    }
+}
+
+/// An estimate for each of `counts` (rising).
+pub(super) fn given<M: Method>(mut meter: Meter<'_>, counts: &[u64]) -> Vec<Estimate> {
+    let sketcher = meter.sketcher;
+    let mut state = M::begin(sketcher);
+    let mut estimates = Vec::new();
+    for (index, &v) in counts.iter().enumerate() {
+        let whole = v >= sketcher.size() as u64;
+        if whole || !M::NESTED {
+            meter.restart();
+            state = M::begin(sketcher);
+        }
+        if !whole {
+            // Fewer only come from trials; a plan refuses them.
+            state.grow(v.max(M::LEAST));
+        }
+        let grown = meter.clock.elapsed().as_secs_f64();
+        let mut part = match whole {
+            true => exact(sketcher),
+            false => state.finish(),
+        };
+        // One diagonal a run is kept, the best.
+        part.diagonal = part.diagonal.filter(|_| index + 1 == counts.len());
+        estimates.push(meter.estimate(Some(v), part, None));
+        // Larger V have no use for the end of this one.
+        meter.seconds += meter.clock.elapsed().as_secs_f64() - grown;
+    }
+    estimates
+}
+
+/// Where doubling begins.
+const FIRST_LOOK: u64 = 16;
+
+/// An estimate from V that is doubled until it is precise enough.
+pub(super) fn until<M: Method>(meter: Meter<'_>, tolerance: &Tolerance) -> Estimate {
+    let sketcher = meter.sketcher;
+    let mut state = M::begin(sketcher);
+    if let Some(stop) = state.until(tolerance) {
+        let part = state.finish();
+        return meter.estimate(None, part, Some(stop));
+    }
+    let mut stopping = Stopping::new(*tolerance);
+    let mut v = FIRST_LOOK.max(M::LEAST).min(tolerance.max_v);
+    loop {
+        if v >= sketcher.size() as u64 {
+            return meter.estimate(None, exact(sketcher), Some(Stop::Exact));
+        }
+        state.grow(v);
+        let part = state.finish();
+        let stop = match () {
+            () if part.exact => Stop::Exact,
+            () if stopping.met(&part.trace) => Stop::Tolerance,
+            () if v == tolerance.max_v => Stop::MaxV,
+            () => {
+                v = (2 * v).min(tolerance.max_v);
+                continue;
+            }
+        };
+        return meter.estimate(None, part, Some(stop));
+    }
+}
+
+/// The whole diagonal from n products.
+fn exact(sketcher: &Sketcher<'_>) -> Part {
+    let diagonal = sketcher.diagonal();
+    let sum = |part: &Tensor| Moments::exact(part.sum(Kind::Double).double_value(&[]));
+    Part {
+        trace: sum(&diagonal),
+        exact: true,
+        parameters: sketcher.split(&diagonal).iter().map(sum).collect(),
+        diagonal: Some(diagonal),
+    }
+}
