@@ -76,7 +76,7 @@ impl Cores {
         let pieces = 0..count.div_ceil(size) as usize;
         let parts: Vec<Tensor> = match self.threads {
             1 => pieces.map(piece).collect(),
-            _ => side_by_side(pieces.end, piece),
+            threads => side_by_side(threads, pieces.end, piece),
         };
         Tensor::cat(&parts, 1)
     }
@@ -88,26 +88,26 @@ pub(super) fn each(
     device: Device,
     work: impl Fn(usize) -> Tensor + Sync,
 ) -> Vec<Tensor> {
-    match device.is_cuda() || tch::get_num_threads() == 1 {
-        true => (0..count).map(work).collect(),
-        false => side_by_side(count, work),
+    match tch::get_num_threads() as u64 {
+        threads @ 2.. if !device.is_cuda() => side_by_side(threads, count, work),
+        _ => (0..count).map(work).collect(),
     }
 }
 
 /// `work(i)` for `0..count` in order, on one libtorch thread each.
-fn side_by_side(count: usize, work: impl Fn(usize) -> Tensor + Sync) -> Vec<Tensor> {
-    let workers = workers();
+fn side_by_side(threads: u64, count: usize, work: impl Fn(usize) -> Tensor + Sync) -> Vec<Tensor> {
+    let workers = workers(threads);
     let _restored = OneThread::set();
     end_openmp_threads();
     let each = (0..count).into_par_iter().with_max_len(1);
     workers.install(|| each.map(&work).collect())
 }
 
-/// Threads that give libtorch one thread each.
-fn workers() -> &'static rayon::ThreadPool {
+/// Threads that give libtorch one thread each; there are as many as were first asked for.
+fn workers(threads: u64) -> &'static rayon::ThreadPool {
     static WORKERS: OnceLock<rayon::ThreadPool> = OnceLock::new();
     WORKERS.get_or_init(|| {
-        let threads = tch::get_num_threads();
+        let before = tch::get_num_threads();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads as usize)
             .start_handler(|_| tch::set_num_threads(1))
@@ -115,7 +115,7 @@ fn workers() -> &'static rayon::ThreadPool {
             .expect("the system gives threads");
         // libtorch's BLAS keeps the last setting for the whole process: undone once all have begun.
         pool.broadcast(|_| ());
-        tch::set_num_threads(threads);
+        tch::set_num_threads(before);
         pool
     })
 }

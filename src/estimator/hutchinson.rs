@@ -170,8 +170,13 @@ impl HutchinsonTask {
             Start::Torch(generator) => {
                 let shapes = operator.shapes().to_vec();
                 let stream = TorchStream::new(generator.clone(), shapes, kind, device);
+                let operator = ReadOnly::new(operator);
                 chunks(clock, budget.counts(), cores.v_batch, stream, |v| {
-                    operator.quadratic(v)
+                    let v = ReadOnly::new(v);
+                    cores.draw(0, v[0].size()[0] as u64, &|first, count| {
+                        let piece = |v: &Tensor| v.narrow(0, first as i64, count as i64);
+                        operator.quadratic(&v.iter().map(piece).collect::<Vec<_>>())
+                    })
                 })
             }
             Start::Philox(seed) => {

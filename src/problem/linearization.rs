@@ -3,7 +3,7 @@
 use super::Curvature;
 use super::batch::Batch;
 use super::join::Inputs;
-use super::layer::{Local, LocalParameters, Residual};
+use super::layer::{Local, LocalParameters, Residual, samples_innermost};
 use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::Network;
 use super::signs::Vectors;
@@ -340,17 +340,6 @@ fn local_layers(network: &Network, x: &Tensor, w: &[Tensor]) -> (Vec<LinearizedL
         });
     }
     (layers, outputs.pop().unwrap_or_else(|| x.shallow_clone()))
-}
-
-/// The same values of a flat `[N, features]` with the samples along contiguous memory.
-///
-/// One matrix product over all probes puts tangents out that way; elementwise maps of both then run
-/// along contiguous memory.
-fn samples_innermost(z: Tensor) -> Tensor {
-    match z.dim() {
-        2 => z.tr().contiguous().tr(),
-        _ => z,
-    }
 }
 
 fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {

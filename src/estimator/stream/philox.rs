@@ -74,9 +74,14 @@ impl PhiloxStream {
     pub fn signs(&self, space: Space, first: u64, count: u64, shape: &[i64]) -> Signs {
         let blocks = (shape.iter().product::<i64>() as u64).div_ceil(128);
         let source = self.source(space);
-        let words = (first..first + count)
-            .flat_map(|probe| (0..blocks).flat_map(move |block| source.block(probe, block as u32)));
-        let bytes = words.flat_map(u32::to_le_bytes).collect();
+        let mut bytes = Vec::with_capacity((count * blocks) as usize * 16);
+        for probe in first..first + count {
+            for block in 0..blocks {
+                for word in source.block(probe, block as u32) {
+                    bytes.extend_from_slice(&word.to_le_bytes());
+                }
+            }
+        }
         Signs::new(bytes, blocks as usize * 16, shape, (self.kind, self.device))
     }
 

@@ -260,6 +260,17 @@ impl Residual {
     }
 }
 
+/// The same values of a flat `[N, features]` with the samples along contiguous memory.
+///
+/// One matrix product over all probes puts tangents out that way; elementwise maps of both then run
+/// along contiguous memory.
+pub(super) fn samples_innermost(z: Tensor) -> Tensor {
+    match z.dim() {
+        2 => z.tr().contiguous().tr(),
+        _ => z,
+    }
+}
+
 /// Sums `[K, N, *]` over a sample's entries in the working precision: `[K, N]` in float64.
 pub(super) fn features(x: &Tensor) -> Tensor {
     x.flatten(2, -1)

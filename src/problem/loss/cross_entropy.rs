@@ -2,7 +2,7 @@
 
 use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
 use crate::error::UserError;
-use crate::problem::layer::features;
+use crate::problem::layer::{features, samples_innermost};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -144,7 +144,7 @@ impl Loss for CrossEntropy {
         // A term without weight has no target, and needs none.
         let q = q / a.where_self(&a.not_equal(0.0), &a.ones_like());
         Box::new(LocalCrossEntropy {
-            p: f.softmax(1, None::<Kind>),
+            p: samples_innermost(f.softmax(1, None::<Kind>)),
             q,
             weight: a * scale,
         })
