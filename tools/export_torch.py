@@ -376,19 +376,10 @@ def tensors_of(layers: list[Layer], prefix: str = "") -> dict[str, torch.Tensor]
         place = f"{prefix}{index}."
         if layer.module is not None:
             state = layer.module.state_dict()
-            found |= {place + k: v for k, v in state.items() if not as_initialised(k, v)}
+            found |= {place + k: v for k, v in state.items() if k != "num_batches_tracked"}
         for key, inner in layer.lists:
             found |= tensors_of(inner, f"{place}{key}.")
     return found
-
-
-def as_initialised(name: str, value: torch.Tensor) -> bool:
-    """Whether this is no parameter, and what the runner takes anyway."""
-    return (
-        name == "num_batches_tracked"
-        or (name == "running_mean" and bool((value == 0).all()))
-        or (name == "running_var" and bool((value == 1).all()))
-    )
 
 
 def toml_value(value: Any) -> str:

@@ -4,7 +4,8 @@
 
 For every problem folder, into a folder of its name: finds each method's best V_batch, times all
 methods for the same V in alternating rounds (timing.csv), times them for the V that gives a
-standard error of 1 % (one_percent.csv), and follows the error against time (error_curve.csv).
+standard error of 1 % (one_percent.csv), follows the error against time (error_curve.csv), and
+puts estimators that several libraries have side by side at equal V (equal_budget.csv).
 Only one worker works at any moment.
 """
 
@@ -28,12 +29,17 @@ PEERS = ["backpack", "autograd", "functorch", "jax", "curvlinops", "matfree", "t
 CURVE_V = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000]
 CURVE_SEEDS = 20
 FEWEST_SEEDS = 5
+BUDGET_V = [30, 120, 360]  # multiples of 6: Hutch++ spends its products in thirds, XTrace in halves
+BUDGET_SEEDS = 100
+SHARED = {"forward": "hutchinson", "hutchinson": "hutchinson", "hutchpp": "hutchpp", "xtrace": "xtrace"}
 IDENTITY = ["problem", "peer", "version", "method", "quantity", "V", "V_batch"]
 SPREAD = ["rounds", "seconds_median", "seconds_min", "seconds_max"]
 RATIO = "ratio_to_fastest_peer"
 TIMING = [*IDENTITY, "V_run", *SPREAD, "estimate", "std_error", RATIO, "unsupported_reason"]
 ONE_PERCENT = [*IDENTITY, "V_run", *SPREAD, RATIO]
 CURVE = [*IDENTITY, "seeds", "seconds_median", "relative_rmse"]
+BUDGET = [*CURVE, "rmse_std_error", RATIO]
+TABLES = {"timing": TIMING, "one_percent": ONE_PERCENT, "error_curve": CURVE, "equal_budget": BUDGET}
 
 
 def alternate(
@@ -159,16 +165,42 @@ def error_curve(
                 left -= answer["seconds"]
             if len(answers) < FEWEST_SEEDS:
                 break
-            errors = [answer["estimate"] / exact - 1 for answer in answers]
-            rows.append(
-                candidate.identity(problem, V)
-                | {
-                    "seeds": len(answers),
-                    "seconds_median": median(answer["seconds"] for answer in answers),
-                    "relative_rmse": math.sqrt(mean(error * error for error in errors)),
-                }
-            )
+            rows.append(candidate.identity(problem, V) | errors(answers, exact))
     return rows
+
+
+def errors(answers: list[dict], exact: float) -> dict:
+    """Median time and relative root mean square error of several seeds."""
+    squares = [(answer["estimate"] / exact - 1) ** 2 for answer in answers]
+    return {
+        "seeds": len(answers),
+        "seconds_median": median(answer["seconds"] for answer in answers),
+        "relative_rmse": math.sqrt(mean(squares)),
+    }
+
+
+def equal_budget(
+    problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace
+) -> list[dict]:
+    """Estimators that several libraries have, at the same numbers of products.
+
+    Seeds take turns over the libraries. The standard error of a root mean square over n seeds is
+    about 1 / sqrt(2 n) of it. The ratio is to the fastest peer with the same estimator, product and V.
+    """
+    able = [c for c in candidates if c.method in SHARED]
+    rows = []
+    for V in BUDGET_V:
+        affordable = [c for c in able if c.seconds_per_probe * V * BUDGET_SEEDS <= options.budget_seconds]
+        for candidate, _, answers in alternate([(c, V) for c in affordable], BUDGET_SEEDS, options.timeout):
+            row = candidate.identity(problem, V) | errors(answers, exact)
+            row["rmse_std_error"] = row["relative_rmse"] / math.sqrt(2 * len(answers))
+            rows.append((candidate, row))
+
+    def same(a: Candidate, row: dict, b: Candidate, other: dict) -> bool:
+        return (SHARED[a.method], a.quantity, row["V"]) == (SHARED[b.method], b.quantity, other["V"])
+
+    set_ratios(rows, same)
+    return [row for _, row in rows]
 
 
 def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
@@ -177,7 +209,7 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     out.mkdir(parents=True, exist_ok=True)
     tables = {
         name: open_table(out / f"{name}.csv", columns)
-        for name, columns in (("timing", TIMING), ("one_percent", ONE_PERCENT), ("error_curve", CURVE))
+        for name, columns in TABLES.items()
     }
     problem = json.loads((folder / "problem.json").read_text())
     here = Path(__file__).parent
@@ -203,6 +235,7 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     able = [candidate for candidate in candidates if candidate.answers]
     tables["one_percent"](one_percent(folder.name, able, exact, options))
     tables["error_curve"](error_curve(folder.name, able, exact, options))
+    tables["equal_budget"](equal_budget(folder.name, able, exact, options))
     for worker in workers:
         worker.close()
     return {worker.name: worker.versions for worker in workers}
@@ -239,6 +272,7 @@ def main() -> None:
     parser.add_argument("--request-seconds", type=float, default=2, help="longest single run")
     parser.add_argument("--tune-seconds", type=float, default=8, help="per method, to find V_batch")
     parser.add_argument("--curve-seconds", type=float, default=8, help="per method, for the error curve")
+    parser.add_argument("--budget-seconds", type=float, default=20, help="per method and V at equal V")
     parser.add_argument("--timeout", type=float, default=300, help="a worker that takes longer is given up")
     options = parser.parse_args()
 

@@ -1,5 +1,6 @@
 //! Our side of `make compare`: the protocol of `peer.py`, over the same problem folders.
 
+use curvature_runner::error::UserError;
 use curvature_runner::estimator::{EstimatorSpec, Sampling, Start, Task};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::{ProblemSpec, Subject};
@@ -11,65 +12,59 @@ use std::time::Instant;
 
 const V_BATCHES: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
-/// Name, quantity, what a spec says of it, and whether V_batch means something.
-const METHODS: [(&str, &str, &str, bool); 8] = [
-    ("exact", "exact", "kind = 'exact'", false),
-    (
-        "autodiff",
-        "block",
-        "kind = 'hutchinson'\nblocks = 'parameter'\nproduct = 'autodiff'",
-        false,
-    ),
-    (
-        "autodiff",
-        "full",
-        "kind = 'hutchinson'\nblocks = 'full'\nproduct = 'autodiff'",
-        false,
-    ),
-    (
-        "hmp",
-        "block",
-        "kind = 'hutchinson'\nblocks = 'parameter'\nproduct = 'hmp'",
-        true,
-    ),
-    (
-        "hmp",
-        "full",
-        "kind = 'hutchinson'\nblocks = 'full'\nproduct = 'hmp'",
-        true,
-    ),
-    (
-        "forward",
-        "block",
-        "kind = 'hutchinson'\nblocks = 'parameter'\nproduct = 'forward'",
-        true,
-    ),
-    (
-        "forward",
-        "full",
-        "kind = 'hutchinson'\nblocks = 'full'\nproduct = 'forward'",
-        true,
-    ),
-    ("activation", "activation", "kind = 'activation'", true),
+/// V_batch where a request names none: estimators that need all their products at once.
+const WHOLE: u64 = 100;
+
+/// Kind, product, quantity, and whether V_batch is to be tuned.
+const METHODS: [(&str, &str, &str, bool); 13] = [
+    ("exact", "", "exact", false),
+    ("hutchinson", "autodiff", "block", false),
+    ("hutchinson", "autodiff", "full", false),
+    ("hutchinson", "hmp", "block", true),
+    ("hutchinson", "hmp", "full", true),
+    ("hutchinson", "forward", "block", true),
+    ("hutchinson", "forward", "full", true),
+    ("hutchpp", "hmp", "block", false),
+    ("hutchpp", "hmp", "full", false),
+    ("xtrace", "hmp", "block", false),
+    ("xtrace", "hmp", "full", false),
+    ("activation", "", "activation", true),
+    ("propagation", "", "propagation", true),
 ];
-const PROPAGATION: (&str, &str, &str, bool) =
-    ("propagation", "propagation", "kind = 'propagation'", true);
+
+/// What the tables call a method: Hutchinson's is known by its product.
+fn name(&(kind, product, ..): &(&'static str, &'static str, &str, bool)) -> &'static str {
+    if kind == "hutchinson" { product } else { kind }
+}
+
+/// What a spec says of a method.
+fn spec(&(kind, product, quantity, _): &(&str, &str, &str, bool), v: u64, v_batch: u64) -> String {
+    let blocks = match quantity {
+        "block" => "blocks = 'parameter'\n",
+        "full" => "blocks = 'full'\n",
+        _ => "",
+    };
+    let product = match product {
+        "" => String::new(),
+        product => format!("product = '{product}'\n"),
+    };
+    let sampling = match kind {
+        "exact" => String::new(),
+        _ => format!("V = [{v}]\nV_batch = [{v_batch}]\nseeds = [0]\n"),
+    };
+    format!("kind = '{kind}'\n{blocks}{product}{sampling}")
+}
 
 fn main() {
     curvature_runner::memory::keep_freed_buffers();
     let folder = std::env::args().nth(1).expect("usage: ours PROBLEM_FOLDER");
     let folder = Path::new(&folder);
-    let methods: Vec<_> = METHODS.into_iter().chain([PROPAGATION]).collect();
     let subject = load(folder);
-    let listed: Vec<Value> = methods
+    let listed: Vec<Value> = METHODS
         .iter()
-        .map(|(method, quantity, _, batched)| {
-            let batches = if *batched {
-                json!(V_BATCHES)
-            } else {
-                Value::Null
-            };
-            json!({"method": method, "quantity": quantity, "V_batch": batches, "unsupported": null})
+        .map(|method| {
+            let batches = method.3.then_some(V_BATCHES);
+            json!({"method": name(method), "quantity": method.2, "V_batch": batches, "unsupported": null})
         })
         .collect();
     let version = env!("CARGO_PKG_VERSION");
@@ -83,23 +78,26 @@ fn main() {
         if request["quit"] == true {
             return;
         }
-        let asked = |method: &(&str, &str, &str, bool)| {
-            request["method"] == method.0 && request["quantity"] == method.1
-        };
+        let asked = METHODS.iter().find(|method| {
+            request["method"] == name(method) && request["quantity"] == method.2
+        });
         println!(
             "{}",
-            match methods.iter().find(|method| asked(method)) {
-                Some((_, _, spec, _)) => answer(&subject, spec, &request),
+            match asked {
+                Some(method) => answer(&subject, method, &request),
                 None => json!({"error": "no such method"}),
             }
         );
     }
 }
 
-fn answer(subject: &Subject, spec: &str, request: &Value) -> Value {
+fn answer(subject: &Subject, method: &(&str, &str, &str, bool), request: &Value) -> Value {
     let number = |key: &str, default: u64| request[key].as_u64().unwrap_or(default);
-    let (v, v_batch, seed) = (number("V", 1), number("V_batch", 20), number("seed", 0));
-    let task = task(spec, v_batch);
+    let (v, v_batch, seed) = (number("V", 1), number("V_batch", WHOLE), number("seed", 0));
+    let task = match task(spec(method, v, v_batch)) {
+        Ok(task) => task,
+        Err(error) => return json!({"error": error.to_string()}),
+    };
     let clock = Instant::now();
     let estimate = task
         .run(subject, &Start::Philox(seed), &[v].into(), v_batch)
@@ -108,19 +106,12 @@ fn answer(subject: &Subject, spec: &str, request: &Value) -> Value {
     json!({"seconds": seconds, "estimate": estimate.value.mean, "std_error": estimate.value.std_error})
 }
 
-fn task(spec: &str, v_batch: u64) -> std::sync::Arc<dyn Task> {
-    let text = format!("{spec}\nV = [1]\nV_batch = [{v_batch}]\nseeds = [0]");
-    let text = if spec.contains("exact") {
-        spec.into()
-    } else {
-        text
-    };
-    let source = Source::new("request", text);
-    let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
-    estimator
-        .expand(&Sampling::default(), &ProblemSpec::default())
-        .expect("a valid estimator")
-        .task
+fn task(text: String) -> Result<std::sync::Arc<dyn Task>, UserError> {
+    let estimator: EstimatorSpec = Source::new("request", text)
+        .deserialize()
+        .expect("a valid table");
+    let expanded = estimator.expand(&Sampling::default(), &ProblemSpec::default())?;
+    Ok(expanded.task)
 }
 
 /// The problem of a folder, through a spec like a user's.

@@ -24,13 +24,13 @@
 //!     LayerSpec::Linear(Linear { out: 2, bias: false }),
 //! ];
 //! let network = Network::new(&layers, &[4]).unwrap();
-//! let parameters = initialise(&network, &mut TorchGenerator::seeded(0));
+//! let tensors = initialise(&network, &mut TorchGenerator::seeded(0));
 //! let data = Batch::new(
 //!     Tensor::ones([5, 4], (Kind::Float, Device::Cpu)),
 //!     Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)),
 //! );
 //! let loss = LossSpec::Mse(Mse::default());
-//! let problem = Problem::new(network.into(), loss, parameters, vec![data]);
+//! let problem = Problem::new(network.into(), loss, tensors, vec![data]);
 //!
 //! let linearization = problem.linearize();
 //! let diagonal = exact::diagonal(&linearization); // one tensor per parameter

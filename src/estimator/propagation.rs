@@ -10,7 +10,7 @@ use super::{
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{
-    Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
+    Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,14 +23,13 @@ use tch::{Kind, Tensor};
 /// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
 /// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
 /// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
-/// r is negative (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
+/// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
 /// root has these two columns as its real and imaginary part). A block's trace is then
 /// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Two things are taken exactly instead of
 /// sampled: the curvature that stands directly over a parameter, and the whole topmost block.
 ///
 /// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
-/// Valid for any sign of curvature where every curved layer acts entry by entry and no layer
-/// couples samples; standard errors are those of the mean over passes.
+/// Valid for any sign of curvature where no layer couples samples; standard errors are those of the mean over passes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Propagation {
@@ -151,7 +150,8 @@ impl Passes {
         let at = self.at.clone();
         let topmost = at.layers().iter().rposition(|l| !l.indices.is_empty());
         let Some(topmost) = topmost else { return };
-        if self.noise[topmost + 1..].iter().any(Option::is_some) {
+        let noisy = self.noise[topmost + 1..].iter().any(Option::is_some);
+        if noisy || at.undiagonal().any(|own| own.below >= topmost) {
             return;
         }
         let columns = at.loss().columns(0, at.loss().column_count());
@@ -200,6 +200,7 @@ impl Passes {
         let root = self.at.loss().root(&root);
         positive.add(self.at.top(), root);
         for index in (lowest..=self.at.top()).rev() {
+            self.add_roots(index, [&mut positive, &mut negative], &signs);
             let noise = self.noise[index].as_ref();
             let v = noise.map(|noise| signs(Space::Residual(index), &noise.positive.size()));
             for (sign, stream) in [(1.0, &mut positive), (-1.0, &mut negative)] {
@@ -218,6 +219,22 @@ impl Passes {
             }
         }
         traces
+    }
+
+    /// Adds the curvature that is no diagonal and stands at the output of layer `index`, as noise
+    /// that the layer itself sees as well.
+    fn add_roots(
+        &self,
+        index: usize,
+        [positive, negative]: [&mut Adjoints<'_>; 2],
+        signs: &impl Fn(Space, &[i64]) -> Tensor,
+    ) {
+        for own in self.at.undiagonal().filter(|own| own.below == index) {
+            let sign = own.matrix.signs();
+            let v = signs(Space::Curvature(own.layer), &sign.size());
+            positive.add(index, own.matrix.root(&(&v * sign.clamp_min(0.0))));
+            negative.add(index, own.matrix.root(&(v * sign.clamp_max(0.0))));
+        }
     }
 
     /// Adds `± Σ_n ‖J_nᵀ c_n‖²` to the rows of a layer's parameters.

@@ -42,7 +42,7 @@ pub struct Checkpoint {
     pub name: Option<String>,
     /// Where they come from.
     pub file: Option<FileRecord>,
-    parameters: Option<Vec<RawTensor>>,
+    tensors: Option<Vec<RawTensor>>,
 }
 
 impl Setup {
@@ -185,6 +185,9 @@ impl NetworkSetup {
         let dataset = data.load(base).map_err(|e| e.within("data"))?;
         let network =
             Network::new(&model.layers, &dataset.input()).map_err(|e| e.within("model"))?;
+        dataset
+            .check_inputs(network.tokens())
+            .map_err(|e| e.within("data"))?;
         if network.parameters().is_empty() {
             return Err(UserError::new(
                 "model.layers",
@@ -229,12 +232,12 @@ impl NetworkSetup {
         }
         let place = |t: &Tensor| t.to_device(device).to_kind(kind);
         let problem = |checkpoint: &Checkpoint| {
-            let parameters = match &checkpoint.parameters {
+            let tensors = match &checkpoint.tensors {
                 Some(tensors) => tensors.iter().map(|raw| place(&raw.tensor())).collect(),
                 None => initial.iter().map(place).collect(),
             };
             let (network, loss) = (self.network.clone(), self.loss.clone());
-            Problem::new(network, loss, parameters, batches.clone())
+            Problem::new(network, loss, tensors, batches.clone())
         };
         (self.checkpoints.iter().map(problem).collect(), generator)
     }
@@ -251,7 +254,7 @@ fn read_checkpoints(
         Ok(Checkpoint {
             name: Some(name),
             file: Some(record),
-            parameters: Some(tensors),
+            tensors: Some(tensors),
         })
     };
     files

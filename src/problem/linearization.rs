@@ -3,9 +3,9 @@
 use super::Curvature;
 use super::batch::Batch;
 use super::join::Inputs;
-use super::layer::{Local, LocalParameters, Residual, samples_innermost};
+use super::layer::{Local, LocalParameters, Residual, Symmetric, samples_innermost};
 use super::loss::{LocalLoss, Loss, output_matrix};
-use super::network::Network;
+use super::network::{Network, Tensors};
 use super::signs::Vectors;
 use std::ops::Range;
 use tch::Tensor;
@@ -87,11 +87,21 @@ pub struct Diagonal<'a> {
     pub ends: bool,
 }
 
+/// The curvature of one layer that is no diagonal.
+pub struct Undiagonal<'a> {
+    /// The number of that layer.
+    pub layer: usize,
+    /// The number of the layer below it, at whose output the curvature stands.
+    pub below: usize,
+    /// `H_n` over that output.
+    pub matrix: &'a dyn Symmetric,
+}
+
 impl Linearization {
     pub(super) fn new(
         network: &Network,
         loss: &dyn Loss,
-        w: &[Tensor],
+        w: Tensors<'_>,
         batch: &Batch,
         curvature: Curvature,
     ) -> Self {
@@ -238,13 +248,26 @@ impl Linearization {
         above
     }
 
+    /// The curvatures of layers that are no diagonals, from the input up.
+    pub fn undiagonal(&self) -> impl Iterator<Item = Undiagonal<'_>> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter_map(|(layer, at)| match &at.residual {
+            Residual::General(matrix) => Some(Undiagonal {
+                layer,
+                below: at.inputs.sources().next()?,
+                matrix: matrix.as_ref(),
+            }),
+            _ => None,
+        })
+    }
+
     /// Carries every layer's curvature down while it stays a diagonal; `meet` sees it at the
     /// output of every layer that it comes to.
     pub fn carry(&self, mut meet: impl FnMut(Diagonal<'_>)) {
         let mut carried = self.nothing();
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let mut below = match &layer.residual {
-                Residual::Zero => None,
+                Residual::Zero | Residual::General(_) => None,
                 Residual::Diagonal(r) => Some(r.shallow_clone()),
             };
             if let Some(entries) = carried[index].take() {
@@ -312,23 +335,23 @@ impl Adjoints<'_> {
 }
 
 /// The layers that depend on parameters, linearised at `(x, w)`, and the network's output.
-fn local_layers(network: &Network, x: &Tensor, w: &[Tensor]) -> (Vec<LinearizedLayer>, Tensor) {
+fn local_layers(network: &Network, x: &Tensor, w: Tensors<'_>) -> (Vec<LinearizedLayer>, Tensor) {
     let mut outputs: Vec<Tensor> = Vec::with_capacity(network.nodes.len());
     let mut numbers: Vec<Option<usize>> = Vec::with_capacity(network.nodes.len());
     let mut layers = Vec::new();
     for node in &network.nodes {
-        let w = &w[node.parameters.clone()];
+        let w = node.tensors(w);
         let x = node.inputs.value(x, &outputs);
-        let z = node.layer.forward(&x, w);
+        let z = node.layer.forward(&x, &w);
         let inputs = node.inputs.renumbered(|source| numbers[source]);
-        let depends = !w.is_empty() || inputs.sources().next().is_some();
+        let depends = !node.parameters.is_empty() || inputs.sources().next().is_some();
         numbers.push(depends.then_some(layers.len()));
         outputs.push(match depends {
             false => z,
             true => {
                 let z = samples_innermost(z);
                 layers.push(LinearizedLayer {
-                    local: node.layer.at(&x, w, &z),
+                    local: node.layer.at(&x, &w, &z),
                     output: z.size(),
                     gradient: None,
                     residual: Residual::Zero,

@@ -20,8 +20,10 @@ pub mod weights;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
-pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents};
-pub use network::{LayerSize, Network, ParameterInfo};
+pub use linearization::{
+    Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal,
+};
+pub use network::{LayerSize, Network, ParameterInfo, Tensors};
 pub use signs::{Signs, Vectors};
 pub use subject::{NetworkSpec, ProblemSpec, Subject};
 
@@ -40,6 +42,8 @@ pub struct Problem {
     pub loss: LossSpec,
     /// One tensor per parameter, in the network's order; device and kind are the problem's.
     pub parameters: Vec<Tensor>,
+    /// One tensor per buffer, likewise.
+    pub buffers: Vec<Tensor>,
     /// The data, in at least one part.
     pub batches: Vec<Batch>,
 }
@@ -52,13 +56,13 @@ impl Clone for Problem {
 }
 
 impl Problem {
-    /// The problem on `batches`, whose weights are set so that their losses add up to the loss of
+    /// The network with `tensors`, its parameters and then its buffers, on `batches`, whose weights are set so that their losses add up to the loss of
     /// all samples as one batch: under a mean every batch counts for the terms that it holds, so
     /// that a short last one does not count for more.
     pub fn new(
         network: Arc<Network>,
         loss: LossSpec,
-        parameters: Vec<Tensor>,
+        mut tensors: Vec<Tensor>,
         mut batches: Vec<Batch>,
     ) -> Self {
         let mut first = 0;
@@ -74,9 +78,10 @@ impl Problem {
             }
         }
         Self {
+            buffers: tensors.split_off(network.parameters().len()),
+            parameters: tensors,
             network,
             loss,
-            parameters,
             batches,
         }
     }
@@ -87,6 +92,7 @@ impl Problem {
             network: self.network.clone(),
             loss: self.loss.clone(),
             parameters: self.parameters.iter().map(Tensor::shallow_clone).collect(),
+            buffers: self.buffers.iter().map(Tensor::shallow_clone).collect(),
             batches,
         }
     }
@@ -145,7 +151,7 @@ impl Problem {
         Linearization::new(
             &self.network,
             &*self.loss,
-            &w,
+            self.with(&w),
             &self.only_batch(),
             curvature,
         )
@@ -157,7 +163,7 @@ impl Problem {
     /// With more than one batch.
     pub fn outputs_at(&self, parameters: &[Tensor]) -> Tensor {
         let inputs = self.only_batch().inputs;
-        self.network.forward(&inputs, parameters)
+        self.network.forward(&inputs, self.with(parameters))
     }
 
     /// What stands for the output Hessian in a matrix, at the outputs of a single batch.
@@ -166,6 +172,14 @@ impl Problem {
     /// With more than one batch.
     pub fn output_matrix(&self, outputs: &Tensor, curvature: Curvature) -> Box<dyn LocalLoss> {
         loss::output_matrix(&*self.loss, outputs, &self.only_batch(), curvature)
+    }
+
+    /// Its tensors with other values of the parameters.
+    fn with<'a>(&'a self, parameters: &'a [Tensor]) -> Tensors<'a> {
+        Tensors {
+            parameters,
+            buffers: &self.buffers,
+        }
     }
 
     fn only_batch(&self) -> Batch {
@@ -180,7 +194,7 @@ impl Problem {
     pub fn loss_at(&self, parameters: &[Tensor]) -> Tensor {
         let part = |batch: &Batch| {
             let batch = batch.placed(self.device(), self.kind());
-            let output = self.network.forward(&batch.inputs, parameters);
+            let output = self.network.forward(&batch.inputs, self.with(parameters));
             let value = self.loss.value(&output, &batch.targets);
             match batch.weight {
                 1.0 => value,
@@ -192,7 +206,7 @@ impl Problem {
     }
 }
 
-/// The parameters as torch.nn initialises them in order, in float32 on the CPU.
+/// The parameters, and then the buffers, as torch.nn initialises them in order, in float32 on the CPU.
 ///
 /// They are drawn in float32 whatever the dtype of the experiment, as `module.double()` would have
 /// it, so that both dtypes look at the same network.
@@ -200,9 +214,15 @@ pub fn initialise(network: &Network, generator: &mut TorchGenerator) -> Vec<Tens
     let draw = |info: &ParameterInfo| {
         let values = match info.init {
             Init::Uniform { bound } => generator.uniform(info.numel() as usize, -bound, bound),
+            Init::Normal { .. } => generator.normal(info.numel() as usize),
             Init::Constant { value } => vec![value as f32; info.numel() as usize],
         };
-        Tensor::from_slice(&values).reshape(&info.shape)
+        let values = Tensor::from_slice(&values).reshape(&info.shape);
+        if let Init::Normal { zero: Some(row) } = info.init {
+            let _ = values.get(row).zero_();
+        }
+        values
     };
-    network.parameters().iter().map(draw).collect()
+    let infos = network.parameters().iter().chain(network.buffers());
+    infos.map(draw).collect()
 }

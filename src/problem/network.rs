@@ -1,7 +1,7 @@
 //! The network: layers with their shapes, in an order in which each comes after what it takes in.
 
 use super::join::{Combine, Inputs};
-use super::layer::{Branches, Init, Layer, LayerSpec, Misfit, Part, identity};
+use super::layer::{Branches, Init, Layer, LayerSpec, Misfit, ParameterShape, Part, identity};
 use crate::error::{UserError, join};
 use std::ops::Range;
 use tch::Tensor;
@@ -12,6 +12,8 @@ use tch::Tensor;
 pub struct Network {
     pub(super) nodes: Vec<Node>,
     parameters: Vec<ParameterInfo>,
+    buffers: Vec<ParameterInfo>,
+    tokens: Option<i64>,
     output: Vec<i64>,
 }
 
@@ -22,11 +24,32 @@ pub(super) struct Node {
     pub inputs: Inputs,
     /// Which of the network's parameters are its own.
     pub parameters: Range<usize>,
+    /// And which of its buffers.
+    buffers: Range<usize>,
     /// Where a spec has it: "layers[3].body[1]".
     key: String,
     kind: &'static str,
     /// Entries that it puts out per sample.
     features: i64,
+}
+
+impl Node {
+    /// The layer's own of the network's tensors: its parameters, then its buffers.
+    pub fn tensors(&self, w: Tensors<'_>) -> Vec<Tensor> {
+        let parameters = &w.parameters[self.parameters.clone()];
+        let buffers = &w.buffers[self.buffers.clone()];
+        let own = parameters.iter().chain(buffers);
+        own.map(Tensor::shallow_clone).collect()
+    }
+}
+
+/// What a network is evaluated with, each in the network's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors<'a> {
+    /// The parameters.
+    pub parameters: &'a [Tensor],
+    /// The buffers.
+    pub buffers: &'a [Tensor],
 }
 
 /// How many numbers a layer takes.
@@ -72,6 +95,8 @@ impl Network {
         Ok(Self {
             nodes: builder.nodes,
             parameters: builder.parameters,
+            buffers: builder.buffers,
+            tokens: builder.tokens,
             output,
         })
     }
@@ -79,6 +104,16 @@ impl Network {
     /// The parameters in the order of `torch.nn.Module.parameters()`.
     pub fn parameters(&self) -> &[ParameterInfo] {
         &self.parameters
+    }
+
+    /// What else a trained network holds, in the order of the layers: running statistics.
+    pub fn buffers(&self) -> &[ParameterInfo] {
+        &self.buffers
+    }
+
+    /// For a network that takes whole numbers from 0 on: how many there are.
+    pub fn tokens(&self) -> Option<i64> {
+        self.tokens
     }
 
     /// Which parameters every layer that has any has.
@@ -111,11 +146,11 @@ impl Network {
     }
 
     /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
-    pub fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
+    pub fn forward(&self, x: &Tensor, w: Tensors<'_>) -> Tensor {
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let x = node.inputs.value(x, &outputs);
-            outputs.push(node.layer.forward(&x, &w[node.parameters.clone()]));
+            outputs.push(node.layer.forward(&x, &node.tensors(w)));
         }
         outputs.pop().unwrap_or_else(|| x.shallow_clone())
     }
@@ -128,6 +163,8 @@ type Place = (Option<usize>, Vec<i64>);
 struct Builder {
     nodes: Vec<Node>,
     parameters: Vec<ParameterInfo>,
+    buffers: Vec<ParameterInfo>,
+    tokens: Option<i64>,
 }
 
 impl Builder {
@@ -159,6 +196,9 @@ impl Builder {
         let wrong = |misfit: Misfit| misfit.of(kind, &shape).within(key);
         match spec.part(&shape).map_err(wrong)? {
             Part::Layer(layer, output) => {
+                if let Some(tokens) = layer.tokens() {
+                    self.take_tokens(tokens, input.0).map_err(wrong)?;
+                }
                 self.layer(layer, Inputs::one(input.0), output, (key, name, kind))
             }
             Part::Branches(branches) => {
@@ -177,6 +217,18 @@ impl Builder {
         }
     }
 
+    /// What takes tokens takes the data; the data must suit all that do.
+    fn take_tokens(&mut self, tokens: i64, source: Option<usize>) -> Result<(), Misfit> {
+        if source.is_some() {
+            return Err(Misfit {
+                expected: "the data themselves".into(),
+                remedy: "put it first in the network, or first in branches that come first".into(),
+            });
+        }
+        self.tokens = Some(self.tokens.map_or(tokens, |others| others.min(tokens)));
+        Ok(())
+    }
+
     fn layer(
         &mut self,
         layer: Box<dyn Layer>,
@@ -186,25 +238,37 @@ impl Builder {
     ) -> Result<Place, UserError> {
         let at = |error: UserError| error.within(key);
         countable("output", &output).map_err(at)?;
-        let first = self.parameters.len();
-        for p in layer.parameters() {
-            countable(p.name, &p.shape).map_err(at)?;
-            self.parameters.push(ParameterInfo {
-                name: format!("{name}{}", p.name),
-                shape: p.shape,
-                init: p.init,
-            });
-        }
+        let parameters = list(&mut self.parameters, layer.parameters(), name).map_err(at)?;
+        let buffers = list(&mut self.buffers, layer.buffers(), name).map_err(at)?;
         self.nodes.push(Node {
             layer,
             inputs,
-            parameters: first..self.parameters.len(),
+            parameters,
+            buffers,
             key: key.into(),
             kind,
             features: output.iter().product(),
         });
         Ok((Some(self.nodes.len() - 1), output))
     }
+}
+
+/// Puts a layer's tensors at the end of the network's, names beginning with `name`.
+fn list(
+    all: &mut Vec<ParameterInfo>,
+    own: Vec<ParameterShape>,
+    name: &str,
+) -> Result<Range<usize>, UserError> {
+    let first = all.len();
+    for p in own {
+        countable(p.name, &p.shape)?;
+        all.push(ParameterInfo {
+            name: format!("{name}{}", p.name),
+            shape: p.shape,
+            init: p.init,
+        });
+    }
+    Ok(first..all.len())
 }
 
 /// What is wrong with branches whose outputs do not meet.

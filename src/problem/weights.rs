@@ -41,10 +41,11 @@ pub fn read_safetensors(
     Ok((tensors, record))
 }
 
-/// The parameters of `network` from a file, in the network's order.
+/// The parameters of `network` from a file, and then its buffers, in the network's order.
 ///
 /// # Errors
-/// A tensor that is missing, superfluous or misshapen.
+/// A tensor that is missing, superfluous or misshapen; `num_batches_tracked`, with which torch.nn's
+/// batch norm counts its training steps, is passed over.
 pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecord), UserError> {
     let (mut tensors, record) = read_safetensors(path, "weights")?;
     let wrong = |found: String| {
@@ -54,9 +55,10 @@ pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecor
             "save the state_dict of a torch.nn.Sequential with the same layers in the same places",
         )
     };
+    tensors.retain(|name, _| name.rsplit('.').next() != Some("num_batches_tracked"));
     let found = listed(tensors.keys().map(String::as_str));
     let mut ordered = Vec::new();
-    for parameter in network.parameters() {
+    for parameter in network.parameters().iter().chain(network.buffers()) {
         let (name, shape) = (&parameter.name, &parameter.shape);
         let Some(tensor) = tensors.remove(name) else {
             return Err(wrong(format!(

@@ -78,11 +78,10 @@ pub fn problem(
             .reshape(shape)
             .to_kind(Kind::Double)
     };
-    let parameters = network
-        .parameters()
-        .iter()
-        .map(|p| uniform(&p.shape))
-        .collect();
+    let parameters = network.parameters().iter();
+    let mut tensors: Vec<Tensor> = parameters.map(|p| uniform(&p.shape)).collect();
+    let buffers = network.buffers().iter();
+    tensors.extend(buffers.map(|p| uniform(&p.shape).abs() + 0.2));
     let inputs = uniform(&[&[batch], input].concat());
     let targets = match loss.targets(network.output()).expect("outputs that fit") {
         TargetKind::Classes {
@@ -99,7 +98,7 @@ pub fn problem(
         TargetKind::Values { shape } => uniform(&[&[batch], shape.as_slice()].concat()),
     };
     let data = Batch::new(inputs, targets);
-    Problem::new(network.into(), loss, parameters, vec![data])
+    Problem::new(network.into(), loss, tensors, vec![data])
 }
 
 /// The example's network on random data, as torch.nn initialises it.

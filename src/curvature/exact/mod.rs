@@ -2,7 +2,7 @@
 
 mod route;
 
-use crate::problem::{Diagonal, Linearization, LinearizedLayer, Vectors};
+use crate::problem::{Diagonal, Linearization, LinearizedLayer, Undiagonal, Vectors};
 use route::{Route, Source};
 use tch::{Kind, Tensor};
 
@@ -15,8 +15,8 @@ pub const MEMORY: u64 = 1 << 28;
 /// Every block is `Σ_n J_wᵀ H_n J_w` with `H_n` the Hessian of sample n at the layer's output, and
 /// `H_n` is a sum of rank-one terms: the columns of the loss's root, and one column `√|r| e_a` with
 /// the sign of `r` for every curved entry a of a higher layer, all pulled down by the adjoints
-/// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985). A layer's
-/// curvature that stands directly over a parameter acts as a diagonal and needs no column. A
+/// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985), and likewise the
+/// columns of a signed root of every layer's curvature that is no diagonal. A layer's curvature that stands directly over a parameter acts as a diagonal and needs no column. A
 /// parameter with fewer entries than there are columns has its unit vectors pushed up instead,
 /// whichever is less work.
 ///
@@ -44,6 +44,11 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
             });
         }
     });
+    sources.extend(at.undiagonal().map(|own| Source {
+        layer: own.below,
+        seen: own.below + 1,
+        columns: own.matrix.signs().size()[1..].iter().product(),
+    }));
     let mut sum = Accumulator {
         at,
         route: Route::cheapest(at, &sources),
@@ -51,6 +56,7 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
         diagonal: (0..at.parameter_count()).map(|_| None).collect(),
     };
     sum.loss_columns();
+    at.undiagonal().for_each(|own| sum.root_columns(&own));
     at.carry(|d| {
         sum.add(d.layer, |layer, i| {
             layer.parameters().diagonal_of_diagonal(i, &d.entries)
@@ -85,6 +91,19 @@ impl Accumulator<'_> {
         for (first, count) in self.chunks(all, widest(at.layers())) {
             let columns = at.loss().columns(first, count);
             self.columns(at.top(), &goals, columns, None);
+        }
+    }
+
+    /// The columns of a root of a layer's own curvature, for the layers below it.
+    fn root_columns(&mut self, own: &Undiagonal<'_>) {
+        let goals = self.route.goals(self.at, own.below + 1);
+        if goals.is_empty() {
+            return;
+        }
+        let all = own.matrix.signs().size()[1..].iter().product();
+        for (first, count) in self.chunks(all, widest(&self.at.layers()[..=own.layer])) {
+            let (s, sign) = own.matrix.columns(first, count);
+            self.columns(own.below, &goals, s, Some(&sign));
         }
     }
 

@@ -15,6 +15,9 @@ pub enum Space {
     Activation(usize),
     /// The residual curvature of the layer of this index, for every sample.
     Residual(usize),
+    /// A root of the curvature of the layer of this index, where that is no diagonal, for every
+    /// sample.
+    Curvature(usize),
     /// The columns of the loss's root, for every sample.
     Loss,
     /// The parameter of this index, one vector per sample.
@@ -36,6 +39,7 @@ impl Space {
             Self::SampleParameter(index) => (4, index),
             Self::SecondParameter(index) => (5, index),
             Self::ThirdParameter(index) => (6, index),
+            Self::Curvature(index) => (7, index),
         };
         (kind << 24) | u32::try_from(index).expect("fewer than 2^24 layers")
     }

@@ -109,6 +109,40 @@ impl Dataset {
         self.inputs.row_shape()
     }
 
+    /// Checks the inputs against what the network takes: whole numbers below `tokens`, or without
+    /// that floats.
+    ///
+    /// # Errors
+    /// The others of these, or a token that is too large.
+    pub fn check_inputs(&self, tokens: Option<i64>) -> Result<(), UserError> {
+        let (x, pixels) = (&self.inputs, self.normalisation.is_some());
+        let wrong = |found: String, help: &str| {
+            let place = self.files.first().map(|file| format!("{}: ", file.path.display()));
+            UserError::new("", place.unwrap_or_default() + &found, help)
+        };
+        match tokens {
+            None if x.is_integer() && !pixels => Err(wrong(
+                format!("found \"x\" of dtype {}, expected floating point", x.dtype_name()),
+                "save \"x\" as float32, scaled as the network expects it",
+            )),
+            Some(_) if !x.is_integer() || pixels => Err(wrong(
+                format!("found inputs of dtype {}, expected tokens for an embedding", x.dtype_name()),
+                "save \"x\" as int64",
+            )),
+            Some(tokens) => {
+                let outside = |x: &&i64| !(0..tokens).contains(*x);
+                match x.to_integers().iter().find(outside) {
+                    None => Ok(()),
+                    Some(found) => Err(wrong(
+                        format!("found the token {found}, expected 0 to {}", tokens - 1),
+                        "make num_embeddings larger, or mend \"x\"",
+                    )),
+                }
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks the targets against what the loss takes.
     ///
     /// # Errors
@@ -217,15 +251,6 @@ fn check_pair(inputs: &RawTensor, targets: &RawTensor) -> Result<(), (String, &'
         return Err((
             format!("found \"x\" of shape {x:?}, expected [samples, features, ...] without a 0"),
             "save \"x\" with one row per sample",
-        ));
-    }
-    if inputs.is_integer() {
-        return Err((
-            format!(
-                "found \"x\" of dtype {}, expected floating point",
-                inputs.dtype_name()
-            ),
-            "save \"x\" as float32, scaled as the network expects it",
         ));
     }
     if y.is_empty() || x[0] != y[0] {

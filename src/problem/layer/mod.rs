@@ -16,20 +16,25 @@ mod correlation;
 mod dropout;
 mod elementwise;
 mod elu;
+mod embedding;
 mod flatten;
 mod gelu;
+mod group_norm;
 mod hardtanh;
+mod layer_norm;
 mod leaky_relu;
 mod linear;
 mod linear_map;
 mod log_sigmoid;
 mod max_pool;
+mod normalisation;
 mod relu;
 mod selu;
 mod sigmoid;
 mod silu;
 mod sizes;
 mod softplus;
+mod standardise;
 mod tanh;
 mod window;
 mod zero_pad;
@@ -42,9 +47,12 @@ pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use dropout::Dropout;
 pub use elu::Elu;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
 pub use gelu::{Approximation, Gelu};
+pub use group_norm::GroupNorm;
 pub use hardtanh::Hardtanh;
+pub use layer_norm::LayerNorm;
 pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use log_sigmoid::LogSigmoid;
@@ -84,6 +92,11 @@ pub enum Init {
     Uniform {
         /// Half the width.
         bound: f64,
+    },
+    /// Normal of mean 0 and variance 1.
+    Normal {
+        /// A row that is zero all the same.
+        zero: Option<i64>,
     },
     /// All the same, without a draw.
     Constant {
@@ -157,7 +170,20 @@ pub trait Layer: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
+    /// What it takes from a trained network besides parameters, that nothing is differentiated by:
+    /// the running statistics of a batch norm.
+    fn buffers(&self) -> Vec<ParameterShape> {
+        Vec::new()
+    }
+
+    /// For a layer that takes whole numbers from 0 on in place of an input to be differentiated by:
+    /// how many there are.
+    fn tokens(&self) -> Option<i64> {
+        None
+    }
+
+    /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd; w are its
+    /// parameters, and then its buffers.
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor;
 
     /// The maps of the layer at the point `(x, w)`; `z` is what [`Layer::forward`] gave there.
@@ -233,13 +259,34 @@ pub trait LocalParameters {
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor;
 }
 
+/// A symmetric matrix `H_n` over the input of every sample, of either sign.
+pub trait Symmetric {
+    /// `H_n dx_n`: `[K, N, *in] -> [K, N, *in]`.
+    fn apply(&self, dx: &Tensor) -> Tensor;
+
+    /// The signs `σ_n` of a root's columns: `[N, *w]`.
+    fn signs(&self) -> Tensor;
+
+    /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
+    fn root(&self, v: &Tensor) -> Tensor;
+
+    /// Columns `first..first + count` of the root and their signs, so that all of them have
+    /// `Σ_q sign_qn s_qn s_qnᵀ = H_n`: `[count, N, *in]` and `[count, N]`.
+    fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
+        let signs = self.signs();
+        let unit = units(first, count, &signs.size(), &signs);
+        (self.root(&unit), signs.flatten(1, -1).narrow(1, first, count).tr())
+    }
+}
+
 /// The curvature that a layer adds at its input, besides what passes through it.
-#[derive(Debug)]
 pub enum Residual {
     /// The layer is linear, or piecewise linear, in its input.
     Zero,
     /// `diag(r)` for every sample, `r: [N, *in]`.
     Diagonal(Tensor),
+    /// Any other.
+    General(Box<dyn Symmetric>),
 }
 
 impl Residual {
@@ -248,6 +295,7 @@ impl Residual {
         match self {
             Self::Zero => None,
             Self::Diagonal(r) => Some(r * dx),
+            Self::General(h) => Some(h.apply(dx)),
         }
     }
 
@@ -256,6 +304,7 @@ impl Residual {
         match self {
             Self::Zero => None,
             Self::Diagonal(r) => Some(features(&(r * dx * dx))),
+            Self::General(h) => Some(features(&(h.apply(dx) * dx))),
         }
     }
 }
@@ -269,6 +318,17 @@ pub(super) fn samples_innermost(z: Tensor) -> Tensor {
         2 => z.tr().contiguous().tr(),
         _ => z,
     }
+}
+
+/// Unit vectors `first..first + count` of `[*w]`, the same for all N samples: `[count, N, *w]` for
+/// `shape = [N, *w]`, of the kind and on the device of `like`.
+pub(super) fn units(first: i64, count: i64, shape: &[i64], like: &Tensor) -> Tensor {
+    let all = shape[1..].iter().product::<i64>();
+    let unit = Tensor::zeros([count, all], (like.kind(), like.device()));
+    let ones = unit.narrow(1, first, count).diagonal(0, 0, 1);
+    let _ = ones.shallow_clone().fill_(1.0);
+    unit.reshape([&[count, 1], &shape[1..]].concat())
+        .expand([&[count], shape].concat(), false)
 }
 
 /// Sums `[K, N, *]` over a sample's entries in the working precision: `[K, N]` in float64.
@@ -315,12 +375,18 @@ tagged! {
         Dropout(Dropout) = "dropout",
         /// x, or `α(eˣ−1)`.
         Elu(Elu) = "elu",
+        /// A vector for each token.
+        Embedding(Embedding) = "embedding",
         /// Flattens a sample.
         Flatten(Flatten) = "flatten",
         /// `x Φ(x)`.
         Gelu(Gelu) = "gelu",
+        /// Standardised over groups of channels.
+        GroupNorm(GroupNorm) = "group_norm",
         /// x between two bounds.
         Hardtanh(Hardtanh) = "hardtanh",
+        /// Standardised over the last axes.
+        LayerNorm(LayerNorm) = "layer_norm",
         /// x, or a small part of it.
         LeakyRelu(LeakyRelu) = "leaky_relu",
         /// `x Wᵀ + b`.

@@ -16,7 +16,7 @@ use fisher::Fisher;
 pub use mse::Mse;
 use weighted::weighted;
 
-use super::layer::features;
+use super::layer::{features, units};
 use super::random::uniform_targets;
 use super::{Batch, Curvature};
 use crate::error::UserError;
@@ -191,14 +191,7 @@ pub trait LocalLoss {
     /// Columns `first..first + count` of the root: all of them are `s` with
     /// `Σ_q s_qn s_qnᵀ = H_n`: `[count, N, *out]`.
     fn columns(&self, first: i64, count: i64) -> Tensor {
-        let (like, size) = (self.gradient(), self.root_shape());
-        let unit = Tensor::zeros([count, self.column_count()], (like.kind(), like.device()));
-        let ones = unit.narrow(1, first, count).diagonal(0, 0, 1);
-        let _ = ones.shallow_clone().fill_(1.0);
-        let unit = unit
-            .reshape([&[count, 1], &size[1..]].concat())
-            .expand([&[count], size.as_slice()].concat(), false);
-        self.root(&unit)
+        self.root(&units(first, count, &self.root_shape(), &self.gradient()))
     }
 }
 

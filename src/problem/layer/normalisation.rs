@@ -1,0 +1,232 @@
+//! What normalisation layers share: `z = x̂(x) ∘ w + b` with standardised inputs `x̂`.
+
+use super::channel_bias::ChannelBias;
+use super::elementwise::finite;
+use super::{Init, Local, LocalParameters, Misfit, ParameterShape, Residual};
+use tch::Tensor;
+
+pub(super) const WEIGHT: usize = 0;
+pub(super) const BIAS: usize = 1;
+
+/// Standardised inputs of one layer at one point. Their Jacobian `J = ∂x̂/∂x` is a symmetric matrix
+/// for every sample.
+pub(super) trait Standardised {
+    /// `x̂: [N, *in]`.
+    fn value(&self) -> &Tensor;
+
+    /// `J dx`: `[K, N, *in] -> [K, N, *in]`.
+    fn jacobian(&self, dx: &Tensor) -> Tensor;
+
+    /// `J d J` on diagonals `[N, *in]`, where J is diagonal.
+    fn diagonal(&self, _d: &Tensor) -> Option<Tensor> {
+        None
+    }
+
+    /// `Σ_a u_a ∂²x̂_a/∂x²` for `u: [N, *in]`.
+    fn residual(&self, _u: &Tensor) -> Residual {
+        Residual::Zero
+    }
+}
+
+/// Which entries of a sample share a scale and a shift.
+#[derive(Clone, Debug)]
+pub(super) struct Affine {
+    /// A sample's shape.
+    pub sample: Vec<i64>,
+    /// The parameters' shape: the first axis of a sample, or its last ones.
+    pub parameter: Vec<i64>,
+    /// Whether it is the last axes that parameters lie along.
+    pub last: bool,
+}
+
+impl Affine {
+    /// A weight of ones and a bias of zeros, those of them that are there.
+    pub fn parameters(&self, weight: bool, bias: bool) -> Vec<ParameterShape> {
+        let constant = |name, value| ParameterShape {
+            name,
+            shape: self.parameter.clone(),
+            init: Init::Constant { value },
+        };
+        let weight = weight.then(|| constant("weight", 1.0));
+        let bias = bias.then(|| constant("bias", 0.0));
+        weight.into_iter().chain(bias).collect()
+    }
+
+    /// A parameter as it meets a sample's entries.
+    pub fn along(&self, parameter: &Tensor) -> Tensor {
+        match self.last {
+            true => parameter.shallow_clone(),
+            false => {
+                let ones = vec![1; self.sample.len() - 1];
+                parameter.reshape([&[-1], ones.as_slice()].concat())
+            }
+        }
+    }
+
+    fn numel(&self) -> i64 {
+        self.parameter.iter().product()
+    }
+
+    /// Entries that share a parameter's.
+    fn positions(&self) -> i64 {
+        self.sample.iter().product::<i64>() / self.numel()
+    }
+
+    fn bias(&self) -> ChannelBias {
+        ChannelBias {
+            output: vec![self.numel(), self.positions()],
+        }
+    }
+
+    /// `[K, N, *sample] -> [K, N, numel, positions]`.
+    fn inward(&self, z: &Tensor) -> Tensor {
+        let (c, p) = (self.numel(), self.positions());
+        let kn = &z.size()[..2];
+        match self.last {
+            true => z.reshape([kn, &[p, c]].concat()).transpose(2, 3),
+            false => z.reshape([kn, &[c, p]].concat()),
+        }
+    }
+
+    /// Back.
+    fn outward(&self, z: &Tensor) -> Tensor {
+        let z = match self.last {
+            true => z.transpose(2, 3),
+            false => z.shallow_clone(),
+        };
+        z.reshape([&z.size()[..2], self.sample.as_slice()].concat())
+    }
+}
+
+/// Refuses an `eps` that is none.
+pub(super) fn check_epsilon(eps: f64) -> Result<(), Misfit> {
+    finite("eps", eps)?;
+    match eps < 0.0 {
+        false => Ok(()),
+        true => Err(Misfit {
+            expected: format!("`eps` of 0 or more, found {eps}"),
+            remedy: "leave it out for torch.nn's default, 1e-5".into(),
+        }),
+    }
+}
+
+pub(super) fn epsilon() -> f64 {
+    1e-5
+}
+
+/// A normalisation layer at one point; `weight` meets `[N, *in]` as [`Affine::along`] puts it.
+pub(super) struct Normalised<S> {
+    pub standard: S,
+    pub weight: Option<Tensor>,
+    pub affine: Affine,
+}
+
+impl<S> Normalised<S> {
+    fn scale(&self, s: &Tensor) -> Tensor {
+        match &self.weight {
+            Some(weight) => s * weight,
+            None => s.shallow_clone(),
+        }
+    }
+}
+
+impl<S: Standardised> Local for Normalised<S> {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        self.scale(&self.standard.jacobian(dx))
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        self.standard.jacobian(&self.scale(gz))
+    }
+
+    fn residual(&self, g: &Tensor) -> Residual {
+        self.standard.residual(&self.scale(g))
+    }
+
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        self.standard.diagonal(&self.scale(&self.scale(d)))
+    }
+
+    fn parameters(&self) -> Option<&dyn LocalParameters> {
+        self.weight.is_some().then_some(self)
+    }
+}
+
+impl<S: Standardised> Normalised<S> {
+    /// The rules of the weight are those of the bias with `x̂ ∘ s` for s.
+    fn seen_by(&self, i: usize, s: &Tensor) -> Tensor {
+        match i {
+            BIAS => s.shallow_clone(),
+            _ => s * self.standard.value(),
+        }
+    }
+
+    fn spread(&self, dw: &Tensor) -> Tensor {
+        let samples = self.standard.value().size()[0];
+        let flat = dw.flatten(1, -1);
+        self.affine
+            .outward(&self.affine.bias().tangent(&flat, samples))
+    }
+
+    fn gather(&self, gz: &Tensor) -> Tensor {
+        let sums = self.affine.bias().adjoint(&self.affine.inward(gz));
+        self.in_shape(&sums, 1)
+    }
+
+    /// The parameter's own shape in place of the axes from `axis` on.
+    fn in_shape(&self, flat: &Tensor, axis: usize) -> Tensor {
+        flat.reshape([&flat.size()[..axis], self.affine.parameter.as_slice()].concat())
+    }
+}
+
+impl<S: Standardised> LocalParameters for Normalised<S> {
+    fn shape(&self, _i: usize) -> Vec<i64> {
+        self.affine.parameter.clone()
+    }
+
+    fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        self.seen_by(i, &self.spread(dw))
+    }
+
+    fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
+        self.gather(&self.seen_by(i, gz))
+    }
+
+    /// `J (g ∘ dw)`.
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| self.standard.jacobian(&(self.spread(dw) * g)))
+    }
+
+    fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| self.gather(&(self.standard.jacobian(dx) * g)))
+    }
+
+    fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
+        let s = self.affine.inward(&self.seen_by(i, s));
+        let diagonal = self.affine.bias().diagonal_of_columns(&s, sign);
+        self.in_shape(&diagonal, 0)
+    }
+
+    fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        let twice = self.seen_by(i, &self.seen_by(i, d));
+        self.gather(&twice.unsqueeze(0)).squeeze_dim(0)
+    }
+
+    /// Entries differ in what the weight sees.
+    fn gain(&self, i: usize) -> Option<Tensor> {
+        match i {
+            BIAS => self.affine.bias().gain(self.standard.value()),
+            _ => None,
+        }
+    }
+
+    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
+        let s = self.affine.inward(&self.seen_by(i, s));
+        self.affine.bias().trace_of_columns(&s)
+    }
+
+    fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
+        let z = self.affine.bias().sample_tangent(&dw.flatten(2, -1));
+        self.seen_by(i, &self.affine.outward(&z))
+    }
+}

@@ -1,0 +1,164 @@
+//! Entries standardised by their own mean and variance, group by group, and the curvature of that.
+
+use super::normalisation::Standardised;
+use super::{Residual, Symmetric};
+use tch::{Kind, Tensor};
+
+/// `x̂ = P x/σ` in groups of m entries that lie side by side, `P = I − 𝟏𝟏ᵀ/m` and
+/// `σ² = |P x|²/m + ε`.
+///
+/// `J = (P − x̂x̂ᵀ/m)/σ` for every group.
+pub(super) struct Grouped {
+    /// `x̂` as the input has it: `[N, *in]`.
+    value: Tensor,
+    /// `x̂: [N, G, m]`.
+    normal: Tensor,
+    /// `1/σ: [N, G, 1]`.
+    slope: Tensor,
+}
+
+impl Grouped {
+    /// At `x: [N, *in]`.
+    pub fn new(x: &Tensor, m: i64, eps: f64) -> Self {
+        let groups = x.reshape([x.size()[0], -1, m]);
+        let centred = centre(&groups);
+        let slope = (mean(&centred.square()) + eps).rsqrt();
+        let normal = centred * &slope;
+        Self {
+            value: normal.reshape(x.size()),
+            normal,
+            slope,
+        }
+    }
+
+    /// `[K, N, *in] -> [K, N, G, m]`.
+    fn groups(&self, dx: &Tensor) -> Tensor {
+        dx.reshape([&dx.size()[..1], self.normal.size().as_slice()].concat())
+    }
+}
+
+impl Standardised for Grouped {
+    fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    fn jacobian(&self, dx: &Tensor) -> Tensor {
+        let d = self.groups(dx);
+        let along = mean(&(&d * &self.normal)) * &self.normal;
+        ((centre(&d) - along) * &self.slope).reshape(dx.size())
+    }
+
+    fn residual(&self, u: &Tensor) -> Residual {
+        let u = centre(&u.reshape(self.normal.size()));
+        Residual::General(Box::new(GroupedCurvature::new(self, &u)))
+    }
+}
+
+/// `Σ_a u_a ∂²x̂_a/∂x² = −(u x̂ᵀ + x̂ uᵀ + (uᵀx̂) P − 3 (uᵀx̂) x̂x̂ᵀ/m)/(m σ²)` for centred u: a
+/// multiple `κ` of P but for the plane of `x̂` and u, in which it is a 2 × 2 matrix.
+struct GroupedCurvature {
+    /// The input's shape, `[N, *in]`.
+    shape: Vec<i64>,
+    /// Orthonormal eigenvectors in that plane, zero where there is none: `[N, G, m]`.
+    eigenvectors: [Tensor; 2],
+    /// Their eigenvalues: `[N, G, 1]`.
+    eigenvalues: [Tensor; 2],
+    /// That of all centred vectors orthogonal to them, `κ: [N, G, 1]`.
+    other: Tensor,
+}
+
+impl GroupedCurvature {
+    fn new(at: &Grouped, u: &Tensor) -> Self {
+        let m = at.normal.size()[2] as f64;
+        let radius = norm(&at.normal);
+        let first = unit(&at.normal);
+        let alpha = sum(&(u * &first));
+        // Twice, for what rounding leaves of the first direction in a small rest.
+        let rest = u - &alpha * &first;
+        let rest = &rest - sum(&(&rest * &first)) * &first;
+        let beta = norm(&rest);
+        let second = unit(&rest);
+        let factor = at.slope.square() * &radius / -m;
+        let other = &factor * &alpha;
+        let along = &other * (3.0 - radius.square() * (3.0 / m));
+        let mixed = &factor * beta;
+        let (half, middle) = ((&along - &other) / 2.0, (&along + &other) / 2.0);
+        let spread = (half.square() + mixed.square()).sqrt();
+        let angle = mixed.atan2(&half) / 2.0;
+        let (cos, sin) = (angle.cos(), angle.sin());
+        Self {
+            shape: at.value.size(),
+            eigenvectors: [
+                &first * &cos + &second * &sin,
+                second * cos - first * sin,
+            ],
+            eigenvalues: [&middle + &spread, middle - spread],
+            other,
+        }
+    }
+
+    /// What of `d: [K, N, G, m]` is centred and orthogonal to the plane.
+    fn outside(&self, d: &Tensor) -> Tensor {
+        let centred = centre(d);
+        let along = |e: &Tensor| sum(&(&centred * e)) * e;
+        let [a, b] = &self.eigenvectors;
+        let inside = along(a) + along(b);
+        centred - inside
+    }
+
+    /// `[K, N, G, m] -> [K, N, *in]`.
+    fn in_shape(&self, d: Tensor) -> Tensor {
+        d.reshape([&d.size()[..1], self.shape.as_slice()].concat())
+    }
+}
+
+impl Symmetric for GroupedCurvature {
+    fn apply(&self, dx: &Tensor) -> Tensor {
+        let size = self.eigenvectors[0].size();
+        let d = dx.reshape([&dx.size()[..1], size.as_slice()].concat());
+        let mut product = self.outside(&d) * &self.other;
+        for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
+            product += sum(&(&d * e)) * e * value;
+        }
+        self.in_shape(product)
+    }
+
+    /// One for every entry of a group, then two for the plane: `[N, G, m + 2]`.
+    fn signs(&self) -> Tensor {
+        let [a, b] = &self.eigenvalues;
+        let others = self.other.expand_as(&self.eigenvectors[0]);
+        Tensor::cat(&[&others, a, b], 2).sign()
+    }
+
+    fn root(&self, v: &Tensor) -> Tensor {
+        let m = self.eigenvectors[0].size()[2];
+        let mut column = self.outside(&v.narrow(3, 0, m)) * self.other.abs().sqrt();
+        for (i, (e, value)) in self.eigenvectors.iter().zip(&self.eigenvalues).enumerate() {
+            column += v.narrow(3, m + i as i64, 1) * e * value.abs().sqrt();
+        }
+        self.in_shape(column)
+    }
+}
+
+fn sum(x: &Tensor) -> Tensor {
+    x.sum_dim_intlist(-1, true, None::<Kind>)
+}
+
+fn mean(x: &Tensor) -> Tensor {
+    x.mean_dim(-1, true, None::<Kind>)
+}
+
+fn centre(x: &Tensor) -> Tensor {
+    x - mean(x)
+}
+
+fn norm(x: &Tensor) -> Tensor {
+    sum(&x.square()).sqrt()
+}
+
+/// `x/|x|`, or zero where that is zero.
+fn unit(x: &Tensor) -> Tensor {
+    let length = norm(x);
+    let zero = length.eq(0.0);
+    (x / (length + zero.to_kind(x.kind()))).where_self(&zero.logical_not(), &x.zeros_like())
+}
