@@ -20,9 +20,7 @@ pub mod weights;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
-pub use linearization::{
-    Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal,
-};
+pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal};
 pub use network::{LayerSize, Network, ParameterInfo, Tensors};
 pub use signs::{Signs, Vectors};
 pub use subject::{NetworkSpec, ProblemSpec, Subject};

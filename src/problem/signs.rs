@@ -15,13 +15,15 @@ pub struct Signs {
     device: Device,
 }
 
-/// Entries of a vector from one table: 2⁶ sums of 64 samples are 16 KiB, half a first cache.
+/// Entries of a vector from one table: 2⁶ sums of 16 samples are 4 KiB.
 const GROUP: usize = 6;
 const ENTRIES: usize = 1 << GROUP;
-/// Samples that are summed at once, in registers.
-const TILE: usize = 64;
-/// Groups whose tables are kept at once, in the second cache.
-const TABLES: usize = 16;
+/// Samples that are summed at once, in one or two registers.
+const TILE: usize = 16;
+/// Groups whose tables are kept at once, in the first cache; their bits fit a word.
+const TABLES: usize = 8;
+/// Rows whose sums are kept at once, in the second cache.
+const ROWS: usize = 4096;
 /// Fewer rows than this are multiplied faster as numbers than tables are made.
 const FEWEST_ROWS: usize = 128;
 
@@ -80,37 +82,38 @@ impl Signs {
             return None;
         }
         let columns = x.tr().contiguous();
-        let patterns = self.patterns(from);
-        let shape = [self.count as i64, self.shape[0], samples as i64];
-        let sums = match self.kind {
-            Kind::Float => sums::<f32>(&columns, &patterns, rows),
-            Kind::Double => sums::<f64>(&columns, &patterns, rows),
-            _ => return None,
+        let bits = Bits {
+            bytes: &self.bytes,
+            vector: self.bytes_each * 8,
+            rows: self.shape[0] as usize,
+            from,
         };
-        Some(sums.reshape(shape))
-    }
-
-    /// The sign pattern of every group of every row, row after row.
-    fn patterns(&self, from: usize) -> Vec<u8> {
-        let groups = from.div_ceil(GROUP);
-        let last = (1u64 << (from - (groups - 1) * GROUP)) - 1;
-        let rows = self.shape[0] as usize;
-        let mut patterns = Vec::with_capacity(self.count * rows * groups);
-        for k in 0..self.count {
-            for row in 0..rows {
-                let first = k * self.bytes_each * 8 + row * from;
-                for group in 0..groups {
-                    let bit = first + group * GROUP;
-                    let mask = if group + 1 == groups {
-                        last
-                    } else {
-                        ENTRIES as u64 - 1
-                    };
-                    patterns.push((word(&self.bytes, bit) & mask) as u8);
-                }
-            }
+        let shape = [self.count as i64, self.shape[0], samples as i64];
+        let result = Tensor::empty(shape, (self.kind, self.device));
+        match self.kind {
+            Kind::Float => sums::<f32>(&columns, &bits, &result),
+            Kind::Double => sums::<f64>(&columns, &bits, &result),
+            _ => return None,
         }
-        patterns
+        Some(result)
+    }
+}
+
+/// Where the rows of all vectors lie among the bits.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    /// Bits from vector to vector.
+    vector: usize,
+    /// Rows of a vector.
+    rows: usize,
+    /// Bits of a row.
+    from: usize,
+}
+
+impl Bits<'_> {
+    /// The place of the first bit of a row, counted over all vectors.
+    fn first(&self, row: usize) -> usize {
+        row / self.rows * self.vector + row % self.rows * self.from
     }
 }
 
@@ -147,62 +150,85 @@ fn word(bytes: &[u8], bit: usize) -> u64 {
     u64::from_le_bytes(*bytes) >> (bit % 8)
 }
 
-/// `columns: [from, N]` summed with the signs of every row: `[rows, N]`.
-fn sums<F: Number>(columns: &Tensor, patterns: &[u8], rows: usize) -> Tensor
-where
-    Vec<F>: TryFrom<Tensor>,
-{
-    let (from, samples) = (columns.size()[0] as usize, columns.size()[1] as usize);
-    let columns: Vec<F> = F::of(columns);
-    let mut result = vec![F::default(); rows * samples];
-    let mut tile = vec![[F::default(); TILE]; from];
+/// Numbers of 16 samples, on lines of the cache: a register that lies across two takes two loads.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Tile<F>([F; TILE]);
+
+/// `columns: [from, N]` summed with the signs of every row: into `result: [K, rows, N]`.
+#[allow(unsafe_code)]
+fn sums<F: Number>(columns: &Tensor, bits: &Bits<'_>, result: &Tensor) {
+    let samples = columns.size()[1] as usize;
+    let (columns, numel) = (F::of(columns), result.numel());
+    // SAFETY: a fresh contiguous tensor of this kind on the CPU, which nothing else knows yet.
+    let result = unsafe { std::slice::from_raw_parts_mut(result.data_ptr().cast::<F>(), numel) };
+    let mut tile = vec![Tile::<F>::default(); bits.from];
+    let mut sums = vec![Tile::<F>::default(); ROWS];
     for first in (0..samples).step_by(TILE) {
         let width = TILE.min(samples - first);
         for (column, all) in tile.iter_mut().zip(columns.chunks(samples)) {
-            column[..width].copy_from_slice(&all[first..first + width]);
+            column.0[..width].copy_from_slice(&all[first..first + width]);
         }
-        let mut of_rows = vec![[F::default(); TILE]; rows];
-        add_signed(&tile, patterns, &mut of_rows);
-        for (sums, all) in of_rows.iter().zip(result.chunks_mut(samples)) {
-            all[first..first + width].copy_from_slice(&sums[..width]);
+        for (part, rows) in result.chunks_mut(ROWS * samples).enumerate() {
+            let sums = &mut sums[..rows.len() / samples];
+            let places: Vec<usize> = (part * ROWS..)
+                .take(sums.len())
+                .map(|row| bits.first(row))
+                .collect();
+            sums.fill(Tile::<F>::default());
+            add_signed(&tile, bits.bytes, &places, sums);
+            for (sums, all) in sums.iter().zip(rows.chunks_mut(samples)) {
+                all[first..first + width].copy_from_slice(&sums.0[..width]);
+            }
         }
     }
-    Tensor::from_slice(&result)
 }
 
-/// Adds the signed columns of one tile to every row, with the widest registers there are.
+/// Adds the signed columns of one tile to every row, with the widest registers there are; `places`
+/// are those of the rows' first bits.
 #[allow(unsafe_code)]
-fn add_signed<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
+fn add_signed<F: Number>(tile: &[Tile<F>], bytes: &[u8], places: &[usize], rows: &mut [Tile<F>]) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn wide<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
-            add_signed_tile(tile, patterns, rows);
+        fn wide<F: Number>(t: &[Tile<F>], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
+            add_signed_tile(t, b, p, r);
+        }
+        #[target_feature(enable = "avx512f")]
+        fn wider<F: Number>(t: &[Tile<F>], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
+            add_signed_tile(t, b, p, r);
+        }
+        // SAFETY: the processor has what the function is compiled for.
+        if is_x86_feature_detected!("avx512f") {
+            return unsafe { wider(tile, bytes, places, rows) };
         }
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function is compiled for.
-            return unsafe { wide(tile, patterns, rows) };
+            return unsafe { wide(tile, bytes, places, rows) };
         }
     }
-    add_signed_tile(tile, patterns, rows);
+    add_signed_tile(tile, bytes, places, rows);
 }
 
 #[inline(always)]
-fn add_signed_tile<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[F; TILE]]) {
-    let groups = tile.len().div_ceil(GROUP);
-    let empty = |_| [[F::default(); TILE]; ENTRIES];
-    let mut tables: Box<[_]> = (0..TABLES).map(empty).collect();
+fn add_signed_tile<F: Number>(
+    tile: &[Tile<F>],
+    bytes: &[u8],
+    places: &[usize],
+    rows: &mut [Tile<F>],
+) {
+    let mut tables = Box::new([[Tile::<F>::default(); ENTRIES]; TABLES]);
     for (block, columns) in tile.chunks(GROUP * TABLES).enumerate() {
-        for (table, group) in tables.iter_mut().zip(columns.chunks(GROUP)) {
+        let groups = columns.chunks(GROUP).chain(std::iter::repeat(&[][..]));
+        for (table, group) in tables.iter_mut().zip(groups) {
             tabulate(group, table);
         }
-        let first = block * TABLES;
-        let count = columns.len().div_ceil(GROUP);
-        for (sums, patterns) in rows.iter_mut().zip(patterns.chunks(groups)) {
+        let (first, mask) = (block * GROUP * TABLES, (1u64 << columns.len()) - 1);
+        for (sums, place) in rows.iter_mut().zip(places) {
+            let word = word(bytes, place + first) & mask;
             let mut total = *sums;
-            for (table, pattern) in tables.iter().zip(&patterns[first..first + count]) {
-                let entry = &table[*pattern as usize % ENTRIES];
-                for (total, entry) in total.iter_mut().zip(entry) {
+            for (t, table) in tables.iter().enumerate() {
+                let entry = &table[(word >> (GROUP * t)) as usize % ENTRIES];
+                for (total, entry) in total.0.iter_mut().zip(&entry.0) {
                     *total += *entry;
                 }
             }
@@ -211,12 +237,12 @@ fn add_signed_tile<F: Number>(tile: &[[F; TILE]], patterns: &[u8], rows: &mut [[
     }
 }
 
-/// The sums of up to six columns under every sign pattern.
+/// The sums of up to six columns under every sign pattern; zeros for none.
 #[inline(always)]
-fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [[F; TILE]; ENTRIES]) {
-    table[0] = [F::default(); TILE];
+fn tabulate<F: Number>(columns: &[Tile<F>], table: &mut [Tile<F>; ENTRIES]) {
+    table[0] = Tile::<F>::default();
     for column in columns {
-        for (sum, x) in table[0].iter_mut().zip(column) {
+        for (sum, x) in table[0].0.iter_mut().zip(&column.0) {
             *sum += *x;
         }
     }
@@ -227,7 +253,7 @@ fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [[F; TILE]; ENTRIES]) 
             columns[pattern.trailing_zeros() as usize],
         );
         for j in 0..TILE {
-            table[pattern][j] = table[without][j] - (column[j] + column[j]);
+            table[pattern].0[j] = table[without].0[j] - (column.0[j] + column.0[j]);
         }
     }
 }
@@ -290,7 +316,7 @@ mod tests {
         assert!(signs(1, &[20, 30], Kind::Float).times(&x).is_none());
         assert!(
             signs(50, &[20, 30], Kind::Float)
-                .times(&x.narrow(0, 0, 8))
+                .times(&x.narrow(0, 0, 7))
                 .is_none()
         );
     }

@@ -117,16 +117,25 @@ impl Dataset {
     pub fn check_inputs(&self, tokens: Option<i64>) -> Result<(), UserError> {
         let (x, pixels) = (&self.inputs, self.normalisation.is_some());
         let wrong = |found: String, help: &str| {
-            let place = self.files.first().map(|file| format!("{}: ", file.path.display()));
+            let place = self
+                .files
+                .first()
+                .map(|file| format!("{}: ", file.path.display()));
             UserError::new("", place.unwrap_or_default() + &found, help)
         };
         match tokens {
             None if x.is_integer() && !pixels => Err(wrong(
-                format!("found \"x\" of dtype {}, expected floating point", x.dtype_name()),
+                format!(
+                    "found \"x\" of dtype {}, expected floating point",
+                    x.dtype_name()
+                ),
                 "save \"x\" as float32, scaled as the network expects it",
             )),
             Some(_) if !x.is_integer() || pixels => Err(wrong(
-                format!("found inputs of dtype {}, expected tokens for an embedding", x.dtype_name()),
+                format!(
+                    "found inputs of dtype {}, expected tokens for an embedding",
+                    x.dtype_name()
+                ),
                 "save \"x\" as int64",
             )),
             Some(tokens) => {

@@ -71,7 +71,10 @@ impl Layer for RunningNorm {
             shape: self.channels.parameter.clone(),
             init: Init::Constant { value },
         };
-        vec![statistic("running_mean", 0.0), statistic("running_var", 1.0)]
+        vec![
+            statistic("running_mean", 0.0),
+            statistic("running_var", 1.0),
+        ]
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {

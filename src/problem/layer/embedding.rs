@@ -39,10 +39,7 @@ impl Config for Embedding {
             spec: self.clone(),
             positions: input.iter().product(),
         };
-        Ok((
-            Box::new(table),
-            [input, &[self.embedding_dim]].concat(),
-        ))
+        Ok((Box::new(table), [input, &[self.embedding_dim]].concat()))
     }
 }
 
@@ -134,7 +131,10 @@ impl LocalTable {
     /// Sums over the positions of a sample with the same token, at the first of them; zero at the
     /// others: `[K, N, T, D] -> [K, N, T, D]`.
     fn within_samples(&self, z: &Tensor) -> Tensor {
-        let same = self.tokens.unsqueeze(2).eq_tensor(&self.tokens.unsqueeze(1));
+        let same = self
+            .tokens
+            .unsqueeze(2)
+            .eq_tensor(&self.tokens.unsqueeze(1));
         let same = same.to_kind(z.kind());
         let earlier = same.tril(-1).sum_dim_intlist(-1, true, None::<Kind>);
         (same * earlier.eq(0.0).to_kind(z.kind())).matmul(z)
@@ -191,7 +191,10 @@ impl LocalParameters for LocalTable {
     }
 
     fn sample_tangent(&self, _i: usize, dw: &Tensor) -> Tensor {
-        let index = self.tokens.unsqueeze(-1).expand([-1, -1, self.table[1]], false);
+        let index = self
+            .tokens
+            .unsqueeze(-1)
+            .expand([-1, -1, self.table[1]], false);
         let index = index.unsqueeze(0).expand([dw.size()[0], -1, -1, -1], false);
         self.in_shape(&self.counted(&dw.gather(2, &index, false)))
     }

@@ -275,7 +275,10 @@ pub trait Symmetric {
     fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
         let signs = self.signs();
         let unit = units(first, count, &signs.size(), &signs);
-        (self.root(&unit), signs.flatten(1, -1).narrow(1, first, count).tr())
+        (
+            self.root(&unit),
+            signs.flatten(1, -1).narrow(1, first, count).tr(),
+        )
     }
 }
 

@@ -88,10 +88,7 @@ impl GroupedCurvature {
         let (cos, sin) = (angle.cos(), angle.sin());
         Self {
             shape: at.value.size(),
-            eigenvectors: [
-                &first * &cos + &second * &sin,
-                second * cos - first * sin,
-            ],
+            eigenvectors: [&first * &cos + &second * &sin, second * cos - first * sin],
             eigenvalues: [&middle + &spread, middle - spread],
             other,
         }
