@@ -1,6 +1,6 @@
 //! The diagonal estimator of Bekas, Kokiopoulou and Saad.
 
-use super::block::{Set, Sketcher, values};
+use super::block::{Set, Sketcher, column_sums, row_sums, values};
 use super::{Method, Part, Probe, State};
 use crate::estimator::Moments;
 use tch::{Kind, Tensor};
@@ -21,7 +21,7 @@ impl Method for Bekas {
     const BLOCKS: bool = false;
 
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a> {
-        let zeros = || sketcher.empty().sum_dim_intlist(1, false, None::<Kind>);
+        let zeros = || row_sums(&sketcher.empty());
         let parameters = sketcher.split(&zeros()).len();
         Box::new(Running {
             sketcher,
@@ -48,10 +48,10 @@ impl State for Running<'_> {
             let count = self.sketcher.v_batch().min(v as i64 - self.count);
             let v = self.sketcher.draw(Set::First, self.count, count);
             let terms = &v * self.sketcher.multiply(&v);
-            self.numerator += terms.sum_dim_intlist(1, false, None::<Kind>);
-            self.denominator += v.square().sum_dim_intlist(1, false, None::<Kind>);
+            self.numerator += row_sums(&terms);
+            self.denominator += row_sums(&v.square());
             for (forms, terms) in self.forms.iter_mut().zip(self.sketcher.split(&terms)) {
-                forms.extend(values(&terms.sum_dim_intlist(0, false, None::<Kind>)));
+                forms.extend(values(&column_sums(&terms)));
             }
             self.count += count;
         }

@@ -1,7 +1,8 @@
 //! Blocks of vectors for estimators that deflate: drawn, multiplied, orthogonalised.
 //!
-//! A block of k vectors is a float64 tensor `[n, k]`, n being all parameters one after another;
-//! only products are taken in the problem's own precision.
+//! A block of k vectors is a tensor `[n, k]`, n being all parameters one after another, in the
+//! problem's own precision, or in float64 where a method needs that. Whatever is summed over n is
+//! float64, and so are all small matrices.
 
 use crate::curvature::Operator;
 use crate::estimator::Probe;
@@ -25,20 +26,28 @@ pub struct Sketcher<'a> {
     stream: PhiloxStream,
     probe: Probe,
     v_batch: i64,
+    kind: Kind,
 }
 
 impl<'a> Sketcher<'a> {
+    /// Blocks of numbers in float64 if `double`, else as the operator has them.
     pub(super) fn new(
         operator: &'a Operator<'a>,
         stream: PhiloxStream,
         probe: Probe,
         v_batch: u64,
+        double: bool,
     ) -> Self {
         Self {
             operator,
             stream,
             probe,
             v_batch: v_batch as i64,
+            kind: if double {
+                Kind::Double
+            } else {
+                operator.kind()
+            },
         }
     }
 
@@ -72,7 +81,7 @@ impl<'a> Sketcher<'a> {
 
     /// A block without columns.
     pub(super) fn empty(&self) -> Tensor {
-        Tensor::zeros([self.size(), 0], (Kind::Double, self.operator.device()))
+        Tensor::zeros([self.size(), 0], (self.kind, self.operator.device()))
     }
 
     /// Probes `first..first + count` of a set: `[n, count]`.
@@ -94,11 +103,12 @@ impl<'a> Sketcher<'a> {
             rows.reshape([count, -1])
         };
         let shapes = self.operator.shapes().iter().enumerate();
-        let rows = Tensor::cat(&shapes.map(part).collect::<Vec<_>>(), 1).to_kind(Kind::Double);
+        let rows = Tensor::cat(&shapes.map(part).collect::<Vec<_>>(), 1).to_kind(self.kind);
         match self.probe {
             Probe::Sphere => {
-                let norms = rows.square().sum_dim_intlist(1, true, None::<Kind>).sqrt();
-                (rows / norms * (self.size() as f64).sqrt()).tr()
+                let squares = rows.square().sum_dim_intlist(1, true, Kind::Double);
+                let scale = (squares.reciprocal() * self.size() as f64).sqrt();
+                (rows * scale.to_kind(self.kind)).tr()
             }
             _ => rows.tr(),
         }
@@ -114,7 +124,7 @@ impl<'a> Sketcher<'a> {
                 let v: Vec<Tensor> = shaped
                     .map(|(part, shape)| part.reshape([&[-1], shape.as_slice()].concat()))
                     .collect();
-                let flat = |p: &Tensor| p.flatten(1, -1).to_kind(Kind::Double);
+                let flat = |p: &Tensor| p.flatten(1, -1).to_kind(self.kind);
                 let products: Vec<Tensor> = self.operator.multiply(&v).iter().map(flat).collect();
                 Tensor::cat(&products, 1)
             })
@@ -125,7 +135,7 @@ impl<'a> Sketcher<'a> {
     /// The diagonal from products with all unit vectors: `[n]`, exactly n products.
     pub(super) fn diagonal(&self) -> Tensor {
         let n = self.size();
-        let options = (Kind::Double, self.operator.device());
+        let options = (self.kind, self.operator.device());
         let part = |first: i64| {
             let count = self.v_batch.min(n - first);
             let units = Tensor::zeros([n, count], options);
@@ -149,9 +159,24 @@ impl<'a> Sketcher<'a> {
     }
 }
 
-/// `Σ_i a_ij b_ij` for every column j: `[k]`.
+/// `Σ_i a_ij b_ij` for every column j: `[k]` in float64.
 pub(super) fn column_dots(a: &Tensor, b: &Tensor) -> Tensor {
-    (a * b).sum_dim_intlist(0, false, None::<Kind>)
+    column_sums(&(a * b))
+}
+
+/// `Σ_i a_ij` for every column j: `[k]` in float64.
+pub(super) fn column_sums(a: &Tensor) -> Tensor {
+    a.sum_dim_intlist(0, false, Kind::Double)
+}
+
+/// `Σ_j a_ij` for every row i: `[n]` in float64.
+pub(super) fn row_sums(a: &Tensor) -> Tensor {
+    a.sum_dim_intlist(1, false, Kind::Double)
+}
+
+/// `aᵀ b`: `[j, k]` in float64.
+pub(super) fn overlaps(a: &Tensor, b: &Tensor) -> Tensor {
+    a.tr().matmul(b).to_kind(Kind::Double)
 }
 
 /// `tr(aᵀ b)`.
@@ -174,7 +199,7 @@ pub(super) fn inverse(r: &Tensor) -> Tensor {
 pub(super) struct Basis {
     /// `[n, k]`, orthonormal columns.
     pub(super) q: Tensor,
-    /// `[k, k]`, upper triangular.
+    /// `[k, k]`, upper triangular, in float64.
     pub(super) r: Tensor,
 }
 
@@ -188,19 +213,20 @@ impl Basis {
 
     /// Appends the columns of `y: [n, j]`; returns the new columns of q.
     ///
-    /// Gram-Schmidt against the columns before and QR among the new ones, twice, so that columns
-    /// stay orthogonal also where y depends on them.
+    /// QR among the new columns; where there are others before, twice, after Gram-Schmidt against
+    /// those, so that columns stay orthogonal also where y depends on them.
     pub(super) fn append(&mut self, y: &Tensor) -> Tensor {
         let j = y.size()[1];
         let options = (Kind::Double, y.device());
         let mut q = y.shallow_clone();
         let mut above = Tensor::zeros([self.q.size()[1], j], options);
         let mut r = Tensor::eye(j, options);
-        for _ in 0..2 {
+        let rounds = if self.rank() == 0 { 1 } else { 2 };
+        for _ in 0..rounds {
             let overlap = self.q.tr().matmul(&q);
-            above += overlap.matmul(&r);
+            above += overlap.to_kind(Kind::Double).matmul(&r);
             let (next, factor) = Tensor::linalg_qr(&(q - self.q.matmul(&overlap)), "reduced");
-            (q, r) = (next, factor.matmul(&r));
+            (q, r) = (next, factor.to_kind(Kind::Double).matmul(&r));
         }
         let left = Tensor::cat(
             &[&self.r, &Tensor::zeros([j, self.r.size()[1]], options)],

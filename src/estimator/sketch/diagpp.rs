@@ -1,6 +1,6 @@
 //! Diag++.
 
-use super::block::{Sketcher, values};
+use super::block::{Sketcher, column_sums, row_sums, values};
 use super::deflation::Deflation;
 use super::{Method, Part, Probe, State};
 use crate::estimator::Moments;
@@ -43,10 +43,10 @@ impl State for Running<'_> {
         let Deflation {
             basis, z, g, ag, ..
         } = &self.deflation;
-        let known = (&basis.q * z).sum_dim_intlist(1, false, None::<Kind>);
+        let known = row_sums(&(&basis.q * z));
         let terms = g * (ag - basis.q.matmul(&z.tr().matmul(g)));
         let row = |(known, terms): (&Tensor, &Tensor)| {
-            let sums = values(&terms.sum_dim_intlist(0, false, None::<Kind>));
+            let sums = values(&column_sums(terms));
             Moments::of(sums.into_iter()).shifted(known.sum(Kind::Double).double_value(&[]))
         };
         let parts = self.sketcher.split(&known);
@@ -55,7 +55,7 @@ impl State for Running<'_> {
             trace: row((&known, &terms)),
             exact: false,
             parameters: parts.iter().zip(&sampled).map(row).collect(),
-            diagonal: Some(known + terms.mean_dim(1, false, None::<Kind>)),
+            diagonal: Some(known + terms.mean_dim(1, false, Kind::Double)),
         }
     }
 }

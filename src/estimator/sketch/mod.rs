@@ -1,6 +1,6 @@
 //! Estimators that spend products on a part of the matrix first and sample what is left.
 //!
-//! All of them work on an operator alone, with float64 algebra on blocks of vectors, and spend at
+//! All of them work on an operator alone, with algebra on blocks of vectors, and spend at
 //! most V products, exactly as many as they report. Where V reaches the size n of the matrix they
 //! take the n unit vectors instead. To add one, write its file and name it in
 //! [`EstimatorSpec`](super::EstimatorSpec).
@@ -59,6 +59,8 @@ pub trait Method: Debug + Clone + PartialEq + Send + Sync + 'static {
     const LEAST: u64;
     /// Whether it is for positive semidefinite matrices only.
     const SEMIDEFINITE: bool = false;
+    /// Whether it divides by small eigenvalues, so that blocks have to be float64.
+    const DOUBLE: bool = false;
     /// Whether what a smaller V has spent is a part of what a larger one spends.
     const NESTED: bool = true;
     /// Whether it plans by an absolute tolerance and knows no relative one.
@@ -272,7 +274,13 @@ impl<M: Method> Task for SketchTask<M> {
     ) -> Vec<Estimate> {
         let clock = Instant::now();
         self.access.open(subject, |operator| {
-            let sketcher = Sketcher::new(operator, start.philox(subject), self.probe, v_batch);
+            let sketcher = Sketcher::new(
+                operator,
+                start.philox(subject),
+                self.probe,
+                v_batch,
+                M::DOUBLE,
+            );
             let meter = Meter::new(clock, &sketcher);
             match budget {
                 Budget::Counts(counts) => given::<M>(meter, counts),

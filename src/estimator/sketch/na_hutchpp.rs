@@ -19,6 +19,7 @@ impl Method for NaHutchPp {
     const KIND: &'static str = "na_hutchpp";
     const PROBES: &'static [Probe] = &[Probe::Rademacher, Probe::Gaussian, Probe::Sphere];
     const LEAST: u64 = 6;
+    const DOUBLE: bool = true;
 
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a> {
         let set = |set| Multiplied {

@@ -20,6 +20,7 @@ impl Method for NystromPp {
     const PROBES: &'static [Probe] = &[Probe::Rademacher, Probe::Gaussian, Probe::Sphere];
     const LEAST: u64 = 4;
     const SEMIDEFINITE: bool = true;
+    const DOUBLE: bool = true;
 
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a> {
         Box::new(Running {

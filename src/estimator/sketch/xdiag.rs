@@ -1,6 +1,6 @@
 //! XDiag.
 
-use super::block::{Sketcher, inner, values};
+use super::block::{Sketcher, column_sums, inner, row_sums, values};
 use super::xtrace::{LeaveOneOut, leave_one_out};
 use super::{Method, Part, Probe, State};
 use crate::estimator::Moments;
@@ -38,7 +38,7 @@ impl State for Running<'_> {
             basis,
             z,
         } = &self.0;
-        let known = (&basis.q * z).sum_dim_intlist(1, false, None::<Kind>);
+        let known = row_sums(&(&basis.q * z));
         if self.0.is_complete() {
             let sum = |part: &Tensor| Moments::exact(part.sum(Kind::Double).double_value(&[]));
             return Part {
@@ -49,19 +49,19 @@ impl State for Running<'_> {
             };
         }
         let (s, d) = self.0.directions();
+        let (s, d) = (s.to_kind(z.kind()), d.to_kind(z.kind()));
         let terms = basis.q.matmul(&s) * (omega * d - z.matmul(&s));
         let row = |(known, terms): (&Tensor, &Tensor)| {
-            let sums = terms.sum_dim_intlist(0, false, None::<Kind>);
-            leave_one_out(values(&(sums + known.sum(Kind::Double))))
+            leave_one_out(values(&(column_sums(terms) + known.sum(Kind::Double))))
         };
         let parts = sketcher.split(&known);
         let parts = parts.iter().zip(&sketcher.split(&terms)).map(row).collect();
-        let total = terms.sum_dim_intlist(0, false, None::<Kind>) + inner(&basis.q, z);
+        let total = column_sums(&terms) + inner(&basis.q, z);
         Part {
             trace: leave_one_out(values(&total)),
             exact: false,
             parameters: parts,
-            diagonal: Some(known + terms.mean_dim(1, false, None::<Kind>)),
+            diagonal: Some(known + terms.mean_dim(1, false, Kind::Double)),
         }
     }
 }

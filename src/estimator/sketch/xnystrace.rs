@@ -22,6 +22,7 @@ impl Method for XNysTrace {
     const PROBES: &'static [Probe] = &[Probe::Sphere, Probe::Rademacher];
     const LEAST: u64 = 2;
     const SEMIDEFINITE: bool = true;
+    const DOUBLE: bool = true;
 
     fn begin<'a>(sketcher: &'a Sketcher<'a>) -> Box<dyn State + 'a> {
         Box::new(Running(Nystrom::new(sketcher)))

@@ -1,6 +1,6 @@
 //! XTrace.
 
-use super::block::{Basis, Set, Sketcher, column_dots, inner, inverse, values};
+use super::block::{Basis, Set, Sketcher, column_dots, inner, inverse, overlaps, values};
 use super::{Method, Part, Probe, State};
 use crate::estimator::{Interval, Moments};
 use tch::{Kind, Tensor};
@@ -89,8 +89,8 @@ impl State for LeaveOneOut<'_> {
                 ..Part::of(Moments::exact(known))
             };
         }
-        let h = q.tr().matmul(&self.z);
-        let w = q.tr().matmul(&self.omega);
+        let h = overlaps(q, &self.z);
+        let w = overlaps(q, &self.omega);
         let (s, d) = self.directions();
         let sw = column_dots(&s, &w);
         let x = &w - &s * &sw;
