@@ -100,7 +100,7 @@ impl Plan {
     }
 }
 
-/// Whether every estimator can work on the matrix.
+/// Whether every estimator can work on the matrix, and on the network.
 fn check_tasks(spec: &Spec, setup: &Setup) -> Result<(), UserError> {
     let size = setup.parameters().iter().map(|(_, numel)| numel).sum();
     let network = match setup {
@@ -110,9 +110,28 @@ fn check_tasks(spec: &Spec, setup: &Setup) -> Result<(), UserError> {
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let task = estimator.expand(&spec.sampling, &spec.problem)?.task;
         let section = format!("estimator[{index}]");
+        let product = task.columns().product;
+        if network.is_some_and(|n| n.script().is_some()) && product.as_deref() != Some("autodiff") {
+            let kind = estimator.kind();
+            return Err(without_rules(kind, product).within(&section));
+        }
         task.check(network, size).map_err(|e| e.within(&section))?;
     }
     Ok(())
+}
+
+/// What cannot be computed of a TorchScript module.
+fn without_rules(kind: &str, product: Option<String>) -> UserError {
+    let found = match product {
+        Some(product) => format!("{kind} with product \"{product}\""),
+        None => kind.into(),
+    };
+    UserError::new(
+        "",
+        format!("found {found}, which needs layer rules; a TorchScript module has none"),
+        "write product = \"autodiff\", with hutchinson or any estimator over products; for the others \
+         write the network as layers (tools/export_torch.py)",
+    )
 }
 
 fn check_name(name: &str) -> Result<(), UserError> {

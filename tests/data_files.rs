@@ -1,7 +1,7 @@
 //! Files that the repository ships: the data are the published ones, an exported network is the one
 //! that PyTorch had.
 
-use curvature_runner::estimator::exact_traces;
+use curvature_runner::estimator::{Start, exact_traces};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::Curvature;
 use curvature_runner::spec::{Source, Spec};
@@ -56,5 +56,51 @@ fn an_exported_network_has_the_loss_and_traces_that_pytorch_computes() {
     for (parameter, trace) in names.iter().zip(traces) {
         let name = &parameter.name;
         assert!(close(trace, &expected["traces"][name]), "{name}: {trace}");
+    }
+}
+
+/// A TorchScript module has autodiff products; with as many as parameters their sum is the trace.
+#[test]
+fn a_torchscript_module_has_the_traces_that_pytorch_computes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/exported");
+    let source = |estimator: &str| {
+        let text = format!(
+            "name = 'attention'\nkind = 'convergence'\ndtype = 'float64'\n\
+             data = {{ source = 'safetensors', path = 'attention.safetensors' }}\n\
+             model = {{ torchscript = 'attention.pt' }}\nloss = {{ kind = 'cross_entropy' }}\n\
+             sampling = {{ V = [100], V_batch = [10], seeds = [0] }}\n\
+             estimator = [{{ {estimator} }}]\n"
+        );
+        Source::new(folder.join("attention.toml"), text)
+    };
+    let by_units = source("kind = 'bekas', blocks = 'parameter', product = 'autodiff'");
+    let plan = Plan::new(Spec::parse(&by_units).unwrap(), &by_units).unwrap();
+    let (subjects, _) = plan.setup.build(plan.device, plan.dtype);
+    let job = &plan.jobs[0];
+    let estimates = job
+        .task
+        .run(&subjects[0], &Start::Philox(0), &job.budget, 10);
+    let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let parameters = plan.setup.parameters();
+    assert_eq!(parameters.len(), 9);
+    for ((name, _), found) in parameters.iter().zip(&estimates[0].parameters) {
+        let expected = expected["attention"][name].as_f64().unwrap();
+        assert!(
+            (found.mean - expected).abs() < 1e-10,
+            "{name}: {} {expected}",
+            found.mean
+        );
+    }
+    for refused in [
+        "kind = 'exact'",
+        "kind = 'propagation'",
+        "kind = 'hutchinson', blocks = 'full'",
+        "kind = 'xtrace', blocks = 'full', product = 'hmp', probe = 'rademacher'",
+    ] {
+        let source = source(refused);
+        let error = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap_err();
+        let message = format!("{:?}", miette::Report::new(error));
+        assert!(message.contains("product = \"autodiff\""), "{message}");
     }
 }

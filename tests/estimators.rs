@@ -15,14 +15,14 @@ use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Batch, Problem, Subject};
 use rayon::prelude::*;
-use support::cases::branches;
+use support::cases::{branches, normalisations};
 use support::*;
 use tch::{Kind, Tensor};
 
 const SEEDS: u64 = 2000;
 
-/// Sigmoid, tanh and relu networks of two to five linear layers, and branches; both losses and
-/// reductions.
+/// Sigmoid, tanh and relu networks of two to five linear layers, branches and normalisation; both
+/// losses and reductions.
 fn problems() -> Vec<(String, Problem)> {
     let losses = [
         cross_entropy(Reduction::Mean),
@@ -45,7 +45,8 @@ fn problems() -> Vec<(String, Problem)> {
             problems.push((name, problem(&layers, &[3], 5, loss.clone(), 17)));
         }
     }
-    for (index, (name, layers, input)) in branches().into_iter().enumerate() {
+    let others = branches().into_iter().chain(normalisations());
+    for (index, (name, layers, input)) in others.enumerate() {
         let loss = losses[index % losses.len()].clone();
         problems.push((name.into(), problem(&layers, &input, 5, loss, 7)));
     }

@@ -117,6 +117,31 @@ fn rules_take_any_layout() {
     });
 }
 
+/// `H_n` in columns and signs, and times the unit vectors.
+#[test]
+fn roots_of_curvature_that_is_no_diagonal() {
+    let mut seen = 0;
+    for (case, problem) in cases() {
+        let at = problem.linearize();
+        for own in at.undiagonal() {
+            let size = at.layers()[own.below].output.clone();
+            let features: i64 = size[1..].iter().product();
+            let units = Tensor::eye(features, (Kind::Double, problem.device()))
+                .unsqueeze(1)
+                .expand([-1, size[0], -1], false)
+                .reshape([&[features], size.as_slice()].concat());
+            let matrix = own.matrix.apply(&units).flatten(2, -1).transpose(0, 1);
+            let count = own.matrix.signs().size()[1..].iter().product();
+            let (s, sign) = own.matrix.columns(0, count);
+            let s = s.flatten(2, -1).transpose(0, 1);
+            let signed = &s * sign.tr().unsqueeze(-1);
+            assert_close(&case, &signed.transpose(1, 2).matmul(&s), &matrix);
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} layers have such curvature");
+}
+
 #[test]
 fn mixed_rules_are_transposes() {
     each_parameter(|case, layer, i| {

@@ -10,7 +10,7 @@ use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::stream::Space;
 use curvature_runner::estimator::{
     Artefact, Budget, Eigenvalue, Estimate, EstimatorConfig, Frobenius, Lanczos, LogDet, Node,
-    PhiloxStream, Probe, Quantity, Slq, Start, Task, Variance, VarianceReport,
+    PhiloxStream, Probe, Quantity, Slq, Start, Stop, Task, Tolerance, Variance, VarianceReport,
 };
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::matrix::{
@@ -776,4 +776,37 @@ fn every_artefact_has_its_file() {
     let before = std::fs::read(results.join("density.csv")).unwrap();
     run(&["spec.toml"]);
     assert_eq!(std::fs::read(results.join("density.csv")).unwrap(), before);
+}
+
+/// Runs to a tolerance keep it in the stated share, every quantity by itself.
+#[test]
+fn tolerances_are_kept() {
+    const SEEDS: u64 = 300;
+    const RTOL: f64 = 0.05;
+    let case = Case::matrix(SpectrumSpec::Exp(Exp { base: 0.9 }), 100, Basis::Haar);
+    let eigenvalues = case.eigenvalues();
+    let diagonal = sum_of_squares(&case.dense.diagonal(0, 0, 1));
+    let tolerance = Tolerance::new(Some(RTOL), None, 0.95, 20_000).unwrap();
+    for task in [
+        case.task::<Frobenius>(""),
+        case.task::<Slq>("steps = 4"),
+        case.task::<LogDet>("delta = [0.01, 0.5]\nsteps = 60"),
+    ] {
+        let run = |seed| {
+            let budget = Budget::Tolerance(tolerance);
+            task.run(&case.subject, &Start::Philox(seed), &budget, 50)
+        };
+        let runs: Vec<Vec<Estimate>> = (0..SEEDS).map(run).collect();
+        for (index, first) in runs[0].iter().enumerate() {
+            let expected = match first.quantity {
+                Quantity::DiagonalSquared => diagonal,
+                quantity => quantity.of_spectrum(&eigenvalues).unwrap(),
+            };
+            let all = runs.iter().map(|run| &run[index]);
+            assert!(all.clone().all(|e| e.stop == Some(Stop::Tolerance)));
+            let within = |e: &&Estimate| (e.value.mean - expected).abs() <= RTOL * expected.abs();
+            let share = all.filter(within).count() as f64 / SEEDS as f64;
+            assert!(share >= 0.95, "{:?}: {share}", first.quantity);
+        }
+    }
 }

@@ -62,15 +62,43 @@ class Small(nn.Module):
         self.left = nn.Conv2d(3, 1, 1)
         self.right = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Sigmoid())
         self.pool = nn.AvgPool2d(2, stride=1, padding=1)
+        self.groups = nn.GroupNorm(1, 3)
         self.dropout = nn.Dropout(0.3)
+        self.norm = nn.LayerNorm(3)
         self.head = nn.Linear(3, 3)
 
     def forward(self, x):
         x = self.block(self.stem(x))
         x = torch.cat([self.left(x), self.right(x)], dim=1)
-        x = self.dropout(self.pool(x))
+        x = self.dropout(self.groups(self.pool(x)))
         x = F.adaptive_avg_pool2d(x, 1)
-        return self.head(x.view(x.size(0), -1))
+        return self.head(self.norm(x.view(x.size(0), -1)))
+
+
+class Attention(nn.Module):
+    """What has no layers: one head of attention over four places."""
+
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Linear(3, 3)
+        self.key = nn.Linear(3, 3, bias=False)
+        self.value = nn.Linear(3, 3)
+        self.norm = nn.LayerNorm(3)
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, x):
+        scores = self.query(x) @ self.key(x).transpose(1, 2)
+        x = x + torch.softmax(scores, dim=-1) @ self.value(x)
+        return self.head(self.norm(x).mean(dim=1))
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """The module with running statistics as training leaves them, not 0 and 1."""
+    for m in module.modules():
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(m.running_mean, -0.5, 0.5)
+            nn.init.uniform_(m.running_var, 0.5, 1.5)
+    return module.eval()
 
 
 def data(shape: tuple[int, ...], classes: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,7 +168,7 @@ def spec_for(text: str, dtype: str, products: list[str], exact: bool) -> str:
 
 
 def compare(runner: str, name: str, module: nn.Module, shape, dtype, products, exact=False) -> None:
-    module = module.to(dtype).eval()
+    module = trained(module.to(dtype))
     x, y = data(shape, 3 if exact else 10, dtype)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -197,7 +225,7 @@ def check_refusals() -> None:
 def write_fixture(folder: Path) -> None:
     """The small network, its data, and PyTorch's loss and traces in float64."""
     torch.manual_seed(0)
-    module = Small().double().eval()
+    module = trained(Small().double())
     x, y = data((4, 1, 6, 5), 3, torch.float64)
     layers = export(module, folder)
     save_file({"x": x, "y": y}, folder / "data.safetensors")
@@ -207,8 +235,20 @@ def write_fixture(folder: Path) -> None:
         "torch": torch.__version__,
         "loss": loss_of(module, x, y).item(),
         "traces": {name: trace for (name, _), trace in zip(named, traces)},
+        "attention": write_script(folder),
     }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def write_script(folder: Path) -> dict[str, float]:
+    """A TorchScript module with its data; the exact traces of its parameters."""
+    module = Attention().double().eval()
+    x, y = data((5, 4, 3), 3, torch.float64)
+    torch.jit.script(module).save(folder / "attention.pt")
+    save_file({"x": x, "y": y}, folder / "attention.safetensors")
+    named = list(module.named_parameters())
+    traces = exact_traces(module, [p for _, p in named], x, y)
+    return {name: trace for (name, _), trace in zip(named, traces)}
 
 
 def main() -> None:

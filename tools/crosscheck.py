@@ -3,9 +3,11 @@
 
     python tools/crosscheck.py RUNNER OUT_FOLDER
 
-For every network of CASES: BackPACK's DiagHessian against `exact`, per parameter; BackPACK's HMP and
-curvlinops' HessianLinearOperator against `hmp`, as vᵀHv with the signs v that PyTorch draws from
-seeds 0 and 1. All in float64. Writes OUT_FOLDER/crosscheck.csv, a row per comparison, and fails where
+For every network of CASES: BackPACK's DiagHessian and DiagGGNExact against `exact`, per parameter;
+BackPACK's HMP and curvlinops' HessianLinearOperator, GGNLinearOperator and EFLinearOperator (the
+empirical Fisher) against `hmp`, as vᵀAv with the signs v that PyTorch draws from seeds 0 and 1. The
+Monte-Carlo Fisher draws targets at random in either program; its mean is the Gauss-Newton matrix.
+All in float64. Writes OUT_FOLDER/crosscheck.csv, a row per comparison, and fails where
 a relative error exceeds TOLERANCE. Needs the environment that benches/peers/setup.sh makes.
 """
 
@@ -21,7 +23,7 @@ import backpack
 import curvlinops
 import torch
 from backpack import extensions
-from check_export import ESTIMATORS, data, ordered, run, signs
+from check_export import ESTIMATORS, data, ordered, run, signs, trained
 from export_torch import export
 from safetensors.torch import save_file
 from torch import nn
@@ -31,9 +33,16 @@ CLASSES = 3
 SEEDS = (0, 1)
 
 
+MATRICES = ("hessian", "ggn", "fisher_empirical")
+
+
 def mlp(activation: type[nn.Module]) -> nn.Sequential:
     layers = [nn.Flatten(), nn.Linear(12, 6), activation(), nn.Linear(6, 5), activation()]
     return nn.Sequential(*layers, nn.Linear(5, CLASSES))
+
+
+def head(features: int, *layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, CLASSES))
 
 
 CASES = {
@@ -61,7 +70,32 @@ CASES = {
         lambda: nn.Sequential(nn.ConvTranspose2d(2, 2, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(24, CLASSES)),
         (4, 2, 2, 3),
     ),
+    "leaky relu MLP": (lambda: mlp(nn.LeakyReLU), (5, 3, 4)),
+    "selu MLP": (lambda: mlp(nn.SELU), (5, 3, 4)),
+    "log sigmoid MLP": (lambda: mlp(nn.LogSigmoid), (5, 3, 4)),
+    "dropout in evaluation": (lambda: head(6, nn.Linear(4, 6), nn.Dropout(0.5), nn.Tanh()), (5, 4)),
+    "zero padding": (
+        lambda: head(18, nn.ZeroPad2d((1, 0, 2, 1)), nn.Conv2d(1, 2, 3), nn.Tanh()), (4, 1, 2, 4)
+    ),
+    "conv, groups, dilation": (
+        lambda: head(24, nn.Conv2d(2, 4, 2, groups=2, dilation=2), nn.Sigmoid()), (4, 2, 4, 5)
+    ),
+    "conv1d, max pool": (lambda: head(6, nn.Conv1d(2, 3, 2), nn.Tanh(), nn.MaxPool1d(2)), (4, 2, 5)),
+    "conv3d, average pool": (
+        lambda: head(4, nn.Conv3d(1, 2, 2), nn.Sigmoid(), nn.AvgPool3d((1, 2, 2))), (4, 1, 2, 3, 5)
+    ),
+    "conv transposed 1d": (lambda: head(12, nn.ConvTranspose1d(2, 2, 2, stride=2), nn.Tanh()), (4, 2, 3)),
+    "conv transposed 3d": (lambda: head(24, nn.ConvTranspose3d(1, 2, 2), nn.Tanh()), (4, 1, 1, 1, 2)),
+    "adaptive average pool": (
+        lambda: head(8, nn.Conv2d(1, 2, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(2)), (4, 1, 5, 5)
+    ),
+    "batch norm in evaluation": (
+        lambda: trained(head(12, nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Tanh())), (4, 1, 3, 4)
+    ),
+    "layer norm": (lambda: head(6, nn.Linear(4, 6), nn.LayerNorm(6), nn.Tanh()), (5, 4)),
+    "squared error": (lambda: mlp(nn.Sigmoid), (5, 3, 4)),
 }
+SQUARED = {"squared error"}
 
 
 def ours(runner: str, module: nn.Module, x, y) -> tuple[list[dict[str, str]], list[dict[str, str]], list[str]]:
@@ -72,38 +106,75 @@ def ours(runner: str, module: nn.Module, x, y) -> tuple[list[dict[str, str]], li
         save_file({"x": x, "y": y}, folder / "data.safetensors")
         text = (folder / "model.toml").read_text()
         spec = text[: text.index("[sampling]")].replace("[data]", 'dtype = "float64"\n\n[data]', 1)
-        spec += ESTIMATORS + '\n[[estimator]]\nkind = "exact"\n'
-        for blocks in ("full", "parameter"):
-            spec += f'\n[[estimator]]\nkind = "hutchinson"\nblocks = "{blocks}"\nproduct = "hmp"\n'
+        if y.is_floating_point():
+            spec = spec.replace('"cross_entropy"', '"mse"')
+        spec += ESTIMATORS
+        for matrix in MATRICES:
+            spec += f'\n[[estimator]]\nkind = "exact"\nmatrix = "{matrix}"\n'
+            for blocks in ("full", "parameter"):
+                spec += f'\n[[estimator]]\nkind = "hutchinson"\nblocks = "{blocks}"\nproduct = "hmp"\n'
+                spec += f'matrix = "{matrix}"\n'
         records = run(runner, folder, spec)
         with open(folder / "out" / "parameters.csv") as file:
             parts = list(csv.DictReader(file))
     return records, parts, [name for name, _ in ordered(module, layers)]
 
 
+def loss_for(y) -> nn.Module:
+    return nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss()
+
+
+def backpacked(extension, module: nn.Module, x, y) -> nn.Module:
+    """A copy of the module after a backward pass with the extension."""
+    module = backpack.extend(copy.deepcopy(module), use_converter=False)
+    with backpack.backpack(extension):
+        backpack.extend(loss_for(y))(module(x), y).backward()
+    return module
+
+
 def diag_h(module: nn.Module, x, y) -> list[float]:
-    module = copy.deepcopy(module)
-    model, loss = backpack.extend(module), backpack.extend(nn.CrossEntropyLoss())
-    with backpack.backpack(extensions.DiagHessian()):
-        loss(model(x), y).backward()
+    module = backpacked(extensions.DiagHessian(), module, x, y)
     return [p.diag_h.sum().item() for p in module.parameters()]
 
 
+def diag_ggn(module: nn.Module, x, y) -> list[float]:
+    module = backpacked(extensions.DiagGGNExact(), module, x, y)
+    return [p.diag_ggn_exact.sum().item() for p in module.parameters()]
+
+
 def hmp(module: nn.Module, x, y, seed: int) -> float:
-    module = copy.deepcopy(module)
-    model, loss = backpack.extend(module), backpack.extend(nn.CrossEntropyLoss())
-    with backpack.backpack(extensions.HMP()):
-        loss(model(x), y).backward()
-    parameters = list(module.parameters())
+    parameters = list(backpacked(extensions.HMP(), module, x, y).parameters())
     v = signs(parameters, seed)
     return sum((v * p.hmp(v.unsqueeze(0))[0]).sum().item() for p, v in zip(parameters, v))
 
 
-def hessian(module: nn.Module, x, y, seed: int) -> float:
-    parameters = [p for p in module.parameters()]
-    matrix = curvlinops.HessianLinearOperator(module, nn.CrossEntropyLoss(), parameters, [(x, y)])
+def linear_operator(operator, module: nn.Module, x, y, seed: int) -> float:
+    parameters = list(module.parameters())
+    matrix = operator(module, loss_for(y), parameters, [(x, y)])
     v = torch.cat([v.flatten() for v in signs(parameters, seed)])
     return (v @ (matrix @ v)).item()
+
+
+def hessian(*arguments) -> float:
+    return linear_operator(curvlinops.HessianLinearOperator, *arguments)
+
+
+def ggn(*arguments) -> float:
+    return linear_operator(curvlinops.GGNLinearOperator, *arguments)
+
+
+def fisher_empirical(*arguments) -> float:
+    return linear_operator(curvlinops.EFLinearOperator, *arguments)
+
+
+# Library, what it computes, and the matrix and blocks that are the same here.
+DIAGONALS = [("BackPACK", diag_h, "hessian"), ("BackPACK", diag_ggn, "ggn")]
+PRODUCTS = [
+    ("BackPACK", hmp, "hessian", "parameter"),
+    ("curvlinops", hessian, "hessian", "full"),
+    ("curvlinops", ggn, "ggn", "full"),
+    ("curvlinops", fisher_empirical, "fisher_empirical", "full"),
+]
 
 
 def comparisons(runner: str, case: str):
@@ -112,6 +183,8 @@ def comparisons(runner: str, case: str):
     torch.manual_seed(3)
     module = make().double().eval()
     x, y = data(shape, CLASSES, torch.float64)
+    if case in SQUARED:
+        y = torch.sin(torch.arange(len(y) * CLASSES, dtype=x.dtype)).reshape(len(y), CLASSES)
     records, parts, names = ours(runner, module, x, y)
 
     def theirs(call, *arguments):
@@ -120,15 +193,18 @@ def comparisons(runner: str, case: str):
         except (NotImplementedError, RuntimeError, ValueError) as error:
             return None, str(error).splitlines()[0][:100]
 
-    traces, why = theirs(diag_h)
-    for i, name in enumerate(names):
-        (found,) = (p["estimate"] for p in parts if p["estimator"] == "exact" and p["parameter"] == name)
-        yield case, "BackPACK", f"diag_h, {name}", "", traces and traces[i], float(found), why
-    for library, call, blocks in [("BackPACK", hmp, "parameter"), ("curvlinops", hessian, "full")]:
+    for library, call, matrix in DIAGONALS:
+        values, why = theirs(call)
+        rows = [p for p in parts if p["estimator"] == "exact" and p["matrix"] == matrix]
+        for i, name in enumerate(names):
+            (found,) = (p["estimate"] for p in rows if p["parameter"] == name)
+            yield case, library, f"{call.__name__}, {name}", "", values and values[i], float(found), why
+    for library, call, matrix, blocks in PRODUCTS:
+        rows = [r for r in records if r["matrix"] == matrix and r["blocks"] == blocks]
         for seed in SEEDS:
-            (found,) = (r["estimate"] for r in records if r["blocks"] == blocks and r["seed"] == str(seed))
+            (found,) = (r["estimate"] for r in rows if r["seed"] == str(seed))
             value, why = theirs(call, seed)
-            yield case, library, f"{call.__name__}, vHv", seed, value, float(found), why
+            yield case, library, f"{call.__name__}, vAv", seed, value, float(found), why
 
 
 def main(runner: str, out: Path) -> None:

@@ -114,6 +114,29 @@ def batch_norm(name: str, m: nn.Module, kind: str) -> Layer:
     return Layer(spec_of(kind, keys, {"eps": 1e-5, "affine": True}), m)
 
 
+def layer_norm(name: str, m: nn.LayerNorm) -> Layer:
+    del name
+    affine = m.weight is not None
+    keys = {"eps": m.eps, "elementwise_affine": affine, "bias": m.bias is not None or not affine}
+    usual = {"eps": 1e-5, "elementwise_affine": True, "bias": True}
+    spec = spec_of("layer_norm", keys, usual)
+    return Layer(spec | {"normalized_shape": list(m.normalized_shape)}, m)
+
+
+def group_norm(name: str, m: nn.GroupNorm) -> Layer:
+    del name
+    keys = {"num_groups": m.num_groups, "eps": m.eps, "affine": m.affine}
+    return Layer(spec_of("group_norm", keys, {"eps": 1e-5, "affine": True}), m)
+
+
+def embedding(name: str, m: nn.Embedding) -> Layer:
+    check(name, m.max_norm is None, "max_norm changes the weights in a forward pass")
+    check(name, not m.scale_grad_by_freq, "scale_grad_by_freq = True is no derivative of a loss")
+    keys = {"num_embeddings": m.num_embeddings, "embedding_dim": m.embedding_dim}
+    padding = {} if m.padding_idx is None else {"padding_idx": m.padding_idx}
+    return Layer({"kind": "embedding"} | keys | padding, m)
+
+
 def flatten(name: str, start: Any, end: Any = -1) -> Layer:
     check(name, (start, end) == (1, -1), f"flatten({start}, {end}); only flatten(1) has a layer")
     return Layer({"kind": "flatten"})
@@ -154,6 +177,9 @@ MODULES: dict[type, Callable[[str, Any], Layer | None]] = {
     nn.BatchNorm1d: lambda n, m: batch_norm(n, m, "batch_norm1d"),
     nn.BatchNorm2d: lambda n, m: batch_norm(n, m, "batch_norm2d"),
     nn.BatchNorm3d: lambda n, m: batch_norm(n, m, "batch_norm3d"),
+    nn.LayerNorm: layer_norm,
+    nn.GroupNorm: group_norm,
+    nn.Embedding: embedding,
 }
 for _d in (1, 2, 3):
     _of = lambda cls, _d=_d: getattr(nn, f"{cls}{_d}d")

@@ -18,6 +18,7 @@ import platform
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
@@ -29,8 +30,11 @@ PEERS = ["backpack", "autograd", "functorch", "jax", "curvlinops", "matfree", "t
 CURVE_V = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000]
 CURVE_SEEDS = 20
 FEWEST_SEEDS = 5
+SETTLE = 0.05  # seconds in which the idle threads of the worker before stop spinning
 BUDGET_V = [30, 120, 360]  # multiples of 6: Hutch++ spends its products in thirds, XTrace in halves
 BUDGET_SEEDS = 100
+# Of these the error does not fall as 1 / sqrt(V).
+WHOLE = ("hutchpp", "xtrace")
 SHARED = {"forward": "hutchinson", "hutchinson": "hutchinson", "hutchpp": "hutchpp", "xtrace": "xtrace"}
 IDENTITY = ["problem", "peer", "version", "method", "quantity", "V", "V_batch"]
 SPREAD = ["rounds", "seconds_median", "seconds_min", "seconds_max"]
@@ -55,6 +59,7 @@ def alternate(
             able.append((candidate, V, []))
     for seed in range(rounds):
         for candidate, V, answers in able:
+            time.sleep(SETTLE)
             answer = candidate.ask(V, seed, timeout)
             if "error" not in answer:
                 answers.append(answer)
@@ -112,17 +117,20 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
 
 
 def one_percent(
-    problem: str, candidates: list[Candidate], exact: float, options: argparse.Namespace
+    problem: str, candidates: list[Candidate], curve: list[dict], exact: float, options: argparse.Namespace
 ) -> list[dict]:
     """Time every method for the V that brings its standard error down to 1 % of the exact trace.
 
     V follows from the standard errors seen in `timing`, which fall as 1 / sqrt(V) where probes are
-    independent. Methods that give no standard error are only in the error curve. The ratio is
+    independent; where they are not, from where the error curve falls below 1 %. The ratio is
     against the fastest peer that samples, whatever it multiplies with.
     """
     work, rows = [], []
     for candidate in candidates:
-        V = candidate.probes_to_one_percent(exact)
+        if candidate.method in WHOLE:
+            V = crossing(candidate, curve, 0.01)
+        else:
+            V = candidate.probes_to_one_percent(exact)
         if V and candidate.affordable(V, options.request_seconds) == V:
             work.append((candidate, V))
         elif V:  # too slow to run: the rounds of `timing`, scaled
@@ -132,6 +140,19 @@ def one_percent(
         rows.append((candidate, one_percent_row(problem, candidate, V, V, answers)))
     set_ratios(rows, lambda a, row, b, other: b.samples)
     return [row for _, row in rows]
+
+
+def crossing(candidate: Candidate, curve: list[dict], error: float) -> int | None:
+    """The V at which a method's error curve falls below `error`, between its points on log scales."""
+    own = candidate.identity("", 0)
+    rows = [row for row in curve if all(row[key] == own[key] for key in ("peer", "method", "quantity"))]
+    for before, after in zip(rows, rows[1:]):
+        high, low = before["relative_rmse"], after["relative_rmse"]
+        if high > error >= low:
+            part = math.log(high / error) / math.log(high / low)
+            V = before["V"] * (after["V"] / before["V"]) ** part
+            return math.ceil(V / 6) * 6
+    return None
 
 
 def one_percent_row(
@@ -233,8 +254,9 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     exact = problem["exact_trace"]
     tables["timing"](timing(folder.name, candidates, options))
     able = [candidate for candidate in candidates if candidate.answers]
-    tables["one_percent"](one_percent(folder.name, able, exact, options))
-    tables["error_curve"](error_curve(folder.name, able, exact, options))
+    curve = error_curve(folder.name, able, exact, options)
+    tables["error_curve"](curve)
+    tables["one_percent"](one_percent(folder.name, able, curve, exact, options))
     tables["equal_budget"](equal_budget(folder.name, able, exact, options))
     for worker in workers:
         worker.close()

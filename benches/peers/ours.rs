@@ -78,9 +78,9 @@ fn main() {
         if request["quit"] == true {
             return;
         }
-        let asked = METHODS.iter().find(|method| {
-            request["method"] == name(method) && request["quantity"] == method.2
-        });
+        let asked = METHODS
+            .iter()
+            .find(|method| request["method"] == name(method) && request["quantity"] == method.2);
         println!(
             "{}",
             match asked {

@@ -32,8 +32,7 @@ impl<'a> Autodiff<'a> {
     /// # Panics
     /// For another matrix than the Hessian on more than one batch.
     pub fn new(problem: &Problem, curvature: Curvature, blocks: &'a Partition) -> Self {
-        let leaf = |p: &Tensor| p.detach().set_requires_grad(true);
-        let parameters: Vec<Tensor> = problem.parameters.iter().map(leaf).collect();
+        let parameters = problem.leaves();
         let (value, gauss_newton) = match curvature {
             Curvature::Hessian => (problem.loss_at(&parameters), None),
             _ => {

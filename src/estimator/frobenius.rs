@@ -1,7 +1,7 @@
 //! Sums of squared entries: of the whole matrix and of its diagonal.
 
-use super::rows::{at_each, draw, product_access};
-use super::sampling::{batches, fixed_budget, philox_seeds};
+use super::rows::{draw, product_access, spend};
+use super::sampling::{batches, budget, philox_seeds};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity,
     Sampling, Start, Task, written,
@@ -72,7 +72,7 @@ impl EstimatorConfig for Frobenius {
         Ok(Expanded {
             task: Arc::new(task),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: fixed_budget(&self.v, shared, "[100]")?,
+            budget: budget(&self.v, shared, "[100]")?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }
@@ -108,7 +108,6 @@ impl Task for FrobeniusTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
-        let counts = budget.counts();
         let clock = Instant::now();
         let stream = start.philox(subject);
         self.access.open(subject, |operator| {
@@ -130,10 +129,9 @@ impl Task for FrobeniusTask {
                     diagonal: None,
                 };
                 let both = [Some(sums.frobenius()), sums.diagonal(count)];
-                both.into_iter().flatten().map(estimate).collect::<Vec<_>>()
+                both.into_iter().flatten().map(estimate).collect()
             };
-            let estimates = at_each(counts, v_batch, &mut Sums::new(operator), draw, read);
-            estimates.into_iter().flatten().collect()
+            spend(budget, v_batch, &mut Sums::new(operator), draw, read)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `log det(A + δI)` by stochastic Lanczos quadrature.
 
 use super::rows::product_access;
-use super::sampling::{batches, fixed_budget, philox_seeds, positive, semidefinite};
+use super::sampling::{batches, budget, philox_seeds, positive, semidefinite};
 use super::slq::{Quadrature, eighty, mean};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Quantity, Sampling, Start, Task,
@@ -89,7 +89,7 @@ impl EstimatorConfig for LogDet {
         Ok(Expanded {
             task: Arc::new(LogDetTask { quadrature, deltas }),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: fixed_budget(&self.v, shared, "[10]")?,
+            budget: budget(&self.v, shared, "[10]")?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }
@@ -121,10 +121,9 @@ impl Task for LogDetTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
-        let counts = budget.counts();
         let (estimates, _) = self
             .quadrature
-            .run(subject, start, counts, v_batch, |rules| {
+            .run(subject, start, budget, v_batch, |rules| {
                 let of = |&delta: &f64| {
                     let value = mean(rules, |node| (node.max(0.0) + delta).ln());
                     (Quantity::LogDet { delta }, value)

@@ -1,13 +1,13 @@
 //! Vectors over all parameters as rows of one matrix, for estimators that need inner products.
 
-use super::Probe;
-use super::Sampling;
 use super::sampling::access;
 use super::stream::{PhiloxStream, Space};
+use super::{Budget, Estimate, Probe, Sampling, Stop, Stopping};
 use crate::curvature::{Access, Blocks, Operator, ProductKind};
 use crate::error::UserError;
 use crate::problem::MatrixKind;
 use crate::problem::ProblemSpec;
+use std::ops::Range;
 use tch::Tensor;
 
 /// Probes `first..first + count`: one `[count, *shape]` per parameter.
@@ -74,24 +74,57 @@ pub(super) fn product_access(
     }
 }
 
-/// What `read(state, count)` says after each of `counts` probes (rising), `draw(state, first, count)`
-/// having added them in chunks of at most `v_batch`.
-pub(super) fn at_each<S, T>(
-    counts: &[u64],
+/// Probes `range` in chunks `(first, count)` of at most `v_batch`.
+pub(super) fn chunks(range: Range<u64>, v_batch: u64) -> impl Iterator<Item = (u64, u64)> {
+    let end = range.end;
+    range
+        .step_by(v_batch as usize)
+        .map(move |first| (first, v_batch.min(end - first)))
+}
+
+/// The estimates that `read(state, count)` makes after as many probes as `budget` asks for,
+/// `draw(state, first, count)` having added them in chunks of at most `v_batch`. To a tolerance, all
+/// of them have to be precise enough.
+pub(super) fn spend<S>(
+    budget: &Budget,
     v_batch: u64,
     state: &mut S,
     mut draw: impl FnMut(&mut S, u64, u64),
-    read: impl Fn(&S, u64) -> T,
-) -> Vec<T> {
+    read: impl Fn(&S, u64) -> Vec<Estimate>,
+) -> Vec<Estimate> {
     let mut drawn = 0;
-    let mut results = Vec::with_capacity(counts.len());
-    for &count in counts {
-        while drawn < count {
-            let chunk = v_batch.min(count - drawn);
-            draw(state, drawn, chunk);
-            drawn += chunk;
+    let mut at = |state: &mut S, count: u64| {
+        chunks(drawn..count, v_batch).for_each(|(first, chunk)| draw(state, first, chunk));
+        drawn = count;
+        read(state, count)
+    };
+    match budget {
+        Budget::Counts(counts) => counts.iter().flat_map(|&v| at(state, v)).collect(),
+        Budget::Tolerance(tolerance) => {
+            let mut stopping: Vec<Stopping> = Vec::new();
+            for checkpoint in tolerance.checkpoints() {
+                let estimates = at(state, checkpoint);
+                stopping.resize_with(estimates.len(), || Stopping::new(*tolerance));
+                let looks = stopping.iter_mut().zip(&estimates);
+                let met = looks.fold(true, |met, (s, e)| s.met(&e.value) && met);
+                let stop = match met {
+                    true => Stop::Tolerance,
+                    false if checkpoint == tolerance.max_v => Stop::MaxV,
+                    false => continue,
+                };
+                return stopped(estimates, stop);
+            }
+            unreachable!("the last checkpoint is max_V")
         }
-        results.push(read(state, count));
     }
-    results
+}
+
+/// The estimates of a run to a tolerance, whose V is a result.
+fn stopped(estimates: Vec<Estimate>, stop: Stop) -> Vec<Estimate> {
+    let mark = |estimate| Estimate {
+        v: None,
+        stop: Some(stop),
+        ..estimate
+    };
+    estimates.into_iter().map(mark).collect()
 }

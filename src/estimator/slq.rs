@@ -2,8 +2,8 @@
 
 use super::artefact::{Artefact, Node};
 use super::krylov::Krylov;
-use super::rows::{at_each, draw, join, product_access, size, times};
-use super::sampling::{batches, fixed_budget, philox_seeds, positive};
+use super::rows::{draw, join, product_access, size, spend, times};
+use super::sampling::{batches, budget, philox_seeds, positive};
 use super::stream::PhiloxStream;
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
@@ -84,7 +84,7 @@ impl EstimatorConfig for Slq {
         Ok(Expanded {
             task: Arc::new(task),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: fixed_budget(&self.v, shared, "[10]")?,
+            budget: budget(&self.v, shared, "[10]")?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }
@@ -113,9 +113,8 @@ impl Task for SlqTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
-        let counts = budget.counts();
         let trace = |rules: &[Rule]| vec![(Quantity::Trace, mean(rules, |node| node))];
-        let (mut estimates, rules) = self.0.run(subject, start, counts, v_batch, trace);
+        let (mut estimates, rules) = self.0.run(subject, start, budget, v_batch, trace);
         let size = size(&subject.shapes());
         if let Some(last) = estimates.last_mut() {
             last.artefacts
@@ -175,12 +174,13 @@ impl Quadrature {
         }
     }
 
-    /// What `read` makes of the rules of the first `count` probes for each of `counts`, and all rules.
+    /// What `read` makes of the rules of the first `count` probes for each of the counts of `budget`, and all
+    /// rules.
     pub(super) fn run(
         &self,
         subject: &Subject,
         start: &Start,
-        counts: &[u64],
+        budget: &Budget,
         v_batch: u64,
         read: impl Fn(&[Rule]) -> Vec<(Quantity, Moments)>,
     ) -> (Vec<Estimate>, Vec<Rule>) {
@@ -204,10 +204,10 @@ impl Quadrature {
                     stop: None,
                     diagonal: None,
                 };
-                read(rules).into_iter().map(estimate).collect::<Vec<_>>()
+                read(rules).into_iter().map(estimate).collect()
             };
-            let estimates = at_each(counts, v_batch, &mut rules, draw, estimates);
-            (estimates.into_iter().flatten().collect(), rules)
+            let estimates = spend(budget, v_batch, &mut rules, draw, estimates);
+            (estimates, rules)
         })
     }
 

@@ -4,7 +4,7 @@ use super::activation::draws;
 use super::activation_variance::activation_variance;
 use super::artefact::{Artefact, Variance};
 use super::block_sums::BlockSums;
-use super::rows::{at_each, draw};
+use super::rows::{chunks, draw};
 use super::sampling::{batches, curvature, fixed_budget, philox_seeds};
 use super::stream::PhiloxStream;
 use super::{
@@ -241,10 +241,9 @@ fn activation_probes(
 /// The sum over rows of `draw(first, count): [rows, count]`, probe by probe.
 fn sampled(most: u64, v_batch: u64, mut draw: impl FnMut(u64, u64) -> Tensor) -> Vec<f64> {
     let mut values = Vec::new();
-    let add = |values: &mut Vec<f64>, first, count| {
+    for (first, count) in chunks(0..most, v_batch) {
         let total = draw(first, count).sum_dim_intlist(0, false, Kind::Double);
         values.extend(Vec::<f64>::try_from(total).expect("a vector of float64"));
-    };
-    at_each(&[most], v_batch, &mut values, add, |_, _| ());
+    }
     values
 }

@@ -53,7 +53,7 @@ impl Plan {
             spec.timing = Default::default();
         }
         let mut text = toml::to_string(&spec).expect("a spec is TOML");
-        for file in self.setup.data_files() {
+        for file in self.setup.shared_files() {
             let _ = writeln!(text, "{}", file.sha256);
         }
         let (code, libtorch) = (env!("RUNNER_SOURCES"), environment::libtorch_version());

@@ -6,6 +6,7 @@ use crate::problem::data::{DataSpec, Dataset, FileRecord, RawTensor};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::matrix::MatrixSpec;
+use crate::problem::script::ScriptFile;
 use crate::problem::{Network, Problem, ProblemSpec, Subject, initialise, weights};
 use crate::spec::{ModelSpec, Source, Spec, example};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub struct NetworkSetup {
     pub dataset: Dataset,
     /// At least one.
     pub checkpoints: Vec<Checkpoint>,
+    script: Option<ScriptFile>,
     seed: u64,
 }
 
@@ -102,19 +104,23 @@ impl Setup {
         }
     }
 
-    /// The files that the data come from.
-    pub fn data_files(&self) -> &[FileRecord] {
-        match self {
-            Self::Network(setup) => &setup.dataset.files,
-            Self::Matrix(_) => &[],
-        }
+    /// The files that all jobs are about: data, and a TorchScript module.
+    pub fn shared_files(&self) -> impl Iterator<Item = &FileRecord> {
+        let network = match self {
+            Self::Network(setup) => Some(setup),
+            Self::Matrix(_) => None,
+        };
+        network.into_iter().flat_map(|setup| {
+            let script = setup.script.iter().map(|file| &file.record);
+            setup.dataset.files.iter().chain(script)
+        })
     }
 
     /// All files that were read.
     pub fn files(&self) -> impl Iterator<Item = &FileRecord> {
         let checkpoints = (0..self.subjects()).filter_map(|subject| self.checkpoint(subject));
         let weights = checkpoints.filter_map(|checkpoint| checkpoint.file.as_ref());
-        self.data_files().iter().chain(weights)
+        self.shared_files().chain(weights)
     }
 
     /// The network.
@@ -183,8 +189,8 @@ impl NetworkSetup {
     fn new(sections: &Sections<'_>, base: &Path) -> Result<Self, UserError> {
         let Sections { data, model, loss } = sections;
         let dataset = data.load(base).map_err(|e| e.within("data"))?;
-        let network =
-            Network::new(&model.layers, &dataset.input()).map_err(|e| e.within("model"))?;
+        let (network, script) =
+            network(model, base, &dataset.input()).map_err(|e| e.within("model"))?;
         dataset
             .check_inputs(network.tokens())
             .map_err(|e| e.within("data"))?;
@@ -211,6 +217,7 @@ impl NetworkSetup {
             loss: (*loss).clone(),
             dataset,
             checkpoints,
+            script,
             seed: model.seed,
         })
     }
@@ -225,7 +232,17 @@ impl NetworkSetup {
     /// The problems of all checkpoints, on the same data.
     fn build_all(&self, device: Device, kind: Kind) -> (Vec<Problem>, TorchGenerator) {
         let mut generator = TorchGenerator::seeded(self.seed);
-        let initial = initialise(&self.network, &mut generator);
+        let (network, initial) = match &self.script {
+            None => (
+                self.network.clone(),
+                initialise(&self.network, &mut generator),
+            ),
+            Some(file) => {
+                let script = file.open(device, kind).expect("the plan has opened it");
+                let parameters = script.parameters().into_iter().map(|(_, p)| p).collect();
+                (self.network.with_script(script).into(), parameters)
+            }
+        };
         let mut batches = self.dataset.draw(&mut generator);
         if let [batch] = &mut batches[..] {
             *batch = batch.placed(device, kind);
@@ -236,10 +253,43 @@ impl NetworkSetup {
                 Some(tensors) => tensors.iter().map(|raw| place(&raw.tensor())).collect(),
                 None => initial.iter().map(place).collect(),
             };
-            let (network, loss) = (self.network.clone(), self.loss.clone());
-            Problem::new(network, loss, tensors, batches.clone())
+            Problem::new(network.clone(), self.loss.clone(), tensors, batches.clone())
         };
         (self.checkpoints.iter().map(problem).collect(), generator)
+    }
+}
+
+/// The network of the layers, or of the TorchScript file.
+fn network(
+    model: &ModelSpec,
+    base: &Path,
+    input: &[i64],
+) -> Result<(Network, Option<ScriptFile>), UserError> {
+    let twice = |key: &str| {
+        UserError::new(
+            "torchscript",
+            format!(
+                "found `{key}` beside a TorchScript file, which has both layers and parameters"
+            ),
+            format!("remove either `torchscript` or `{key}`"),
+        )
+    };
+    match &model.torchscript {
+        None if model.layers.is_empty() => {
+            let help = example::example("layers").unwrap_or_default();
+            Err(UserError::new(
+                "",
+                "missing key `layers`",
+                format!("add {help}"),
+            ))
+        }
+        None => Ok((Network::new(&model.layers, input)?, None)),
+        Some(_) if !model.layers.is_empty() => Err(twice("layers")),
+        Some(_) if model.weights.is_some() => Err(twice("weights")),
+        Some(path) => {
+            let file = ScriptFile::read(&base.join(path))?;
+            Ok((Network::of_script(&file, input)?, Some(file)))
+        }
     }
 }
 

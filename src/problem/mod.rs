@@ -13,6 +13,7 @@ pub mod loss;
 pub mod matrix;
 mod network;
 pub mod random;
+pub mod script;
 mod signs;
 mod subject;
 pub mod weights;
@@ -153,6 +154,16 @@ impl Problem {
             &self.only_batch(),
             curvature,
         )
+    }
+
+    /// The parameters as leaves of autograd's graph, for [`loss_at`](Self::loss_at) and
+    /// [`outputs_at`](Self::outputs_at): copies, or a TorchScript module's own.
+    pub fn leaves(&self) -> Vec<Tensor> {
+        let own = |p: &Tensor| match self.network.script() {
+            Some(_) => p.set_requires_grad(true),
+            None => p.detach().set_requires_grad(true),
+        };
+        self.parameters.iter().map(own).collect()
     }
 
     /// The outputs at `parameters` of a single batch, differentiable by libtorch's autograd.

@@ -2,6 +2,7 @@
 
 use super::join::{Combine, Inputs};
 use super::layer::{Branches, Init, Layer, LayerSpec, Misfit, ParameterShape, Part, identity};
+use super::script::{Script, ScriptFile};
 use crate::error::{UserError, join};
 use std::ops::Range;
 use tch::Tensor;
@@ -15,6 +16,7 @@ pub struct Network {
     buffers: Vec<ParameterInfo>,
     tokens: Option<i64>,
     output: Vec<i64>,
+    script: Option<Script>,
 }
 
 /// A layer with its place in the network; where branches meet there is one that only hands on.
@@ -98,7 +100,47 @@ impl Network {
             buffers: builder.buffers,
             tokens: builder.tokens,
             output,
+            script: None,
         })
+    }
+
+    /// The network of a TorchScript file for samples of shape `input`: nothing is known of its
+    /// layers.
+    ///
+    /// # Errors
+    /// A file that is none, or that does not take such samples.
+    pub fn of_script(file: &ScriptFile, input: &[i64]) -> Result<Self, UserError> {
+        let (script, output) = file.shape(input)?;
+        let info = |(name, p): (String, Tensor)| ParameterInfo {
+            name,
+            shape: p.size(),
+            init: Init::Constant { value: 0.0 },
+        };
+        Ok(Self {
+            nodes: Vec::new(),
+            parameters: script.parameters().into_iter().map(info).collect(),
+            buffers: Vec::new(),
+            tokens: None,
+            output,
+            script: Some(script),
+        })
+    }
+
+    /// The same network with its module elsewhere or in another precision.
+    pub(crate) fn with_script(&self, script: Script) -> Self {
+        Self {
+            nodes: Vec::new(),
+            parameters: self.parameters.clone(),
+            buffers: Vec::new(),
+            tokens: None,
+            output: self.output.clone(),
+            script: Some(script),
+        }
+    }
+
+    /// The module, where the network is one of TorchScript, which has no layer rules.
+    pub fn script(&self) -> Option<&Script> {
+        self.script.as_ref()
     }
 
     /// The parameters in the order of `torch.nn.Module.parameters()`.
@@ -116,10 +158,16 @@ impl Network {
         self.tokens
     }
 
-    /// Which parameters every layer that has any has.
+    /// Which parameters every layer that has any has: those whose names differ in the last part.
     pub fn layers(&self) -> impl Iterator<Item = Range<usize>> {
-        let ranges = self.nodes.iter().map(|node| node.parameters.clone());
-        ranges.filter(|range| !range.is_empty())
+        let layer = |p: &ParameterInfo| p.name.rsplit_once('.').map(|(layer, _)| layer.to_owned());
+        let mut first = 0;
+        self.parameters
+            .chunk_by(move |a, b| layer(a) == layer(b))
+            .map(move |own| {
+                first += own.len();
+                first - own.len()..first
+            })
     }
 
     /// Entries that all layers together put out per sample.
@@ -145,8 +193,12 @@ impl Network {
         })
     }
 
-    /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
+    /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd. A module of TorchScript has
+    /// its own parameters, whatever w.
     pub fn forward(&self, x: &Tensor, w: Tensors<'_>) -> Tensor {
+        if let Some(script) = &self.script {
+            return script.forward(x);
+        }
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let x = node.inputs.value(x, &outputs);

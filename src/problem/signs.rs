@@ -15,15 +15,15 @@ pub struct Signs {
     device: Device,
 }
 
-/// Entries of a vector from one table: 2⁶ sums of 16 samples are 4 KiB.
-const GROUP: usize = 6;
+/// Entries of a vector from one table: 2⁵ sums of 32 samples are 4 KiB.
+const GROUP: usize = 5;
 const ENTRIES: usize = 1 << GROUP;
-/// Samples that are summed at once, in one or two registers.
-const TILE: usize = 16;
+/// Samples that are summed at once, in a few registers.
+const TILE: usize = 32;
 /// Groups whose tables are kept at once, in the first cache; their bits fit a word.
 const TABLES: usize = 8;
 /// Rows whose sums are kept at once, in the second cache.
-const ROWS: usize = 4096;
+const ROWS: usize = 2048;
 /// Fewer rows than this are multiplied faster as numbers than tables are made.
 const FEWEST_ROWS: usize = 128;
 
@@ -71,49 +71,53 @@ impl Signs {
 
     /// `V_k xᵀ` of matrices `V_k: [rows, from]` with `x: [N, from]`: `[K, rows, N]`.
     ///
-    /// Six entries of a row together have 64 sign patterns, whose sums over x are made once for all
-    /// rows, so that a row takes `from / 6` additions a sample and no multiplication: a third of the
-    /// time of a matrix product (the method of Arlazarov, Dinic, Kronrod, Faradzev, Dokl. Akad. Nauk
-    /// SSSR 194, 1970). `None` where a matrix product is the faster way.
-    pub fn times(&self, x: &Tensor) -> Option<Tensor> {
-        let (samples, from) = (x.size()[0] as usize, x.size()[1] as usize);
-        let rows = self.count * self.shape[0] as usize;
-        if self.device != Device::Cpu || samples < TILE / 2 || rows < FEWEST_ROWS {
+    /// Five entries of a row together have 32 sign patterns, whose sums over x are made once for all
+    /// rows, so that a row takes `from / 5` additions a sample and no multiplication: a fraction of
+    /// the time of a matrix product (the method of Arlazarov, Dinic, Kronrod, Faradzev, Dokl. Akad.
+    /// Nauk SSSR 194, 1970). `None` where a matrix product is the faster way.
+    pub fn times(&self, x: &Columns) -> Option<Tensor> {
+        let (rows, from) = (self.shape[0] as usize, x.from());
+        if self.count * rows < FEWEST_ROWS {
             return None;
         }
-        let columns = x.tr().contiguous();
-        let bits = Bits {
-            bytes: &self.bytes,
-            vector: self.bytes_each * 8,
-            rows: self.shape[0] as usize,
-            from,
-        };
-        let shape = [self.count as i64, self.shape[0], samples as i64];
+        let first = |row: usize| row / rows * self.bytes_each * 8 + row % rows * from;
+        let places: Vec<usize> = (0..self.count * rows).map(first).collect();
+        let shape = [self.count as i64, self.shape[0], x.samples];
         let result = Tensor::empty(shape, (self.kind, self.device));
         match self.kind {
-            Kind::Float => sums::<f32>(&columns, &bits, &result),
-            Kind::Double => sums::<f64>(&columns, &bits, &result),
+            Kind::Float => sums::<f32>(x, &self.bytes, &places, &result),
+            Kind::Double => sums::<f64>(x, &self.bytes, &places, &result),
             _ => return None,
         }
         Some(result)
     }
 }
 
-/// Where the rows of all vectors lie among the bits.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    /// Bits from vector to vector.
-    vector: usize,
-    /// Rows of a vector.
-    rows: usize,
-    /// Bits of a row.
-    from: usize,
+/// A matrix `x: [N, from]` as products with signs read it.
+pub struct Columns {
+    /// Tile by tile the entries of 32 samples side by side, zeros after the last sample:
+    /// `[tiles, from, 32]`, contiguous.
+    tiles: Tensor,
+    samples: i64,
 }
 
-impl Bits<'_> {
-    /// The place of the first bit of a row, counted over all vectors.
-    fn first(&self, row: usize) -> usize {
-        row / self.rows * self.vector + row % self.rows * self.from
+impl Columns {
+    /// `None` where products with signs are none of table lookup: off the CPU, or of few samples.
+    pub fn of(x: &Tensor) -> Option<Self> {
+        let (samples, from) = (x.size()[0], x.size()[1]);
+        let numbers = matches!(x.kind(), Kind::Float | Kind::Double);
+        if x.device() != Device::Cpu || !numbers || samples < TILE as i64 / 2 {
+            return None;
+        }
+        let padding = (-samples).rem_euclid(TILE as i64);
+        let tiles = x.constant_pad_nd([0, 0, 0, padding]).tr();
+        let tiles = tiles.reshape([from, -1, TILE as i64]).transpose(0, 1);
+        let tiles = tiles.contiguous();
+        Some(Self { tiles, samples })
+    }
+
+    fn from(&self) -> usize {
+        self.tiles.size()[1] as usize
     }
 }
 
@@ -150,35 +154,33 @@ fn word(bytes: &[u8], bit: usize) -> u64 {
     u64::from_le_bytes(*bytes) >> (bit % 8)
 }
 
-/// Numbers of 16 samples, on lines of the cache: a register that lies across two takes two loads.
+/// Numbers of 32 samples, on lines of the cache: a register that lies across two takes two loads.
 #[derive(Clone, Copy, Default)]
 #[repr(align(64))]
 struct Tile<F>([F; TILE]);
 
-/// `columns: [from, N]` summed with the signs of every row: into `result: [K, rows, N]`.
+/// The samples of x summed with the signs of every row, whose bits begin at `places`: into
+/// `result: [K, rows, N]`.
 #[allow(unsafe_code)]
-fn sums<F: Number>(columns: &Tensor, bits: &Bits<'_>, result: &Tensor) {
-    let samples = columns.size()[1] as usize;
-    let (columns, numel) = (F::of(columns), result.numel());
-    // SAFETY: a fresh contiguous tensor of this kind on the CPU, which nothing else knows yet.
-    let result = unsafe { std::slice::from_raw_parts_mut(result.data_ptr().cast::<F>(), numel) };
-    let mut tile = vec![Tile::<F>::default(); bits.from];
-    let mut sums = vec![Tile::<F>::default(); ROWS];
-    for first in (0..samples).step_by(TILE) {
+fn sums<F: Number>(x: &Columns, bytes: &[u8], places: &[usize], result: &Tensor) {
+    let samples = x.samples as usize;
+    // SAFETY: contiguous tensors of this kind on the CPU; nothing else knows the result yet.
+    let (tiles, result) = unsafe {
+        (
+            std::slice::from_raw_parts(x.tiles.data_ptr().cast::<F>(), x.tiles.numel()),
+            std::slice::from_raw_parts_mut(result.data_ptr().cast::<F>(), result.numel()),
+        )
+    };
+    let mut sums = vec![Tile::<F>::default(); ROWS.min(places.len())];
+    for (index, tile) in tiles.as_chunks().0.chunks(x.from()).enumerate() {
+        let first = index * TILE;
         let width = TILE.min(samples - first);
-        for (column, all) in tile.iter_mut().zip(columns.chunks(samples)) {
-            column.0[..width].copy_from_slice(&all[first..first + width]);
-        }
-        for (part, rows) in result.chunks_mut(ROWS * samples).enumerate() {
-            let sums = &mut sums[..rows.len() / samples];
-            let places: Vec<usize> = (part * ROWS..)
-                .take(sums.len())
-                .map(|row| bits.first(row))
-                .collect();
-            sums.fill(Tile::<F>::default());
-            add_signed(&tile, bits.bytes, &places, sums);
-            for (sums, all) in sums.iter().zip(rows.chunks_mut(samples)) {
-                all[first..first + width].copy_from_slice(&sums.0[..width]);
+        for (places, rows) in places.chunks(ROWS).zip(result.chunks_mut(ROWS * samples)) {
+            let sums = &mut sums[..places.len()];
+            sums.fill(Tile::default());
+            add_signed(tile, bytes, places, sums);
+            for (sums, row) in sums.iter().zip(rows.chunks_mut(samples)) {
+                row[first..first + width].copy_from_slice(&sums.0[..width]);
             }
         }
     }
@@ -187,15 +189,15 @@ fn sums<F: Number>(columns: &Tensor, bits: &Bits<'_>, result: &Tensor) {
 /// Adds the signed columns of one tile to every row, with the widest registers there are; `places`
 /// are those of the rows' first bits.
 #[allow(unsafe_code)]
-fn add_signed<F: Number>(tile: &[Tile<F>], bytes: &[u8], places: &[usize], rows: &mut [Tile<F>]) {
+fn add_signed<F: Number>(tile: &[[F; TILE]], bytes: &[u8], places: &[usize], rows: &mut [Tile<F>]) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn wide<F: Number>(t: &[Tile<F>], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
+        fn wide<F: Number>(t: &[[F; TILE]], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
             add_signed_tile(t, b, p, r);
         }
         #[target_feature(enable = "avx512f")]
-        fn wider<F: Number>(t: &[Tile<F>], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
+        fn wider<F: Number>(t: &[[F; TILE]], b: &[u8], p: &[usize], r: &mut [Tile<F>]) {
             add_signed_tile(t, b, p, r);
         }
         // SAFETY: the processor has what the function is compiled for.
@@ -211,7 +213,7 @@ fn add_signed<F: Number>(tile: &[Tile<F>], bytes: &[u8], places: &[usize], rows:
 
 #[inline(always)]
 fn add_signed_tile<F: Number>(
-    tile: &[Tile<F>],
+    tile: &[[F; TILE]],
     bytes: &[u8],
     places: &[usize],
     rows: &mut [Tile<F>],
@@ -237,12 +239,12 @@ fn add_signed_tile<F: Number>(
     }
 }
 
-/// The sums of up to six columns under every sign pattern; zeros for none.
+/// The sums of up to five columns under every sign pattern; zeros for none.
 #[inline(always)]
-fn tabulate<F: Number>(columns: &[Tile<F>], table: &mut [Tile<F>; ENTRIES]) {
+fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [Tile<F>; ENTRIES]) {
     table[0] = Tile::<F>::default();
     for column in columns {
-        for (sum, x) in table[0].0.iter_mut().zip(&column.0) {
+        for (sum, x) in table[0].0.iter_mut().zip(column) {
             *sum += *x;
         }
     }
@@ -253,32 +255,16 @@ fn tabulate<F: Number>(columns: &[Tile<F>], table: &mut [Tile<F>; ENTRIES]) {
             columns[pattern.trailing_zeros() as usize],
         );
         for j in 0..TILE {
-            table[pattern].0[j] = table[without].0[j] - (column.0[j] + column.0[j]);
+            table[pattern].0[j] = table[without].0[j] - (column[j] + column[j]);
         }
     }
 }
 
-/// A floating-point number of a tensor.
-trait Number:
-    Copy + Default + Add<Output = Self> + Sub<Output = Self> + AddAssign + tch::kind::Element
-{
-    /// The entries of a tensor of this kind.
-    fn of(tensor: &Tensor) -> Vec<Self>;
-}
+/// A floating-point number.
+trait Number: Copy + Default + Add<Output = Self> + Sub<Output = Self> + AddAssign {}
 
-macro_rules! number {
-    ($float:ty) => {
-        impl Number for $float {
-            fn of(tensor: &Tensor) -> Vec<Self> {
-                let entries = Vec::try_from(tensor.flatten(0, -1));
-                entries.expect("a tensor of this kind")
-            }
-        }
-    };
-}
-
-number!(f32);
-number!(f64);
+impl Number for f32 {}
+impl Number for f64 {}
 
 #[cfg(test)]
 mod tests {
@@ -303,7 +289,7 @@ mod tests {
         for (from, samples) in [(784, 256), (97, 70), (5, 33), (6, 64)] {
             let signs = signs(7, &[20, from], Kind::Double);
             let x = Tensor::randn([samples, from], (Kind::Double, Device::Cpu));
-            let found = signs.times(&x).expect("enough rows");
+            let found = signs.times(&Columns::of(&x).unwrap()).expect("enough rows");
             let expected = signs.dense().matmul(&x.tr());
             let error = (found - expected).abs().max().double_value(&[]);
             assert!(error < 1e-11, "{from} × {samples}: {error}");
@@ -313,12 +299,9 @@ mod tests {
     #[test]
     fn few_rows_or_samples_are_left_to_the_matrix_product() {
         let x = Tensor::ones([256, 30], (Kind::Float, Device::Cpu));
-        assert!(signs(1, &[20, 30], Kind::Float).times(&x).is_none());
-        assert!(
-            signs(50, &[20, 30], Kind::Float)
-                .times(&x.narrow(0, 0, 7))
-                .is_none()
-        );
+        let columns = Columns::of(&x).expect("enough samples");
+        assert!(signs(1, &[20, 30], Kind::Float).times(&columns).is_none());
+        assert!(Columns::of(&x.narrow(0, 0, 15)).is_none());
     }
 
     #[test]

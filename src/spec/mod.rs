@@ -101,9 +101,11 @@ impl Spec {
             Some(DataSpec::Npy(data)) => vec![&mut data.x, &mut data.y],
             Some(DataSpec::Classification(_) | DataSpec::Regression(_)) | None => vec![],
         };
-        let weights = self.model.as_mut().and_then(|model| model.weights.as_mut());
-        let weights = weights.into_iter().flat_map(Weights::entries_mut);
-        data.into_iter().chain(weights).collect()
+        let model = self.model.as_mut().into_iter().flat_map(|model| {
+            let weights = model.weights.iter_mut().flat_map(Weights::entries_mut);
+            weights.chain(&mut model.torchscript)
+        });
+        data.into_iter().chain(model).collect()
     }
 }
 
@@ -138,8 +140,12 @@ pub struct ModelSpec {
     /// Safetensors files with the state_dict; absent: as initialised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
-    /// From the input up.
+    /// From the input up; required without `torchscript`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerSpec>,
+    /// A TorchScript file in place of layers and weights, for autodiff products alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torchscript: Option<PathBuf>,
 }
 
 /// `[timing]`: repetitions of a timing experiment.

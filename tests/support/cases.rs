@@ -2,8 +2,9 @@
 
 use super::*;
 use curvature_runner::problem::layer::{
-    AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu, Gelu,
-    Hardtanh, LeakyRelu, LogSigmoid, MaxPool, Selu, Silu, Softplus, ZeroPad,
+    AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu,
+    Embedding, Gelu, GroupNorm, Hardtanh, LayerNorm, LeakyRelu, LogSigmoid, MaxPool, Selu, Silu,
+    Softplus, ZeroPad,
 };
 use curvature_runner::problem::loss::BceWithLogits;
 
@@ -523,6 +524,124 @@ fn activations() -> Vec<Network> {
     all.into_iter().map(network).collect()
 }
 
+/// Layers whose curvature is no diagonal, under and over others, and embeddings.
+pub fn normalisations() -> Vec<Network> {
+    let layer_norm = |shape: &[i64]| LayerSpec::LayerNorm(LayerNorm::new(shape));
+    let embedding = |dim, padding_idx| {
+        LayerSpec::Embedding(Embedding {
+            num_embeddings: 5,
+            embedding_dim: dim,
+            padding_idx,
+        })
+    };
+    vec![
+        (
+            "layer_norm between linear layers",
+            vec![
+                linear(4, true),
+                tanh(),
+                linear(5, true),
+                layer_norm(&[5]),
+                tanh(),
+                linear(3, true),
+            ],
+            vec![3],
+        ),
+        (
+            "layer_norm on the data and last, without affine or bias",
+            vec![
+                LayerSpec::LayerNorm(LayerNorm {
+                    elementwise_affine: false,
+                    ..LayerNorm::new(&[4])
+                }),
+                linear(3, false),
+                LayerSpec::LayerNorm(LayerNorm {
+                    bias: false,
+                    eps: 0.1,
+                    ..LayerNorm::new(&[3])
+                }),
+            ],
+            vec![4],
+        ),
+        (
+            "layer_norm over some axes and over all",
+            vec![
+                LayerSpec::Conv2d(Conv::new(2, 2)),
+                layer_norm(&[3]),
+                sigmoid(),
+                LayerSpec::Conv2d(Conv::new(2, 1)),
+                layer_norm(&[2, 2, 3]),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![1, 3, 4],
+        ),
+        (
+            "group_norm",
+            vec![
+                LayerSpec::Conv2d(Conv::new(4, 2)),
+                LayerSpec::GroupNorm(GroupNorm::new(2)),
+                tanh(),
+                LayerSpec::Conv2d(Conv::new(2, 1)),
+                LayerSpec::GroupNorm(GroupNorm {
+                    affine: false,
+                    ..GroupNorm::new(1)
+                }),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![1, 3, 3],
+        ),
+        (
+            "one output under a layer_norm and an activation",
+            vec![
+                linear(4, true),
+                parallel(
+                    Combine::Add,
+                    vec![
+                        vec![layer_norm(&[4]), linear(3, true)],
+                        vec![tanh(), linear(3, false)],
+                    ],
+                ),
+                residual(vec![layer_norm(&[3]), tanh()], vec![]),
+                layer_norm(&[3]),
+            ],
+            vec![2],
+        ),
+        (
+            "layer_norm of two entries",
+            vec![linear(2, true), layer_norm(&[2]), linear(2, false)],
+            vec![2],
+        ),
+        (
+            "embedding",
+            vec![
+                embedding(2, None),
+                tanh(),
+                layer_norm(&[2]),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![4],
+        ),
+        (
+            "embeddings of the same tokens, one with padding",
+            vec![
+                parallel(
+                    Combine::Cat,
+                    vec![
+                        vec![embedding(2, Some(1))],
+                        vec![embedding(2, None), tanh()],
+                    ],
+                ),
+                flatten(),
+                linear(3, true),
+            ],
+            vec![1],
+        ),
+    ]
+}
+
 /// Branches that meet again: added or side by side, nested, on the data, at the end.
 pub fn branches() -> Vec<Network> {
     use Combine::{Add, Cat};
@@ -764,7 +883,13 @@ pub fn cases() -> Vec<(String, Problem)> {
         (mse(Reduction::Sum), 1),
     ];
     let dense = dense().into_iter().map(|network| (network, &all));
-    let others = [convolutions(), linear_maps(), activations(), branches()];
+    let others = [
+        convolutions(),
+        linear_maps(),
+        activations(),
+        normalisations(),
+        branches(),
+    ];
     let others = others.into_iter().flatten().map(|network| (network, &some));
     let mut cases = Vec::new();
     for ((name, layers, input), ways) in dense.chain(others) {

@@ -83,6 +83,10 @@ pub fn problem(
     let buffers = network.buffers().iter();
     tensors.extend(buffers.map(|p| uniform(&p.shape).abs() + 0.2));
     let inputs = uniform(&[&[batch], input].concat());
+    let inputs = match network.tokens() {
+        None => inputs,
+        Some(tokens) => ((inputs + 1.0) * (tokens as f64 / 2.0)).floor(),
+    };
     let targets = match loss.targets(network.output()).expect("outputs that fit") {
         TargetKind::Classes {
             classes, positions, ..

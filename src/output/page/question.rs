@@ -78,12 +78,16 @@ fn subject(spec: &Spec, results: &Results) -> Option<String> {
         ),
     };
     let weights = match &model.weights {
+        _ if model.torchscript.is_some() => "with the parameters that it holds".into(),
         Some(weights) => format!("with the weights in {weights}"),
         None => format!("as initialised from seed {}", model.seed),
     };
     Some(format!(
         "The network {}{size}, {weights}. The loss is {} over {}.",
-        layers(&model.layers),
+        match &model.torchscript {
+            Some(path) => format!("of the TorchScript file {}", path.display()),
+            None => layers(&model.layers),
+        },
         loss.kind(),
         batch(data),
     ))

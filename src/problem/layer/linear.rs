@@ -1,9 +1,10 @@
 //! The linear layer.
 
 use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
-use crate::problem::Signs;
+use crate::problem::signs::{Columns, Signs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
 /// `z = x Wᵀ + b` on the last axis of `x: [N, *, in]` (torch.nn.Linear; in-features are inferred).
@@ -79,6 +80,7 @@ impl Layer for Affine {
         Box::new(LocalAffine {
             x: x.shallow_clone(),
             weight: w[WEIGHT].shallow_clone(),
+            columns: OnceLock::new(),
         })
     }
 }
@@ -101,6 +103,8 @@ const BIAS: usize = 1;
 struct LocalAffine {
     x: Tensor,
     weight: Tensor,
+    /// x for products with signs, made when the first is asked for.
+    columns: OnceLock<Option<Columns>>,
 }
 
 impl Local for LocalAffine {
@@ -149,7 +153,8 @@ impl LocalParameters for LocalAffine {
 
     /// `x dWᵀ` without a multiplication.
     fn tangent_of_signs(&self, i: usize, dw: &Signs) -> Tensor {
-        let product = (i == WEIGHT).then(|| dw.times(&self.x)).flatten();
+        let product = (i == WEIGHT).then(|| self.columns.get_or_init(|| Columns::of(&self.x)));
+        let product = product.and_then(|columns| dw.times(columns.as_ref()?));
         match product {
             Some(product) => product.transpose(1, 2),
             None => LocalParameters::tangent(self, i, &dw.dense()),

@@ -1,0 +1,113 @@
+//! A network from a TorchScript file: what libtorch can evaluate and differentiate, without rules.
+
+use super::data::{FileRecord, read_file};
+use crate::error::UserError;
+use std::path::Path;
+use tch::{CModule, Device, Kind, Tensor};
+
+/// The content of a TorchScript file, as `torch.jit.script(module).save(path)` writes it.
+#[derive(Debug)]
+pub struct ScriptFile {
+    /// Where it is, and what it holds.
+    pub record: FileRecord,
+    bytes: Vec<u8>,
+}
+
+/// A module in evaluation mode. Its parameters are the module's own: it is differentiable at the
+/// values that the file holds.
+#[derive(Debug)]
+pub struct Script {
+    module: CModule,
+}
+
+impl ScriptFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// A file that is missing.
+    pub fn read(path: &Path) -> Result<Self, UserError> {
+        let (bytes, record) = read_file(path, KEY)?;
+        Ok(Self { record, bytes })
+    }
+
+    /// The module on `device`, its parameters of `kind`.
+    ///
+    /// # Errors
+    /// A file that is none of TorchScript's, or one without parameters.
+    pub fn open(&self, device: Device, kind: Kind) -> Result<Script, UserError> {
+        let module = CModule::load_data_on_device(&mut self.bytes.as_slice(), device);
+        let mut module = module.map_err(|error| {
+            let error = error.to_string();
+            let reason = error.lines().next().unwrap_or_default();
+            self.refusal(
+                format!("not a readable TorchScript file: {reason}"),
+                "write it with torch.jit.script(module).save(path); the state_dict of a .pt file is none",
+            )
+        })?;
+        module.set_eval();
+        let script = Script { module };
+        let parameters = script.parameters();
+        if parameters.is_empty() {
+            return Err(self.refusal(
+                "found no parameters".into(),
+                "save the module without torch.jit.freeze, which makes constants of them",
+            ));
+        }
+        let as_they_are = parameters.iter().all(|(_, p)| p.kind() == kind);
+        drop(parameters);
+        let mut script = script;
+        if !as_they_are {
+            script.module.to(device, kind, false);
+        }
+        Ok(script)
+    }
+
+    /// The module and the shape that it puts out for samples of shape `input`, tried with one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); an input that the module does not take.
+    pub fn shape(&self, input: &[i64]) -> Result<(Script, Vec<i64>), UserError> {
+        let script = self.open(Device::Cpu, Kind::Float)?;
+        let x = Tensor::zeros([&[1], input].concat(), (Kind::Float, Device::Cpu));
+        let output = tch::no_grad(|| script.module.forward_ts(&[x]));
+        match output {
+            Ok(z) => Ok((script, z.size()[1..].to_vec())),
+            Err(error) => {
+                let error = error.to_string();
+                let reason = error.lines().rev().find(|line| !line.trim().is_empty());
+                Err(self.refusal(
+                    format!(
+                        "the module does not take one sample of shape {input:?}: {}",
+                        reason.unwrap_or_default()
+                    ),
+                    "give it data of the shape that it expects, and let it return one tensor",
+                ))
+            }
+        }
+    }
+
+    fn refusal(&self, found: String, help: &str) -> UserError {
+        UserError::new(
+            KEY,
+            format!("{}: {found}", self.record.path.display()),
+            help,
+        )
+    }
+}
+
+/// The key of the file in `[model]`.
+const KEY: &str = "torchscript";
+
+impl Script {
+    /// Names and values, in the order of `torch.nn.Module.parameters()`.
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        let parameters = self.module.named_parameters();
+        parameters.expect("a module lists its parameters")
+    }
+
+    /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let output = self.module.forward_ts(&[x]);
+        output.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
