@@ -51,7 +51,9 @@ fn parameters_start_as_in_torch() {
         }),
     ];
     let network = Network::new(&layers, &[3, 9, 9]).unwrap();
-    let parameters = initialise(&network, &mut TorchGenerator::seeded(0));
+    let mut parameters = initialise(&network, &mut TorchGenerator::seeded(0));
+    let buffers = parameters.split_off(network.parameters().len());
+    assert_eq!(buffers.len(), 2, "mean and variance");
     let expected: [(&str, &[i64], [f32; 3], f64); 7] = [
         (
             "0.weight",

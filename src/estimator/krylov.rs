@@ -1,5 +1,6 @@
 //! Block Lanczos with full reorthogonalisation, for many independent chains at once.
 
+use crate::problem::epsilon;
 use tch::{Device, Kind, Tensor};
 
 /// A direction shorter than so many roundings of `‖T‖` is taken for rounding.
@@ -203,13 +204,6 @@ fn small(t: &Tensor) -> Tensor {
 /// The largest entry of every matrix: `[G, *, *] -> [G]`.
 fn largest(t: &Tensor) -> Tensor {
     t.abs().flatten(1, -1).amax([1i64].as_slice(), false)
-}
-
-fn epsilon(kind: Kind) -> f64 {
-    match kind {
-        Kind::Double => f64::EPSILON,
-        _ => f64::from(f32::EPSILON),
-    }
 }
 
 #[cfg(test)]

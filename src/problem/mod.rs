@@ -215,6 +215,14 @@ impl Problem {
     }
 }
 
+/// The distance from 1 to the next number of a floating-point kind.
+pub fn epsilon(kind: Kind) -> f64 {
+    match kind {
+        Kind::Double => f64::EPSILON,
+        _ => f64::from(f32::EPSILON),
+    }
+}
+
 /// The parameters, and then the buffers, as torch.nn initialises them in order, in float32 on the CPU.
 ///
 /// They are drawn in float32 whatever the dtype of the experiment, as `module.double()` would have

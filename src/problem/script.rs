@@ -38,24 +38,25 @@ impl ScriptFile {
         let module = CModule::load_data_on_device(&mut self.bytes.as_slice(), device);
         let mut module = module.map_err(|error| {
             let error = error.to_string();
-            let reason = error.lines().next().unwrap_or_default();
+            let reason = error.lines().next().and_then(|line| line.split(". ").next());
             self.refusal(
-                format!("not a readable TorchScript file: {reason}"),
+                format!(
+                    "not a readable TorchScript file: {}",
+                    reason.unwrap_or_default()
+                ),
                 "write it with torch.jit.script(module).save(path); the state_dict of a .pt file is none",
             )
         })?;
         module.set_eval();
-        let script = Script { module };
+        let mut script = Script { module };
         let parameters = script.parameters();
+        let as_they_are = parameters.iter().all(|(_, p)| p.kind() == kind);
         if parameters.is_empty() {
             return Err(self.refusal(
                 "found no parameters".into(),
                 "save the module without torch.jit.freeze, which makes constants of them",
             ));
         }
-        let as_they_are = parameters.iter().all(|(_, p)| p.kind() == kind);
-        drop(parameters);
-        let mut script = script;
         if !as_they_are {
             script.module.to(device, kind, false);
         }

@@ -7,6 +7,7 @@
 use crate::curvature::Operator;
 use crate::estimator::Probe;
 use crate::estimator::stream::{PhiloxStream, Space};
+use crate::problem::epsilon;
 use tch::{Kind, Tensor};
 
 /// Which of the independent sets of probes of a seed.
@@ -73,10 +74,7 @@ impl<'a> Sketcher<'a> {
 
     /// The distance from 1 to the next number in the precision of products.
     pub(super) fn epsilon(&self) -> f64 {
-        match self.operator.kind() {
-            Kind::Float => f64::from(f32::EPSILON),
-            _ => f64::EPSILON,
-        }
+        epsilon(self.operator.kind())
     }
 
     /// A block without columns.

@@ -2,6 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{Residual, Symmetric};
+use crate::problem::epsilon;
 use tch::{Kind, Tensor};
 
 /// `x̂ = P x/σ` in groups of m entries that lie side by side, `P = I − 𝟏𝟏ᵀ/m` and
@@ -71,13 +72,14 @@ impl GroupedCurvature {
     fn new(at: &Grouped, u: &Tensor) -> Self {
         let m = at.normal.size()[2] as f64;
         let radius = norm(&at.normal);
-        let first = unit(&at.normal);
+        let first = unit(&at.normal, &at.slope.zeros_like());
         let alpha = sum(&(u * &first));
-        // Twice, for what rounding leaves of the first direction in a small rest.
+        // Twice, for what rounding leaves of the first direction in a small rest; one as small as
+        // rounding is none, as for two entries, whose centred vectors have one direction alone.
         let rest = u - &alpha * &first;
         let rest = &rest - sum(&(&rest * &first)) * &first;
         let beta = norm(&rest);
-        let second = unit(&rest);
+        let second = unit(&rest, &(norm(u) * (16.0 * epsilon(u.kind()))));
         let factor = at.slope.square() * &radius / -m;
         let other = &factor * &alpha;
         let along = &other * (3.0 - radius.square() * (3.0 / m));
@@ -153,9 +155,10 @@ fn norm(x: &Tensor) -> Tensor {
     sum(&x.square()).sqrt()
 }
 
-/// `x/|x|`, or zero where that is zero.
-fn unit(x: &Tensor) -> Tensor {
+/// `x/|x|`, or zero where that is no longer than `least: [N, G, 1]`.
+fn unit(x: &Tensor, least: &Tensor) -> Tensor {
     let length = norm(x);
-    let zero = length.eq(0.0);
-    (x / (length + zero.to_kind(x.kind()))).where_self(&zero.logical_not(), &x.zeros_like())
+    let zero = length.le_tensor(least);
+    let length = length + zero.to_kind(x.kind());
+    (x / length).masked_fill(&zero, 0.0)
 }
