@@ -27,7 +27,10 @@ from safetensors.torch import save_file
 from torch import fx, nn
 from torch.nn import functional as F
 
-INSTEAD = "write the module with nn.Sequential, residual additions and the layers that the README lists"
+INSTEAD = (
+    "write the module with nn.Sequential, residual additions and the layers that the README lists; or save it\n"
+    "  with torch.jit.script and name the file as [model] torchscript: then products by autodiff are available"
+)
 
 
 class Unsupported(Exception):
