@@ -32,6 +32,7 @@ FEWEST_SEEDS = 5
 SHORT = 0.5  # seconds below which a run is led up to by another: caches are the worker's before
 BUDGET_V = [30, 120, 360]  # multiples of 6: Hutch++ spends its products in thirds, XTrace in halves
 BUDGET_SEEDS = 100
+BUDGET_TURN = 10
 # Of these the error does not fall as 1 / sqrt(V).
 WHOLE = ("hutchpp", "xtrace")
 SHARED = {"forward": "hutchinson", "hutchinson": "hutchinson", "hutchpp": "hutchpp", "xtrace": "xtrace"}
@@ -46,9 +47,12 @@ TABLES = {"timing": TIMING, "one_percent": ONE_PERCENT, "error_curve": CURVE, "e
 
 
 def alternate(
-    work: list[tuple[Candidate, int]], rounds: int, timeout: float
+    work: list[tuple[Candidate, int]], rounds: int, timeout: float, turn: int = 1
 ) -> list[tuple[Candidate, int, list[dict]]]:
-    """Warm each candidate up with its V, then let all take turns; candidates that fail drop out."""
+    """Warm each candidate up with its V, then let all take turns; candidates that fail drop out.
+
+    A turn is as many runs in a row.
+    """
     able = []
     for candidate, V in work:
         answer = candidate.ask(V, 0, timeout, warmup=True)
@@ -56,13 +60,14 @@ def alternate(
             candidate.unsupported = answer["error"]
         else:
             able.append((candidate, V, []))
-    for seed in range(rounds):
+    for first in range(0, rounds, turn):
         for candidate, V, answers in able:
             if candidate.seconds_per_probe * V < SHORT:
-                candidate.ask(V, seed, timeout)
-            answer = candidate.ask(V, seed, timeout)
-            if "error" not in answer:
-                answers.append(answer)
+                candidate.ask(V, first, timeout)
+            for seed in range(first, min(first + turn, rounds)):
+                answer = candidate.ask(V, seed, timeout)
+                if "error" not in answer:
+                    answers.append(answer)
     return [(candidate, V, answers) for candidate, V, answers in able if answers]
 
 
@@ -205,14 +210,15 @@ def equal_budget(
 ) -> list[dict]:
     """Estimators that several libraries have, at the same numbers of products.
 
-    Seeds take turns over the libraries. The standard error of a root mean square over n seeds is
+    Libraries take turns of ten seeds. The standard error of a root mean square over n seeds is
     about 1 / sqrt(2 n) of it. The ratio is to the fastest peer with the same estimator, product and V.
     """
     able = [c for c in candidates if c.method in SHARED]
     rows = []
     for V in BUDGET_V:
         affordable = [c for c in able if c.seconds_per_probe * V * BUDGET_SEEDS <= options.budget_seconds]
-        for candidate, _, answers in alternate([(c, V) for c in affordable], BUDGET_SEEDS, options.timeout):
+        work = [(candidate, V) for candidate in affordable]
+        for candidate, _, answers in alternate(work, BUDGET_SEEDS, options.timeout, BUDGET_TURN):
             row = candidate.identity(problem, V) | errors(answers, exact)
             row["rmse_std_error"] = row["relative_rmse"] / math.sqrt(2 * len(answers))
             rows.append((candidate, row))

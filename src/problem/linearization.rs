@@ -1,6 +1,7 @@
 //! A network linearised at a point, and the two walks that know the order of its layers.
 
 use super::Curvature;
+use super::adjoints::Adjoints;
 use super::batch::Batch;
 use super::join::Inputs;
 use super::layer::{Local, LocalParameters, Residual, Symmetric, samples_innermost};
@@ -33,7 +34,7 @@ pub struct LinearizedLayer {
     pub residual: Residual,
     /// Which of the network's parameters are this layer's.
     pub indices: Range<usize>,
-    inputs: Inputs,
+    pub(super) inputs: Inputs,
 }
 
 impl LinearizedLayer {
@@ -231,11 +232,7 @@ impl Linearization {
             None => vec![true; self.layers.len()],
             Some(goals) => self.above(goals),
         };
-        Adjoints {
-            at: self,
-            arrived: self.nothing(),
-            wanted,
-        }
+        Adjoints::new(self, wanted)
     }
 
     /// Which layers are among some, or take in, directly or not, what those put out.
@@ -296,44 +293,6 @@ impl Linearization {
     }
 }
 
-/// Adjoints on their way down, layer by layer from the top: what has arrived at each output.
-pub struct Adjoints<'a> {
-    at: &'a Linearization,
-    arrived: Vec<Option<Tensor>>,
-    wanted: Vec<bool>,
-}
-
-impl Adjoints<'_> {
-    /// Adds `h: [K, N, *out]` at the output of layer `index`.
-    pub fn add(&mut self, index: usize, h: Tensor) {
-        self.arrived[index] = sum(self.arrived[index].take(), Some(h));
-    }
-
-    /// What has arrived at the output of layer `index`, from all layers that take it in.
-    pub fn take(&mut self, index: usize) -> Option<Tensor> {
-        self.arrived[index].take()
-    }
-
-    /// Hands `hz` at the output of layer `index` down to the layers below it, with `own` added at
-    /// the layer's input.
-    pub fn pass(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
-        let layer = &self.at.layers[index];
-        if !layer.inputs.sources().any(|source| self.wanted[source]) {
-            return;
-        }
-        let passed = layer.local.adjoint(hz);
-        let below = match own {
-            Some(own) => passed + own,
-            None => passed,
-        };
-        for (source, h) in layer.inputs.split(&below, 2) {
-            if self.wanted[source] {
-                self.add(source, h);
-            }
-        }
-    }
-}
-
 /// The layers that depend on parameters, linearised at `(x, w)`, and the network's output.
 fn local_layers(network: &Network, x: &Tensor, w: Tensors<'_>) -> (Vec<LinearizedLayer>, Tensor) {
     let mut outputs: Vec<Tensor> = Vec::with_capacity(network.nodes.len());
@@ -365,7 +324,7 @@ fn local_layers(network: &Network, x: &Tensor, w: Tensors<'_>) -> (Vec<Linearize
     (layers, outputs.pop().unwrap_or_else(|| x.shallow_clone()))
 }
 
-fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
+pub(super) fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
         (a, b) => a.or(b),

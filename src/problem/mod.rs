@@ -1,6 +1,8 @@
 //! The problem: a network with its parameters, a loss, and data in one or more batches; or a matrix
 //! with a known spectrum.
 
+mod adjoints;
+mod assembly;
 mod batch;
 pub mod checkpoints;
 mod curvature;
@@ -18,10 +20,11 @@ mod signs;
 mod subject;
 pub mod weights;
 
+pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
-pub use linearization::{Adjoints, Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal};
+pub use linearization::{Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal};
 pub use network::{LayerSize, Network, ParameterInfo, Tensors};
 pub use signs::{Signs, Vectors};
 pub use subject::{NetworkSpec, ProblemSpec, Subject};

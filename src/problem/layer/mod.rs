@@ -29,6 +29,7 @@ mod log_sigmoid;
 mod max_pool;
 mod normalisation;
 mod relu;
+mod residual;
 mod selu;
 mod sigmoid;
 mod silu;
@@ -58,6 +59,7 @@ pub use linear::Linear;
 pub use log_sigmoid::LogSigmoid;
 pub use max_pool::MaxPool;
 pub use relu::Relu;
+pub use residual::{Residual, Symmetric};
 pub use selu::Selu;
 pub use sigmoid::Sigmoid;
 pub use silu::Silu;
@@ -67,6 +69,7 @@ pub use tanh::Tanh;
 pub use zero_pad::ZeroPad;
 
 pub(super) use linear_map::identity;
+pub(super) use residual::units;
 
 use crate::error::UserError;
 use crate::problem::Signs;
@@ -259,59 +262,6 @@ pub trait LocalParameters {
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor;
 }
 
-/// A symmetric matrix `H_n` over the input of every sample, of either sign.
-pub trait Symmetric {
-    /// `H_n dx_n`: `[K, N, *in] -> [K, N, *in]`.
-    fn apply(&self, dx: &Tensor) -> Tensor;
-
-    /// The signs `σ_n` of a root's columns: `[N, *w]`.
-    fn signs(&self) -> Tensor;
-
-    /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
-    fn root(&self, v: &Tensor) -> Tensor;
-
-    /// Columns `first..first + count` of the root and their signs, so that all of them have
-    /// `Σ_q sign_qn s_qn s_qnᵀ = H_n`: `[count, N, *in]` and `[count, N]`.
-    fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
-        let signs = self.signs();
-        let unit = units(first, count, &signs.size(), &signs);
-        (
-            self.root(&unit),
-            signs.flatten(1, -1).narrow(1, first, count).tr(),
-        )
-    }
-}
-
-/// The curvature that a layer adds at its input, besides what passes through it.
-pub enum Residual {
-    /// The layer is linear, or piecewise linear, in its input.
-    Zero,
-    /// `diag(r)` for every sample, `r: [N, *in]`.
-    Diagonal(Tensor),
-    /// Any other.
-    General(Box<dyn Symmetric>),
-}
-
-impl Residual {
-    /// The curvature times K tangents: `[K, N, *in] -> [K, N, *in]`; `None` if zero.
-    pub fn apply(&self, dx: &Tensor) -> Option<Tensor> {
-        match self {
-            Self::Zero => None,
-            Self::Diagonal(r) => Some(r * dx),
-            Self::General(h) => Some(h.apply(dx)),
-        }
-    }
-
-    /// `⟨r ∘ dx, dx⟩` of every sample: `[K, N, *in] -> [K, N]` in float64; `None` if zero.
-    pub fn quadratic(&self, dx: &Tensor) -> Option<Tensor> {
-        match self {
-            Self::Zero => None,
-            Self::Diagonal(r) => Some(features(&(r * dx * dx))),
-            Self::General(h) => Some(features(&(h.apply(dx) * dx))),
-        }
-    }
-}
-
 /// The same values of a flat `[N, features]` with the samples along contiguous memory.
 ///
 /// One matrix product over all probes puts tangents out that way; elementwise maps of both then run
@@ -321,17 +271,6 @@ pub(super) fn samples_innermost(z: Tensor) -> Tensor {
         2 => z.tr().contiguous().tr(),
         _ => z,
     }
-}
-
-/// Unit vectors `first..first + count` of `[*w]`, the same for all N samples: `[count, N, *w]` for
-/// `shape = [N, *w]`, of the kind and on the device of `like`.
-pub(super) fn units(first: i64, count: i64, shape: &[i64], like: &Tensor) -> Tensor {
-    let all = shape[1..].iter().product::<i64>();
-    let unit = Tensor::zeros([count, all], (like.kind(), like.device()));
-    let ones = unit.narrow(1, first, count).diagonal(0, 0, 1);
-    let _ = ones.shallow_clone().fill_(1.0);
-    unit.reshape([&[count, 1], &shape[1..]].concat())
-        .expand([&[count], shape].concat(), false)
 }
 
 /// Sums `[K, N, *]` over a sample's entries in the working precision: `[K, N]` in float64.

@@ -1,0 +1,167 @@
+//! Layers laid out in a row, as a spec nests them.
+
+use super::join::{Combine, Inputs};
+use super::layer::{Branches, Layer, LayerSpec, Misfit, ParameterShape, Part, identity};
+use super::network::{Node, ParameterInfo};
+use crate::error::{UserError, join};
+use std::ops::Range;
+
+/// An output (by its layer's number; `None` is the data) and its shape.
+type Place = (Option<usize>, Vec<i64>);
+
+/// A network on its way.
+#[derive(Default)]
+pub(super) struct Assembly {
+    pub nodes: Vec<Node>,
+    pub parameters: Vec<ParameterInfo>,
+    pub buffers: Vec<ParameterInfo>,
+    pub tokens: Option<i64>,
+}
+
+impl Assembly {
+    /// All layers for samples of shape `input`, and the shape that the last one puts out.
+    ///
+    /// # Errors
+    /// The first layer that does not fit, at `layers[index]`.
+    pub fn of(layers: &[LayerSpec], input: &[i64]) -> Result<(Self, Vec<i64>), UserError> {
+        let mut assembly = Self::default();
+        let data = (None, input.to_vec());
+        let (_, output) = assembly.list(layers, "layers", "", data)?;
+        Ok((assembly, output))
+    }
+
+    /// Layers one on another; `key` is where the list stands, `name` begins the names in it.
+    fn list(
+        &mut self,
+        layers: &[LayerSpec],
+        key: &str,
+        name: &str,
+        input: Place,
+    ) -> Result<Place, UserError> {
+        layers
+            .iter()
+            .enumerate()
+            .try_fold(input, |input, (index, spec)| {
+                let (key, name) = (format!("{key}[{index}]"), format!("{name}{index}."));
+                self.element(spec, &key, &name, input)
+            })
+    }
+
+    fn element(
+        &mut self,
+        spec: &LayerSpec,
+        key: &str,
+        name: &str,
+        input: Place,
+    ) -> Result<Place, UserError> {
+        let (kind, shape) = (spec.kind(), input.1.clone());
+        let wrong = |misfit: Misfit| misfit.of(kind, &shape).within(key);
+        match spec.part(&shape).map_err(wrong)? {
+            Part::Layer(layer, output) => {
+                if let Some(tokens) = layer.tokens() {
+                    self.take_tokens(tokens, input.0).map_err(wrong)?;
+                }
+                self.layer(layer, Inputs::one(input.0), output, (key, name, kind))
+            }
+            Part::Branches(branches) => {
+                let parts = branches
+                    .lists
+                    .iter()
+                    .map(|(place, layers)| {
+                        let name = format!("{name}{}.", place.replace('[', ".").replace(']', ""));
+                        self.list(layers, &join(key, place), &name, input.clone())
+                    })
+                    .collect::<Result<Vec<Place>, _>>()?;
+                let (inputs, output) = Inputs::joined(&parts, branches.combine)
+                    .ok_or_else(|| wrong(apart(&branches, &parts)))?;
+                self.layer(identity(), inputs, output, (key, name, kind))
+            }
+        }
+    }
+
+    /// What takes tokens takes the data; the data must suit all that do.
+    fn take_tokens(&mut self, tokens: i64, source: Option<usize>) -> Result<(), Misfit> {
+        if source.is_some() {
+            return Err(Misfit {
+                expected: "the data themselves".into(),
+                remedy: "put it first in the network, or first in branches that come first".into(),
+            });
+        }
+        self.tokens = Some(self.tokens.map_or(tokens, |others| others.min(tokens)));
+        Ok(())
+    }
+
+    fn layer(
+        &mut self,
+        layer: Box<dyn Layer>,
+        inputs: Inputs,
+        output: Vec<i64>,
+        (key, name, kind): (&str, &str, &'static str),
+    ) -> Result<Place, UserError> {
+        let at = |error: UserError| error.within(key);
+        countable("output", &output).map_err(at)?;
+        let parameters = list(&mut self.parameters, layer.parameters(), name).map_err(at)?;
+        let buffers = list(&mut self.buffers, layer.buffers(), name).map_err(at)?;
+        self.nodes.push(Node {
+            layer,
+            inputs,
+            parameters,
+            buffers,
+            key: key.into(),
+            kind,
+            features: output.iter().product(),
+        });
+        Ok((Some(self.nodes.len() - 1), output))
+    }
+}
+
+/// Puts a layer's tensors at the end of the network's, names beginning with `name`.
+fn list(
+    all: &mut Vec<ParameterInfo>,
+    own: Vec<ParameterShape>,
+    name: &str,
+) -> Result<Range<usize>, UserError> {
+    let first = all.len();
+    for p in own {
+        countable(p.name, &p.shape)?;
+        all.push(ParameterInfo {
+            name: format!("{name}{}", p.name),
+            shape: p.shape,
+            init: p.init,
+        });
+    }
+    Ok(first..all.len())
+}
+
+/// What is wrong with branches whose outputs do not meet.
+fn apart(branches: &Branches<'_>, parts: &[Place]) -> Misfit {
+    let found =
+        |((place, _), (_, shape)): (&(String, &[LayerSpec]), &Place)| format!("{place} {shape:?}");
+    let found: Vec<String> = branches.lists.iter().zip(parts).map(found).collect();
+    let (same, remedy) = match branches.combine {
+        Combine::Add => ("the same shape", "give them the same channels and strides"),
+        Combine::Cat => (
+            "the same shape but for the channels",
+            "give them the same strides, and padding to match",
+        ),
+    };
+    Misfit {
+        expected: format!("branches that put out {same}, found {}", found.join(", ")),
+        remedy: remedy.into(),
+    }
+}
+
+/// Refuses a shape whose bytes cannot be counted in 63 bits.
+fn countable(name: &str, shape: &[i64]) -> Result<(), UserError> {
+    let bytes = shape
+        .iter()
+        .try_fold(8i64, |bytes, &n| bytes.checked_mul(n));
+    match bytes {
+        Some(_) => Ok(()),
+        None => Err(UserError::new(
+            "",
+            format!("the {name} has shape {shape:?}, more than any memory holds"),
+            "make the layer smaller",
+        )),
+    }
+}
