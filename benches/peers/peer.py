@@ -136,4 +136,5 @@ def serve(name: str, packages: list[str], methods: list[Method]) -> None:
             answer({"seconds": seconds, "estimate": estimate, "std_error": std_error})
         except Exception as error:  # the protocol promises to go on after any failure
             traceback.print_exc()
-            answer({"error": f"{type(error).__name__}: {error}"})
+            reason = str(error).strip().partition("\n")[0]
+            answer({"error": f"{type(error).__name__}: {reason}"})

@@ -15,30 +15,26 @@ use tch::{Kind, Tensor};
 /// About half the cost of [`Hmp`](super::Hmp), and memory `O(K N Σ features)`. Sums over a sample's
 /// features are taken in the working precision, all else in float64.
 pub struct Forward<'a> {
-    at: &'a Linearization,
+    parts: &'a [Linearization],
     blocks: &'a Partition,
 }
 
 impl<'a> Forward<'a> {
     /// The quadratic form of the linearised problem.
     pub fn new(at: &'a Linearization, blocks: &'a Partition) -> Self {
-        Self { at, blocks }
+        Self::of_parts(std::slice::from_ref(at), blocks)
+    }
+
+    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices).
+    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition) -> Self {
+        Self { parts, blocks }
     }
 
     /// `[K]`: v at the parameters of a block, zero elsewhere.
     fn block(&self, block: &[usize], v: &[Vectors]) -> Tensor {
         let parts: Vec<Vectors> = block.iter().map(|&index| v[index]).collect();
-        let tangents = self.at.push_parameters(block, &parts);
-        let own = over_samples(&self.at.curvature_along(&tangents));
-        let mixed = |(place, &index): (usize, &usize)| {
-            let (l, i) = self.at.locate(index);
-            let layer = &self.at.layers()[l];
-            let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
-            let row = layer.parameters().mixed_parameter(i, g, dx)?;
-            Some(super::dot(&parts[place].numbers(), &row) * 2.0)
-        };
-        let mixed = block.iter().enumerate().filter_map(mixed);
-        mixed.fold(own, |sum, term| sum + term)
+        let forms = self.parts.iter().map(|at| form(at, block, &parts));
+        forms.reduce(|a, b| a + b).expect("at least one part")
     }
 
     fn of(&self, v: &[Vectors]) -> Tensor {
@@ -49,6 +45,21 @@ impl<'a> Forward<'a> {
             false => rows.sum_dim_intlist(0, true, None::<Kind>),
         }
     }
+}
+
+/// The form of one linearisation.
+fn form(at: &Linearization, block: &[usize], parts: &[Vectors]) -> Tensor {
+    let tangents = at.push_parameters(block, parts);
+    let own = over_samples(&at.curvature_along(&tangents));
+    let mixed = |(place, &index): (usize, &usize)| {
+        let (l, i) = at.locate(index);
+        let layer = &at.layers()[l];
+        let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
+        let row = layer.parameters().mixed_parameter(i, g, dx)?;
+        Some(super::dot(&parts[place].numbers(), &row) * 2.0)
+    };
+    let mixed = block.iter().enumerate().filter_map(mixed);
+    mixed.fold(own, |sum, term| sum + term)
 }
 
 impl Quadratic for Forward<'_> {

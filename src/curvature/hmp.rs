@@ -15,49 +15,61 @@ use tch::Tensor;
 ///
 /// Memory: `O(K (P + N Σ features))`; no graph is kept.
 pub struct Hmp<'a> {
-    at: &'a Linearization,
+    parts: &'a [Linearization],
     blocks: &'a Partition,
 }
 
 impl<'a> Hmp<'a> {
     /// The product of the linearised problem.
     pub fn new(at: &'a Linearization, blocks: &'a Partition) -> Self {
-        Self { at, blocks }
+        Self::of_parts(std::slice::from_ref(at), blocks)
+    }
+
+    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices).
+    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition) -> Self {
+        Self { parts, blocks }
     }
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
     pub fn block(&self, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
-        let along: Vec<Vectors> = v.iter().map(|v| Vectors::Numbers(v)).collect();
-        let tangents = self.at.push_parameters(block, &along);
-        let top = self.at.loss().hessian(&tangents.output);
-        let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
-        let goals: Vec<usize> = block.iter().map(|&index| self.at.locate(index).0).collect();
-        self.at
-            .pull(self.at.top(), top, Some(&goals), |at, layer, hz| {
-                let dx = tangents.inputs[at].as_ref();
-                let mut below = dx.and_then(|dx| layer.residual.apply(dx));
-                for (place, &index) in block.iter().enumerate() {
-                    if !layer.indices.contains(&index) {
-                        continue;
-                    }
-                    let (maps, i) = (layer.parameters(), index - layer.indices.start);
-                    let own = Some(maps.adjoint(i, hz));
-                    let mixed = layer.gradient.as_ref().zip(dx);
-                    let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
-                    product[place] = add(own, mixed);
-                    if let Some(g) = &layer.gradient
-                        && dx.is_some()
-                    {
-                        below = add(below, maps.mixed_input(i, g, v[place]));
-                    }
-                }
-                below
-            });
-        product
-            .into_iter()
-            .map(|p| p.expect("every parameter's layer is visited"))
-            .collect()
+        let parts = self.parts.iter().map(|at| walk(at, block, v));
+        let sum =
+            |a: Vec<Tensor>, b: Vec<Tensor>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
+        parts.reduce(sum).expect("at least one part")
     }
+}
+
+/// The walk up and down one linearisation.
+fn walk(at: &Linearization, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
+    let along: Vec<Vectors> = v.iter().map(|v| Vectors::Numbers(v)).collect();
+    let tangents = at.push_parameters(block, &along);
+    let top = at.loss().hessian(&tangents.output);
+    let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
+    let goals: Vec<usize> = block.iter().map(|&index| at.locate(index).0).collect();
+    at.pull(at.top(), top, Some(&goals), |l, layer, hz| {
+        let dx = tangents.inputs[l].as_ref();
+        let mut below = dx.and_then(|dx| layer.residual.apply(dx));
+        for (place, &index) in block.iter().enumerate() {
+            if !layer.indices.contains(&index) {
+                continue;
+            }
+            let (maps, i) = (layer.parameters(), index - layer.indices.start);
+            let own = Some(maps.adjoint(i, hz));
+            let mixed = layer.gradient.as_ref().zip(dx);
+            let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
+            product[place] = add(own, mixed);
+            if let Some(g) = &layer.gradient
+                && dx.is_some()
+            {
+                below = add(below, maps.mixed_input(i, g, v[place]));
+            }
+        }
+        below
+    });
+    product
+        .into_iter()
+        .map(|p| p.expect("every parameter's layer is visited"))
+        .collect()
 }
 
 fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {

@@ -2,7 +2,7 @@
 
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
 use crate::error::UserError;
-use crate::problem::{Curvature, Network, Problem, Signs, Subject};
+use crate::problem::{Curvature, Linearization, Network, Problem, Signs, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -166,6 +166,15 @@ fn each_batch<T>(
     problem.each_batch().map(open)
 }
 
+/// Part by part of the samples.
+fn linearised(problem: &Problem, curvature: Curvature) -> Vec<Linearization> {
+    let slices = problem.slices();
+    slices
+        .iter()
+        .map(|slice| slice.linearize_for(curvature))
+        .collect()
+}
+
 /// Entry by entry.
 fn add(a: Vec<Tensor>, b: Vec<Tensor>) -> Vec<Tensor> {
     a.into_iter().zip(b).map(|(a, b)| a + b).collect()
@@ -215,12 +224,15 @@ impl Access {
                 work(&Operator::new(&autodiff, subject))
             }
             ProductKind::Hmp => {
-                let at = problem.linearize_for(curvature);
-                work(&Operator::new(&Hmp::new(&at, &blocks), subject))
+                let parts = linearised(problem, curvature);
+                work(&Operator::new(&Hmp::of_parts(&parts, &blocks), subject))
             }
             ProductKind::Forward => {
-                let at = problem.linearize_for(curvature);
-                work(&Operator::form(&Forward::new(&at, &blocks), subject))
+                let parts = linearised(problem, curvature);
+                work(&Operator::form(
+                    &Forward::of_parts(&parts, &blocks),
+                    subject,
+                ))
             }
         }
     }

@@ -43,6 +43,17 @@ impl Batch {
         }
     }
 
+    /// Some of its samples, as a batch by itself.
+    pub(super) fn slice(&self, first: i64, count: i64) -> Self {
+        Self {
+            inputs: self.inputs.narrow(0, first, count),
+            targets: self.targets.narrow(0, first, count),
+            weight: 1.0,
+            first: 0,
+            normalisation: self.normalisation,
+        }
+    }
+
     /// How many samples it has.
     pub fn len(&self) -> usize {
         self.inputs.size()[0] as usize

@@ -65,10 +65,24 @@ impl Problem {
         network: Arc<Network>,
         loss: LossSpec,
         mut tensors: Vec<Tensor>,
-        mut batches: Vec<Batch>,
+        batches: Vec<Batch>,
     ) -> Self {
+        let mut problem = Self {
+            buffers: tensors.split_off(network.parameters().len()),
+            parameters: tensors,
+            network,
+            loss,
+            batches,
+        };
+        problem.weigh();
+        problem
+    }
+
+    /// Numbers the samples of all batches, and sets the weights.
+    fn weigh(&mut self) {
+        let Self { loss, batches, .. } = self;
         let mut first = 0;
-        for batch in &mut batches {
+        for batch in batches.iter_mut() {
             batch.first = first;
             first += batch.len() as u64;
         }
@@ -78,13 +92,6 @@ impl Problem {
             for (batch, terms) in batches.iter_mut().zip(terms) {
                 batch.weight = terms / all;
             }
-        }
-        Self {
-            buffers: tensors.split_off(network.parameters().len()),
-            parameters: tensors,
-            network,
-            loss,
-            batches,
         }
     }
 
@@ -111,6 +118,32 @@ impl Problem {
     /// The problem on one batch alone, see [`Problem::each_batch`].
     pub fn on_batch(&self, index: usize) -> Self {
         self.on(vec![self.batches[index].placed(self.device(), self.kind())])
+    }
+
+    /// The problem on slices of its single batch, as [`each_batch`](Self::each_batch) cuts batches:
+    /// so few samples that the widest tangent of some probes stays in a core's second cache. On a
+    /// GPU, or where all samples are so few, the whole.
+    pub fn slices(&self) -> Vec<Self> {
+        const BYTES: i64 = 1 << 18;
+        let [batch] = &self.batches[..] else {
+            return vec![self.clone()];
+        };
+        let widest = self.network.widest() * self.kind().elt_size_in_bytes() as i64;
+        let (all, few) = (batch.len() as i64, (BYTES / widest.max(1)).max(1));
+        if self.device().is_cuda() || few >= all {
+            return vec![self.clone()];
+        }
+        let slice = |first: i64| batch.slice(first, few.min(all - first));
+        let mut slices = self.clone();
+        slices.batches = (0..all).step_by(few as usize).map(slice).collect();
+        slices.weigh();
+        // Samples of which the loss takes no notice have no terms to take the mean of.
+        slices.batches.retain(|slice| slice.weight != 0.0);
+        for slice in &mut slices.batches {
+            slice.weight *= batch.weight;
+            slice.first += batch.first;
+        }
+        slices.each_batch().collect()
     }
 
     /// How many samples there are in all batches.

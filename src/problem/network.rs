@@ -175,6 +175,13 @@ impl Network {
         self.nodes.iter().map(|node| node.features).sum()
     }
 
+    /// The most entries per sample that a layer puts out, from the first one with parameters on.
+    pub fn widest(&self) -> i64 {
+        let first = |node: &&Node| node.parameters.is_empty();
+        let nodes = self.nodes.iter().skip_while(first);
+        nodes.map(|node| node.features).max().unwrap_or(0)
+    }
+
     /// The shape of an output (without the batch axis).
     pub fn output(&self) -> &[i64] {
         &self.output

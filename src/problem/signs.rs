@@ -250,11 +250,14 @@ fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [Tile<F>; ENTRIES]) {
     }
     for pattern in 1..1usize << columns.len() {
         // One sign more than in the pattern without its lowest bit.
-        let without = table[pattern & (pattern - 1)];
-        let column = &columns[pattern.trailing_zeros() as usize];
-        let entry = table[pattern].0.iter_mut().zip(without.0);
-        for ((sum, without), x) in entry.zip(column) {
-            *sum = without - (*x + *x);
+        let without = pattern & (pattern - 1);
+        let column = columns[pattern.trailing_zeros() as usize];
+        #[expect(
+            clippy::needless_range_loop,
+            reason = "iterators are not vectorised here"
+        )]
+        for j in 0..TILE {
+            table[pattern].0[j] = table[without].0[j] - (column[j] + column[j]);
         }
     }
 }
