@@ -276,7 +276,7 @@ fn hadamard_probes_are_exact_at_the_width() {
         let expected = hessian_traces(&problem);
         let at = problem.linearize();
         let estimator = activation(PassKind::Separate, ActivationProbe::Hadamard);
-        for estimate in runs(&problem, &estimator, 4, 3) {
+        for estimate in runs(&problem, &estimator, 8, 3) {
             for (index, (found, expected)) in estimate.parameters.iter().zip(&expected).enumerate()
             {
                 let (l, i) = at.locate(index);
