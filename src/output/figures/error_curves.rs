@@ -13,6 +13,8 @@ use anyhow::{Result, ensure};
 pub struct ErrorPoint {
     /// The method; points of one label make up a line.
     pub label: String,
+    /// What the legend names; lines of one group look alike.
+    pub group: String,
     /// Seconds or products of one estimate.
     pub cost: f64,
     /// Root mean square error of an estimate, relative to the exact value.
@@ -80,23 +82,18 @@ pub fn error_curves(
             .filter(|&error| error > rounding)
     };
     let foot = sampled().fold(f64::INFINITY, f64::min).min(1.0) / 3.0;
-    let mut labels: Vec<&str> = Vec::new();
-    for point in &valid {
-        if !labels.contains(&point.label.as_str()) {
-            labels.push(&point.label);
-        }
-    }
-    let is_exact = |label: &str| {
-        let mut of_label = valid.iter().filter(|p| p.label == label);
-        of_label.all(|p| p.error <= rounding)
+    let groups = distinct(valid.iter().map(|p| p.group.as_str()));
+    let is_exact = |group: &str| {
+        let mut of_group = valid.iter().filter(|p| p.group == group);
+        of_group.all(|p| p.error <= rounding)
     };
-    let legend: Vec<Entry> = labels
+    let legend: Vec<Entry> = groups
         .iter()
         .enumerate()
-        .map(|(i, label)| Entry {
-            label: match is_exact(label) {
-                true => format!("{label} (no error: at the foot)"),
-                false => (*label).into(),
+        .map(|(i, group)| Entry {
+            label: match is_exact(group) {
+                true => format!("{group} (no error: at the foot)"),
+                false => (*group).into(),
             },
             style: style::style(i),
             band: false,
@@ -107,9 +104,10 @@ pub fn error_curves(
     let y = (Axis::log(errors), "relative error (RMS over seeds)");
     let unit = cost.unit();
     let mut plot = Plot::new(subtitle, &legend, x, y);
-    for (i, label) in labels.iter().enumerate() {
-        let style = style::style(i);
-        let mut of_label: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == *label).collect();
+    for label in distinct(valid.iter().map(|p| p.label.as_str())) {
+        let mut of_label: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == label).collect();
+        let group = |name: &&str| *name == of_label[0].group;
+        let style = style::style(groups.iter().position(group).unwrap_or(0));
         of_label.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         let at = |p: &&&ErrorPoint| -> Point { (plot.x.at(p.cost), plot.y.at(p.error.max(foot))) };
         let line: Vec<Point> = of_label.iter().map(at).collect();
@@ -130,6 +128,17 @@ pub fn error_curves(
     Ok(plot.finish(&[]))
 }
 
+/// Every name once, in the order of their first appearance.
+fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for name in all {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::raster::parse;
@@ -138,6 +147,7 @@ mod tests {
     fn point(label: &str, seconds: f64, error: f64) -> ErrorPoint {
         ErrorPoint {
             label: label.into(),
+            group: label.into(),
             cost: seconds,
             error,
         }

@@ -76,6 +76,7 @@ fn point(label: &str, rows: &[&Record], cost: Cost) -> ErrorPoint {
     costs.sort_by(f64::total_cmp);
     ErrorPoint {
         label: label.into(),
+        group: label.into(),
         cost: costs[costs.len() / 2],
         error: (rows.iter().map(square).sum::<f64>() / rows.len() as f64).sqrt(),
     }
