@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// A folder with eight labels.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder for the data");
-    let labels = [&[0, 0, 8, 1, 0, 0, 0, 8], &[1u8; 8]].concat();
+    let labels = [[0, 0, 8, 1, 0, 0, 0, 8], [1u8; 8]].concat();
     std::fs::write(folder.path().join("train-labels-idx1-ubyte"), labels).expect("a small file");
     folder
 });
