@@ -44,6 +44,7 @@ impl<'a> Autodiff<'a> {
             }
         };
         let gradient = Tensor::run_backward(&[value], &parameters, true, true);
+        let gradient = or_zero(gradient, parameters.iter());
         Self {
             parameters,
             gradient,
@@ -76,11 +77,14 @@ fn differentiate(inner: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
     if !inner.requires_grad() {
         return parameters.iter().map(|p| p.zeros_like()).collect();
     }
-    Tensor::run_backward(&[inner], parameters, true, false)
-        .into_iter()
-        .zip(parameters)
-        .map(|(hv, p)| if hv.defined() { hv } else { p.zeros_like() })
-        .collect()
+    let gradient = Tensor::run_backward(&[inner], parameters, true, false);
+    or_zero(gradient, parameters.iter().copied())
+}
+
+/// Zeros where nothing depends on a parameter.
+fn or_zero<'a>(gradient: Vec<Tensor>, parameters: impl Iterator<Item = &'a Tensor>) -> Vec<Tensor> {
+    let defined = |(g, p): (Tensor, &Tensor)| if g.defined() { g } else { p.zeros_like() };
+    gradient.into_iter().zip(parameters).map(defined).collect()
 }
 
 impl Product for Autodiff<'_> {

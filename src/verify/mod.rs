@@ -106,6 +106,13 @@ impl Reduced {
                 "verify a spec with [data], [model] and [loss]",
             )));
         }
+        if plan.setup.network().network.script().is_some() {
+            return Err(source.error(UserError::new(
+                "model.torchscript",
+                "found a TorchScript module, which has products by autodiff alone, with none to compare",
+                "verify a network that is written as layers",
+            )));
+        }
         let ways = ways::all(&plan.spec);
         let (plan, left_out) = ways::plan(&plan.spec, ways, source)?;
         Ok(Self { plan, left_out })

@@ -9,8 +9,7 @@ const MOST: usize = 2000;
 /// The sum of `∂²ℓ/∂w_i²` over each parameter tensor, smallest tensors first as far as [`MOST`]
 /// entries go; `None` for the others. Uses no layer rule; one backward pass per entry.
 pub(super) fn traces(problem: &Problem) -> Vec<Option<f64>> {
-    let leaf = |p: &Tensor| p.detach().set_requires_grad(true);
-    let leaves: Vec<Tensor> = problem.parameters.iter().map(leaf).collect();
+    let leaves = problem.leaves();
     let loss = problem.loss_at(&leaves);
     let gradient = Tensor::run_backward(&[loss], &leaves, true, true);
     let mut order: Vec<usize> = (0..leaves.len()).collect();
