@@ -104,7 +104,7 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
     work = [(candidate, candidate.affordable(options.V, options.request_seconds)) for candidate in able]
     rows = []
     for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
-        V = options.V if candidate.V_batch else V_run
+        V = V_run if candidate.method in WHOLE else options.V
         errors = [a["std_error"] for a in answers if a.get("std_error") is not None]
         candidate.V_run, candidate.answers = V_run, answers
         row = candidate.identity(problem, V)

@@ -9,6 +9,8 @@ struct Row {
     peer: String,
     method: String,
     quantity: String,
+    #[serde(rename = "V")]
+    v: Option<u64>,
     #[serde(rename = "V_batch")]
     v_batch: Option<u64>,
     #[serde(default)]
@@ -55,10 +57,16 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
     let timing = read(&folder.join("timing.csv"))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let subtitle = [format!("Hessian trace of {name}")];
+    let most = timing.iter().filter_map(|row| row.v).max();
+    let all = most.map(|v| format!("V {v} where not said"));
+    let titled: Vec<String> = subtitle.iter().cloned().chain(all).collect();
     let bar = |row: &Row| {
         let batch = row.v_batch.map(|v| format!(", V_batch {v}"));
+        // Methods that need all products at once may have run fewer.
+        let v = row.v.filter(|&v| Some(v) != most);
+        let v = v.map(|v| format!(", V {v}")).unwrap_or_default();
         Some(Bar {
-            label: row.name() + &batch.unwrap_or_default(),
+            label: row.name() + &v + &batch.unwrap_or_default(),
             group: row.peer.clone(),
             low: row.seconds_min?,
             median: row.seconds_median?,
@@ -67,7 +75,7 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
         })
     };
     let each: Vec<Bar> = timing.iter().filter_map(bar).collect();
-    show(write(folder, "seconds", &bars(&subtitle, &each, &[]))?);
+    show(write(folder, "seconds", &bars(&titled, &each, &[]))?);
     let curves = read(&folder.join("error_curve.csv"))?;
     let point = |row: &Row| {
         Some(ErrorPoint {

@@ -58,9 +58,10 @@ impl Clone for Problem {
 }
 
 impl Problem {
-    /// The network with `tensors`, its parameters and then its buffers, on `batches`, whose weights are set so that their losses add up to the loss of
-    /// all samples as one batch: under a mean every batch counts for the terms that it holds, so
-    /// that a short last one does not count for more.
+    /// The network with `tensors`, its parameters and then its buffers, on `batches`, whose weights
+    /// are set so that their losses add up to the loss of all samples as one batch: under a mean
+    /// every batch counts for the terms that it holds, so that a short last one does not count for
+    /// more.
     pub fn new(
         network: Arc<Network>,
         loss: LossSpec,

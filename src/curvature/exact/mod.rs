@@ -15,10 +15,11 @@ pub const MEMORY: u64 = 1 << 28;
 /// Every block is `Σ_n J_wᵀ H_n J_w` with `H_n` the Hessian of sample n at the layer's output, and
 /// `H_n` is a sum of rank-one terms: the columns of the loss's root, and one column `√|r| e_a` with
 /// the sign of `r` for every curved entry a of a higher layer, all pulled down by the adjoints
-/// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985), and likewise the
-/// columns of a signed root of every layer's curvature that is no diagonal. A layer's curvature that stands directly over a parameter acts as a diagonal and needs no column. A
-/// parameter with fewer entries than there are columns has its unit vectors pushed up instead,
-/// whichever is less work.
+/// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985), and likewise
+/// the columns of a signed root of every layer's curvature that is no diagonal. A layer's curvature
+/// that stands directly over a parameter acts as a diagonal and needs no column. A parameter with
+/// fewer entries than there are columns has its unit vectors pushed up instead, whichever is less
+/// work.
 ///
 /// Cost: one backward pass of as many columns as the network has outputs, plus, where parameters
 /// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
