@@ -2,11 +2,13 @@
 
 mod support;
 
-use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic, exact};
+use curvature_runner::curvature::{
+    Autodiff, Blocks, Forward, Hmp, Partition, Product, Quadratic, exact,
+};
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::problem::layer::{LayerSpec, Tanh};
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Curvature, Problem, Signs};
+use curvature_runner::problem::{Curvature, Linearization, Problem, Signs};
 use proptest::prelude::*;
 use support::cases::{branches, cases, cases_once, losses};
 use support::*;
@@ -50,6 +52,7 @@ fn assert_matrix(case: &str, problem: &Problem, curvature: Curvature, all: &[Blo
         assert_product(&format!("hmp, {case}"), problem, &hmp, &matrix);
         assert_product(&format!("autodiff, {case}"), problem, &autodiff, &matrix);
         assert_form(&case, problem, &Forward::new(&at, &partition), &matrix);
+        assert_laid_out(&case, problem, &at, &partition, &matrix);
         if *blocks == Blocks::Parameter {
             let v = vectors(problem, 3, 11);
             let rows = Forward::new(&at, &partition).quadratic(&v);
@@ -60,14 +63,35 @@ fn assert_matrix(case: &str, problem: &Problem, curvature: Curvature, all: &[Blo
     assert_diagonal(&case, problem, &exact::diagonal(&at), &dense);
 }
 
+/// For so many vectors that every block is laid out.
+fn assert_laid_out(
+    case: &str,
+    problem: &Problem,
+    at: &Linearization,
+    partition: &Partition,
+    matrix: &Tensor,
+) {
+    let parts = std::slice::from_ref(at);
+    let case = format!("{case}, laid out");
+    let hmp = Hmp::of_parts(parts, partition, 10_000);
+    assert_product(&format!("hmp, {case}"), problem, &hmp, matrix);
+    let forward = Forward::of_parts(parts, partition, 10_000);
+    assert_form(&case, problem, &forward, matrix);
+}
+
 fn assert_form(case: &str, problem: &Problem, form: &dyn Quadratic, matrix: &Tensor) {
-    let v = vectors(problem, 3, 11);
-    let found = form.quadratic(&v);
-    let found = found.sum_dim_intlist(0, false, tch::Kind::Double);
-    let flat = flat(&v, 1);
-    let wanted = (flat.matmul(matrix) * flat).sum_dim_intlist(1, false, tch::Kind::Double);
-    let error = relative_error(&found, &wanted);
-    assert!(error < TOLERANCE, "forward, {case}: off by {error:e}");
+    for count in [1, 3] {
+        let v = vectors(problem, count, 11);
+        let found = form.quadratic(&v);
+        let found = found.sum_dim_intlist(0, false, tch::Kind::Double);
+        let flat = flat(&v, 1);
+        let wanted = (flat.matmul(matrix) * flat).sum_dim_intlist(1, false, tch::Kind::Double);
+        let error = relative_error(&found, &wanted);
+        assert!(
+            error < TOLERANCE,
+            "forward, {case}, K = {count}: off by {error:e}"
+        );
+    }
 }
 
 fn assert_diagonal(case: &str, problem: &Problem, diagonal: &[Tensor], dense: &Tensor) {

@@ -1,5 +1,6 @@
 //! Quadratic forms from one tangent pass, without a product.
 
+use super::dense::DenseBlocks;
 use super::{Partition, Quadratic};
 use crate::problem::{Linearization, Signs, Tangents, Vectors};
 use tch::{Kind, Tensor};
@@ -13,34 +14,46 @@ use tch::{Kind, Tensor};
 /// vanishes for a block of one parameter, and, as r does, for other matrices than the Hessian.
 ///
 /// About half the cost of [`Hmp`](super::Hmp), and memory `O(K N Σ features)`. Sums over a sample's
-/// features are taken in the working precision, all else in float64.
+/// features, and entries of blocks laid out, are in the working precision, all else in float64.
 pub struct Forward<'a> {
     parts: &'a [Linearization],
-    blocks: &'a Partition,
+    by_parameter: bool,
+    blocks: DenseBlocks<'a>,
 }
 
 impl<'a> Forward<'a> {
     /// The quadratic form of the linearised problem.
     pub fn new(at: &'a Linearization, blocks: &'a Partition) -> Self {
-        Self::of_parts(std::slice::from_ref(at), blocks)
+        Self::of_parts(std::slice::from_ref(at), blocks, 0)
     }
 
-    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices).
-    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition) -> Self {
-        Self { parts, blocks }
+    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices),
+    /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
+    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
+        Self {
+            parts,
+            by_parameter: blocks.by_parameter(),
+            // A form takes half of what a product does.
+            blocks: DenseBlocks::new(parts, blocks, vectors / 2),
+        }
     }
 
     /// `[K]`: v at the parameters of a block, zero elsewhere.
     fn block(&self, block: &[usize], v: &[Vectors]) -> Tensor {
-        let parts: Vec<Vectors> = block.iter().map(|&index| v[index]).collect();
-        let forms = self.parts.iter().map(|at| form(at, block, &parts));
+        let forms = self.parts.iter().map(|at| form(at, block, v));
         forms.reduce(|a, b| a + b).expect("at least one part")
     }
 
     fn of(&self, v: &[Vectors]) -> Tensor {
-        let blocks = self.blocks.blocks().map(|block| self.block(block, v));
-        let rows = Tensor::stack(&blocks.collect::<Vec<_>>(), 0);
-        match self.blocks.by_parameter() {
+        let rows = self.blocks.blocks().map(|(block, dense)| {
+            let v: Vec<Vectors> = block.iter().map(|&index| v[index]).collect();
+            match dense {
+                Some(dense) => dense.quadratic(&numbers(&v)),
+                None => self.block(block, &v),
+            }
+        });
+        let rows = Tensor::stack(&rows.collect::<Vec<_>>(), 0);
+        match self.by_parameter {
             true => rows,
             false => rows.sum_dim_intlist(0, true, None::<Kind>),
         }
@@ -60,6 +73,10 @@ fn form(at: &Linearization, block: &[usize], parts: &[Vectors]) -> Tensor {
     };
     let mixed = block.iter().enumerate().filter_map(mixed);
     mixed.fold(own, |sum, term| sum + term)
+}
+
+fn numbers(v: &[Vectors]) -> Vec<Tensor> {
+    v.iter().map(|v| v.numbers()).collect()
 }
 
 impl Quadratic for Forward<'_> {

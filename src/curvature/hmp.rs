@@ -1,5 +1,6 @@
 //! The batched Hessian-matrix product: K vectors at once by layer rules, without an autograd graph.
 
+use super::dense::DenseBlocks;
 use super::{Partition, Product};
 use crate::problem::{Linearization, Vectors};
 use tch::Tensor;
@@ -16,22 +17,26 @@ use tch::Tensor;
 /// Memory: `O(K (P + N Σ features))`; no graph is kept.
 pub struct Hmp<'a> {
     parts: &'a [Linearization],
-    blocks: &'a Partition,
+    blocks: DenseBlocks<'a>,
 }
 
 impl<'a> Hmp<'a> {
     /// The product of the linearised problem.
     pub fn new(at: &'a Linearization, blocks: &'a Partition) -> Self {
-        Self::of_parts(std::slice::from_ref(at), blocks)
+        Self::of_parts(std::slice::from_ref(at), blocks, 0)
     }
 
-    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices).
-    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition) -> Self {
-        Self { parts, blocks }
+    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices),
+    /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
+    pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
+        Self {
+            parts,
+            blocks: DenseBlocks::new(parts, blocks, vectors),
+        }
     }
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
-    pub fn block(&self, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
+    pub fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
         let parts = self.parts.iter().map(|at| walk(at, block, v));
         let sum =
             |a: Vec<Tensor>, b: Vec<Tensor>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
@@ -40,8 +45,8 @@ impl<'a> Hmp<'a> {
 }
 
 /// The walk up and down one linearisation.
-fn walk(at: &Linearization, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
-    let along: Vec<Vectors> = v.iter().map(|v| Vectors::Numbers(v)).collect();
+pub(super) fn walk(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
+    let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
     let tangents = at.push_parameters(block, &along);
     let top = at.loss().hessian(&tangents.output);
     let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
@@ -61,7 +66,7 @@ fn walk(at: &Linearization, block: &[usize], v: &[&Tensor]) -> Vec<Tensor> {
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {
-                below = add(below, maps.mixed_input(i, g, v[place]));
+                below = add(below, maps.mixed_input(i, g, &v[place]));
             }
         }
         below
@@ -82,9 +87,13 @@ fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
 impl Product for Hmp<'_> {
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
         let mut product: Vec<Tensor> = v.iter().map(Tensor::shallow_clone).collect();
-        for block in self.blocks.blocks() {
-            let parts: Vec<&Tensor> = block.iter().map(|&index| &v[index]).collect();
-            for (&index, part) in block.iter().zip(self.block(block, &parts)) {
+        for (block, dense) in self.blocks.blocks() {
+            let parts: Vec<Tensor> = block.iter().map(|&i| v[i].shallow_clone()).collect();
+            let parts = match dense {
+                Some(dense) => dense.multiply(&parts),
+                None => self.block(block, &parts),
+            };
+            for (&index, part) in block.iter().zip(parts) {
                 product[index] = part;
             }
         }

@@ -43,7 +43,7 @@
 //! let mut sum = 0.0;
 //! for (i, p) in problem.parameters.iter().enumerate() {
 //!     let v = units(p).reshape([&[-1], p.size().as_slice()].concat());
-//!     let hv = hmp.block(&[i], &[&v]).remove(0);
+//!     let hv = hmp.block(&[i], &[v.shallow_clone()]).remove(0);
 //!     sum += (v * hv).sum(Kind::Double).double_value(&[]);
 //! }
 //! assert!((sum - trace).abs() < 1e-5 * trace.abs());
@@ -53,6 +53,7 @@
 
 mod autodiff;
 mod blocks;
+mod dense;
 pub mod exact;
 mod forward;
 mod given;

@@ -108,12 +108,12 @@ impl<'a> Operator<'a> {
     /// # Panics
     /// If this is a quadratic form alone, which a plan refuses for estimators that need products.
     pub fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
-        self.count(v.first().map_or(0, |v| v.size()[0]) as usize);
+        let count = self.count(v);
         match self.map {
             Map::Product(product) => product.multiply(v),
             Map::Form(_) => unreachable!("the plan refuses forms without a product here"),
             Map::Batches(problem, access) => {
-                let parts = each_batch(problem, access, |batch| batch.multiply(v));
+                let parts = each_batch(problem, access, count, |batch| batch.multiply(v));
                 parts.reduce(add).expect("at least one batch")
             }
         }
@@ -121,12 +121,12 @@ impl<'a> Operator<'a> {
 
     /// `v_kᵀ A v_k` for K vectors in float64: `[parameters, K]` or `[1, K]`, see [`Quadratic`].
     pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
-        self.count(v.first().map_or(0, |v| v.size()[0]) as usize);
+        let count = self.count(v);
         match self.map {
             Map::Product(product) => product.quadratic(v),
             Map::Form(form) => form.quadratic(v),
             Map::Batches(problem, access) => {
-                let parts = each_batch(problem, access, |batch| batch.quadratic(v));
+                let parts = each_batch(problem, access, count, |batch| batch.quadratic(v));
                 parts.reduce(|a, b| a + b).expect("at least one batch")
             }
         }
@@ -136,7 +136,7 @@ impl<'a> Operator<'a> {
     pub fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
         match self.map {
             Map::Form(form) => {
-                self.count(v.first().map_or(0, Signs::count));
+                self.spend(v.first().map_or(0, Signs::count) as u64);
                 form.quadratic_of_signs(v)
             }
             _ => self.quadratic(&v.iter().map(Signs::dense).collect::<Vec<_>>()),
@@ -151,8 +151,15 @@ impl<'a> Operator<'a> {
         }
     }
 
-    fn count(&self, vectors: usize) {
-        self.products.fetch_add(vectors as u64, Ordering::Relaxed);
+    /// Counts K vectors: K.
+    fn count(&self, v: &[Tensor]) -> u64 {
+        let count = v.first().map_or(0, |v| v.size()[0]) as u64;
+        self.spend(count);
+        count
+    }
+
+    fn spend(&self, products: u64) {
+        self.products.fetch_add(products, Ordering::Relaxed);
     }
 }
 
@@ -160,9 +167,10 @@ impl<'a> Operator<'a> {
 fn each_batch<T>(
     problem: &Problem,
     access: &Access,
+    vectors: u64,
     work: impl Fn(&Operator<'_>) -> T,
 ) -> impl Iterator<Item = T> {
-    let open = move |batch| access.open(&Subject::Network(batch), &work);
+    let open = move |batch| access.open(&Subject::Network(batch), vectors, &work);
     problem.each_batch().map(open)
 }
 
@@ -192,13 +200,18 @@ impl Access {
         }
     }
 
-    /// Does `work` with the operator; for a network that begins with one linearisation (or, for
+    /// Does `work` with the operator, about `vectors` products in all; for a network that begins with one linearisation (or, for
     /// autodiff, with one differentiable gradient), or with several batches has one for each of
     /// them in every product.
     ///
     /// # Panics
     /// If `subject` is a network and this is not, or the reverse.
-    pub fn open<T>(&self, subject: &Subject, work: impl FnOnce(&Operator<'_>) -> T) -> T {
+    pub fn open<T>(
+        &self,
+        subject: &Subject,
+        vectors: u64,
+        work: impl FnOnce(&Operator<'_>) -> T,
+    ) -> T {
         let (curvature, blocks, product, problem) = match (self, subject) {
             (Self::Matrix, Subject::Matrix(matrix)) => {
                 return work(&Operator::new(matrix, subject));
@@ -225,14 +238,13 @@ impl Access {
             }
             ProductKind::Hmp => {
                 let parts = linearised(problem, curvature);
-                work(&Operator::new(&Hmp::of_parts(&parts, &blocks), subject))
+                let hmp = Hmp::of_parts(&parts, &blocks, vectors);
+                work(&Operator::new(&hmp, subject))
             }
             ProductKind::Forward => {
                 let parts = linearised(problem, curvature);
-                work(&Operator::form(
-                    &Forward::of_parts(&parts, &blocks),
-                    subject,
-                ))
+                let form = Forward::of_parts(&parts, &blocks, vectors);
+                work(&Operator::form(&form, subject))
             }
         }
     }

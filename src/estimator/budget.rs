@@ -30,6 +30,14 @@ impl Budget {
         }
     }
 
+    /// What will be spent at least; 0 without probes.
+    pub fn least(&self) -> u64 {
+        match self {
+            Self::Counts(counts) => counts.last().copied().unwrap_or(0),
+            Self::Tolerance(tolerance) => tolerance.checkpoints().next().unwrap_or(0),
+        }
+    }
+
     /// How many estimates that gives.
     pub fn estimates(&self) -> usize {
         self.counts().len().max(1)

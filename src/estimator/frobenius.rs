@@ -110,7 +110,7 @@ impl Task for FrobeniusTask {
     ) -> Vec<Estimate> {
         let clock = Instant::now();
         let stream = start.philox(subject);
-        self.access.open(subject, |operator| {
+        self.access.open(subject, budget.least(), |operator| {
             let draw = |sums: &mut Sums, first, count| {
                 let v = draw(&stream, operator, self.probe, first, count);
                 sums.add(first, &v, &operator.multiply(&v));

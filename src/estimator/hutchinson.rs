@@ -150,7 +150,7 @@ impl Task for HutchinsonTask {
         let clock = Instant::now();
         let cores = Cores::of(subject, budget, v_batch);
         let _quiet = cores.quiet(subject);
-        self.access.open(subject, |operator| {
+        self.access.open(subject, budget.least(), |operator| {
             self.sample(clock, operator, start, budget, cores)
         })
     }

@@ -190,7 +190,7 @@ impl Task for LanczosTask {
     ) -> Vec<Estimate> {
         let clock = Instant::now();
         let stream = start.philox(subject);
-        self.access.open(subject, |operator| {
+        self.access.open(subject, self.steps, |operator| {
             let start = draw(&stream, operator, Probe::Gaussian, 0, self.block_size);
             let (eigenvalues, vectors) = self.solve(operator, &join(&start));
             let mut artefacts = Vec::new();

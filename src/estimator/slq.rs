@@ -186,7 +186,8 @@ impl Quadrature {
     ) -> (Vec<Estimate>, Vec<Rule>) {
         let clock = Instant::now();
         let stream = start.philox(subject);
-        self.access.open(subject, |operator| {
+        let products = budget.least().saturating_mul(self.steps);
+        self.access.open(subject, products, |operator| {
             let mut rules: Vec<Rule> = Vec::new();
             let draw = |rules: &mut Vec<Rule>, first, count| {
                 rules.extend(self.rules(operator, &stream, first, count));

@@ -106,7 +106,7 @@ impl Task for VarianceTask {
         let counts = budget.counts();
         let clock = Instant::now();
         let stream = start.philox(subject);
-        let (sums, products) = columns_of(subject, self.curvature).open(subject, |operator| {
+        let (sums, products) = columns_of(subject, self.curvature).open(subject, 0, |operator| {
             (BlockSums::of(operator, v_batch), operator.products())
         });
         let exact = sums.estimates(products, clock.elapsed().as_secs_f64());
@@ -186,7 +186,7 @@ fn parameter_probes(
     };
     let mut all = Vec::new();
     for (access, blocks) in forms {
-        access.open(subject, |operator| {
+        access.open(subject, most, |operator| {
             for probe in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
                 let values = sampled(most, v_batch, |first, count| {
                     operator.quadratic(&draw(stream, operator, probe, first, count))

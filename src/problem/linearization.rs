@@ -4,7 +4,8 @@ use super::Curvature;
 use super::adjoints::Adjoints;
 use super::batch::Batch;
 use super::join::Inputs;
-use super::layer::{Local, LocalParameters, Residual, Symmetric, samples_innermost};
+use super::layer::{Local, LocalParameters, Residual, Symmetric};
+use super::local_layers::local_layers;
 use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::{Network, Tensors};
 use super::signs::Vectors;
@@ -15,7 +16,9 @@ use tch::Tensor;
 ///
 /// Every product and one-pass estimator is written over this. What depends on no parameter only
 /// prepares the data and is left out. Layers are numbered so that each comes after those whose
-/// outputs it takes in; several may take in the same output, where their adjoints add up. Memory:
+/// outputs it takes in; several may take in the same output, where their adjoints add up. They are
+/// those of the network in its order, but for activations under a layer that only picks some of
+/// their outputs: these are linearised after it, at what it picks. Memory:
 /// the activations and their gradients, `O(N · Σ features)`.
 pub struct Linearization {
     layers: Vec<LinearizedLayer>,
@@ -291,37 +294,6 @@ impl Linearization {
     fn nothing(&self) -> Vec<Option<Tensor>> {
         self.layers.iter().map(|_| None).collect()
     }
-}
-
-/// The layers that depend on parameters, linearised at `(x, w)`, and the network's output.
-fn local_layers(network: &Network, x: &Tensor, w: Tensors<'_>) -> (Vec<LinearizedLayer>, Tensor) {
-    let mut outputs: Vec<Tensor> = Vec::with_capacity(network.nodes.len());
-    let mut numbers: Vec<Option<usize>> = Vec::with_capacity(network.nodes.len());
-    let mut layers = Vec::new();
-    for node in &network.nodes {
-        let w = node.tensors(w);
-        let x = node.inputs.value(x, &outputs);
-        let z = node.layer.forward(&x, &w);
-        let inputs = node.inputs.renumbered(|source| numbers[source]);
-        let depends = !node.parameters.is_empty() || inputs.sources().next().is_some();
-        numbers.push(depends.then_some(layers.len()));
-        outputs.push(match depends {
-            false => z,
-            true => {
-                let z = samples_innermost(z);
-                layers.push(LinearizedLayer {
-                    local: node.layer.at(&x, &w, &z),
-                    output: z.size(),
-                    gradient: None,
-                    residual: Residual::Zero,
-                    indices: node.parameters.clone(),
-                    inputs,
-                });
-                z
-            }
-        });
-    }
-    (layers, outputs.pop().unwrap_or_else(|| x.shallow_clone()))
 }
 
 pub(super) fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {

@@ -11,6 +11,7 @@ pub mod generator;
 mod join;
 pub mod layer;
 mod linearization;
+mod local_layers;
 pub mod loss;
 pub mod matrix;
 mod network;

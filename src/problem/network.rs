@@ -182,6 +182,18 @@ impl Network {
         nodes.map(|node| node.features).max().unwrap_or(0)
     }
 
+    /// For a node that picks some outputs of an activation that nothing else takes in: that
+    /// activation, which may as well act on what is picked.
+    pub(super) fn exchanged(&self, index: usize) -> Option<usize> {
+        let node = self.nodes.get(index).filter(|node| node.layer.picks())?;
+        let below = index.checked_sub(1)?;
+        let takes = |node: &&Node| node.inputs.sources().any(|source| source == below);
+        let alone = takes(&node) && self.nodes.iter().filter(takes).count() == 1;
+        let activation = &self.nodes[below];
+        let fewer = node.features < activation.features;
+        (alone && fewer && activation.layer.is_entrywise()).then_some(below)
+    }
+
     /// The shape of an output (without the batch axis).
     pub fn output(&self) -> &[i64] {
         &self.output

@@ -190,6 +190,22 @@ fn convolutions() -> Vec<Network> {
             vec![1, 5, 6],
         ),
         (
+            "max_pool2d, overlapping, over an activation that falls and rises",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                LayerSpec::Silu(Silu::default()),
+                max_pool2d(MaxPool {
+                    stride: Some(2.into()),
+                    padding: 1.into(),
+                    ..MaxPool::new(3)
+                }),
+                conv2d(Conv::new(2, 2)),
+                flatten(),
+                linear(3, false),
+            ],
+            vec![1, 6, 7],
+        ),
+        (
             "max_pool2d, ceil_mode, below another",
             vec![
                 conv2d(Conv::new(2, [1, 2])),

@@ -273,7 +273,7 @@ impl<M: Method> Task for SketchTask<M> {
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        self.access.open(subject, |operator| {
+        self.access.open(subject, budget.least(), |operator| {
             let sketcher = Sketcher::new(
                 operator,
                 start.philox(subject),

@@ -48,6 +48,10 @@ pub(super) fn finite(key: &str, value: f64) -> Result<(), Misfit> {
 pub struct Elementwise<A>(pub A);
 
 impl<A: Activation> Layer for Elementwise<A> {
+    fn is_entrywise(&self) -> bool {
+        true
+    }
+
     fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
         self.0.value(x)
     }

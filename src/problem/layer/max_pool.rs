@@ -83,6 +83,10 @@ impl Maxima {
 }
 
 impl Layer for Maxima {
+    fn picks(&self) -> bool {
+        true
+    }
+
     fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
         self.with_indices(x).0
     }

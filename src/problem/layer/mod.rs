@@ -185,6 +185,16 @@ pub trait Layer: Debug + Send + Sync {
         None
     }
 
+    /// Whether it applies the same function to every entry.
+    fn is_entrywise(&self) -> bool {
+        false
+    }
+
+    /// Whether each of its outputs is one of its inputs.
+    fn picks(&self) -> bool {
+        false
+    }
+
     /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd; w are its
     /// parameters, and then its buffers.
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor;

@@ -1,0 +1,119 @@
+//! Diagonal blocks of few rows, laid out once instead of multiplied with again and again.
+
+use super::Partition;
+use super::hmp::walk;
+use crate::problem::{Linearization, LinearizedLayer};
+use tch::{Kind, Tensor};
+
+/// The diagonal blocks of a matrix, those of few rows laid out.
+///
+/// R products with unit vectors give all of such a block, of a bias say, and `O(R²)` a vector is all
+/// it takes from then on. Memory: `R²` numbers.
+pub(super) struct DenseBlocks<'a> {
+    partition: &'a Partition,
+    laid_out: Vec<Option<DenseBlock>>,
+}
+
+/// One of them.
+pub(super) struct DenseBlock {
+    /// `[R, R]`.
+    matrix: Tensor,
+    /// Of the block's parameters.
+    shapes: Vec<Vec<i64>>,
+}
+
+/// Larger blocks stay as they are: 4 MiB in float32.
+const MOST_ROWS: i64 = 1024;
+
+/// Bytes for tangents of unit vectors at once.
+const BYTES: i64 = 1 << 26;
+
+impl<'a> DenseBlocks<'a> {
+    /// Of the sum of `parts`, for about `vectors` products in all.
+    pub fn new(parts: &[Linearization], partition: &'a Partition, vectors: u64) -> Self {
+        let numel = |&index: &usize| {
+            let (layer, i) = at(parts, index);
+            layer.numel(i)
+        };
+        let lay_out = |block: &[usize]| {
+            let rows: i64 = block.iter().map(numel).sum();
+            let pays = rows <= MOST_ROWS && 2 * rows as u64 <= vectors;
+            pays.then(|| DenseBlock::new(parts, block, rows))
+        };
+        Self {
+            laid_out: partition.blocks().map(lay_out).collect(),
+            partition,
+        }
+    }
+
+    /// Every block, and how it is laid out if it is.
+    pub fn blocks(&self) -> impl Iterator<Item = (&[usize], Option<&DenseBlock>)> {
+        let dense = self.laid_out.iter().map(Option::as_ref);
+        self.partition.blocks().zip(dense)
+    }
+}
+
+impl DenseBlock {
+    fn new(parts: &[Linearization], block: &[usize], rows: i64) -> Self {
+        let shapes = block.iter().map(|&index| {
+            let (layer, i) = at(parts, index);
+            layer.parameters().shape(i)
+        });
+        let shapes: Vec<Vec<i64>> = shapes.collect();
+        let like = parts[0].loss().gradient();
+        let units = Tensor::eye(rows, (like.kind(), like.device()));
+        let columns = |units: &Tensor| {
+            let units = split(units, &shapes);
+            let columns = parts.iter().map(|at| joined(&walk(at, block, &units)));
+            columns.reduce(|a, b| a + b).expect("at least one part")
+        };
+        let columns: Vec<Tensor> = units.split(at_once(parts), 0).iter().map(columns).collect();
+        Self {
+            matrix: Tensor::cat(&columns, 0),
+            shapes,
+        }
+    }
+
+    /// The block times K vectors, one `[K, *shape]` for each of its parameters.
+    pub fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
+        split(&joined(v).matmul(&self.matrix), &self.shapes)
+    }
+
+    /// Its quadratic forms: `[K]` in float64.
+    pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
+        let v = joined(v);
+        let terms = (v.matmul(&self.matrix) * v).to_kind(Kind::Double);
+        terms.sum_dim_intlist(1, false, None::<Kind>)
+    }
+}
+
+/// How many vectors at once keep tangents within bounds.
+fn at_once(parts: &[Linearization]) -> i64 {
+    let bytes = |layer: &LinearizedLayer| {
+        let numbers: i64 = layer.output.iter().product();
+        numbers * parts[0].loss().gradient().kind().elt_size_in_bytes() as i64
+    };
+    let widest = parts[0].layers().iter().map(bytes).max();
+    (BYTES / (4 * widest.unwrap_or(1))).max(1)
+}
+
+/// The layer of parameter `index`, and its number within that layer.
+fn at(parts: &[Linearization], index: usize) -> (&LinearizedLayer, usize) {
+    let (layer, i) = parts[0].locate(index);
+    (&parts[0].layers()[layer], i)
+}
+
+/// `[K, *shape]` for each parameter as `[K, R]`.
+fn joined(v: &[Tensor]) -> Tensor {
+    let flat: Vec<Tensor> = v.iter().map(|v| v.flatten(1, -1)).collect();
+    Tensor::cat(&flat, 1)
+}
+
+/// The reverse.
+fn split(v: &Tensor, shapes: &[Vec<i64>]) -> Vec<Tensor> {
+    let sizes: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
+    let shaped =
+        |(part, shape): (&Tensor, &Vec<i64>)| part.reshape([&[-1], shape.as_slice()].concat());
+    let parts = v.split_with_sizes(&sizes, 1);
+    parts.iter().zip(shapes).map(shaped).collect()
+}
