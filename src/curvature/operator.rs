@@ -174,9 +174,13 @@ fn each_batch<T>(
     problem.each_batch().map(open)
 }
 
+/// Bytes of the widest tangent of one vector over a slice: with some vectors at once, what fits the
+/// second cache.
+const SLICE: i64 = 1 << 18;
+
 /// Part by part of the samples.
 fn linearised(problem: &Problem, curvature: Curvature) -> Vec<Linearization> {
-    let slices = problem.slices();
+    let slices = problem.slices(SLICE);
     slices
         .iter()
         .map(|slice| slice.linearize_for(curvature))

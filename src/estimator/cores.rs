@@ -83,19 +83,19 @@ impl Cores {
 }
 
 /// `work(i)` for `0..count` in order, side by side where that is of use.
-pub(super) fn each(
+pub(super) fn each<T: Send>(
     count: usize,
     device: Device,
-    work: impl Fn(usize) -> Tensor + Sync,
-) -> Vec<Tensor> {
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
     match tch::get_num_threads() as u64 {
-        threads @ 2.. if !device.is_cuda() => side_by_side(threads, count, work),
+        threads @ 2.. if count > 1 && !device.is_cuda() => side_by_side(threads, count, work),
         _ => (0..count).map(work).collect(),
     }
 }
 
 /// `work(i)` for `0..count` in order, on one libtorch thread each.
-fn side_by_side(threads: u64, count: usize, work: impl Fn(usize) -> Tensor + Sync) -> Vec<Tensor> {
+fn side_by_side<T: Send>(threads: u64, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let workers = workers(threads);
     let _restored = OneThread::set();
     end_openmp_threads();
@@ -172,6 +172,10 @@ impl<T> ReadOnly<T> {
 // operands; tch leaves `Sync` out for its operations in place, which are not used on these.
 #[allow(unsafe_code)]
 unsafe impl<T> Sync for ReadOnly<T> {}
+
+// SAFETY: as above, and no handle is tied to the thread that made it.
+#[allow(unsafe_code)]
+unsafe impl<T> Send for ReadOnly<T> {}
 
 impl<T> Deref for ReadOnly<T> {
     type Target = T;

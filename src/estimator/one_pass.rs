@@ -2,7 +2,7 @@
 
 use super::cores::{ReadOnly, each};
 use super::sampling::{batches, budget, seeds};
-use super::{Expanded, Sampling, StreamKind, Task};
+use super::{Budget, Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seed, Seeds};
 use crate::problem::{Problem, ProblemSpec};
@@ -55,24 +55,43 @@ pub(super) fn expand(
     })
 }
 
+/// For how many draws at least every batch is prepared once.
+pub(super) fn draws(problem: &Problem, budget: &Budget, v_batch: u64) -> u64 {
+    match problem.batches.len() {
+        1 => budget.least(),
+        _ => budget.least().min(v_batch),
+    }
+}
+
 /// `draw(first, count)` over all batches of `problem`: the sum of what every batch gives, of which
 /// `of_batch(index, batch)` makes a draw of its own.
 ///
-/// A single batch is prepared once. Of several, each is prepared anew whenever its turn comes, so
+/// A single batch is prepared once, in slices whose probes are independent as those of batches are,
+/// so that cores work side by side. Of several, each is prepared anew whenever its turn comes, so
 /// that the memory of one on every core is enough.
 pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     problem: &Problem,
     of_batch: impl Fn(usize, &Problem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    let only = ReadOnly::new((problem.batches.len() == 1).then(|| of_batch(0, problem)));
+    let device = problem.device();
+    let prepared = (problem.batches.len() == 1).then(|| {
+        let slices = ReadOnly::new(problem.slices(SLICE));
+        let prepare = |index: usize| ReadOnly::new(of_batch(index, &slices[index]));
+        each(slices.len(), device, prepare)
+    });
     let problem = ReadOnly::new(problem);
-    move |first, count| match &*only {
-        Some(draw) => draw(first, count),
-        None => {
-            let batch = |index| of_batch(index, &problem.on_batch(index))(first, count);
-            let parts = each(problem.batches.len(), problem.device(), batch);
-            let sum = parts.into_iter().reduce(|a, b| a + b);
-            sum.expect("at least one batch")
-        }
+    move |first, count| {
+        let parts = match &prepared {
+            Some(draws) => each(draws.len(), device, |index| draws[index](first, count)),
+            None => each(problem.batches.len(), device, |index| {
+                of_batch(index, &problem.on_batch(index))(first, count)
+            }),
+        };
+        let sum = parts.into_iter().reduce(|a, b| a + b);
+        sum.expect("at least one batch")
     }
 }
+
+/// Bytes of the widest tangent of one probe over a slice: few, for the caches, and enough that
+/// operations are worth their call.
+const SLICE: i64 = 1 << 21;

@@ -14,7 +14,7 @@ use crate::problem::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -88,8 +88,10 @@ impl Task for PropagationTask {
         let _quiet = cores.quiet(subject);
         let problem = subject.network();
         let stream = start.philox(subject);
+        let all = one_pass::draws(problem, budget, v_batch);
         let passes = |index, batch: &Problem| {
-            let passes = Passes::new(batch.linearize_for(self.curvature), stream.of_batch(index));
+            let at = batch.linearize_for(self.curvature);
+            let passes = Passes::new(at, stream.of_batch(index), all);
             move |first, count| passes.draw(first, count)
         };
         let draw = one_pass::over_batches(problem, passes);
@@ -99,7 +101,7 @@ impl Task for PropagationTask {
 
 /// What every pass over one linearisation shares.
 struct Passes {
-    at: Rc<Linearization>,
+    at: Arc<Linearization>,
     stream: PhiloxStream,
     /// The part of every parameter's trace that is known exactly.
     known: Vec<f64>,
@@ -116,8 +118,8 @@ struct Noise {
 }
 
 impl Passes {
-    /// Walks down once, without noise.
-    fn new(at: Linearization, stream: PhiloxStream) -> Self {
+    /// Walks down once, without noise, for about `all` passes.
+    fn new(at: Linearization, stream: PhiloxStream, all: u64) -> Self {
         let mut passes = Self {
             known: vec![0.0; at.parameter_count()],
             topmost: None,
@@ -127,6 +129,10 @@ impl Passes {
         };
         passes.take_diagonals();
         passes.take_topmost();
+        let sampled = (0..=passes.at.top()).filter(|&index| passes.samples(index));
+        for layer in sampled.map(|index| &passes.at.layers()[index]) {
+            layer.parameters().expect_columns(all);
+        }
         passes
     }
 
@@ -136,8 +142,7 @@ impl Passes {
         let at = self.at.clone();
         at.carry(|d| {
             self.know(d.layer, |layer, i| {
-                let maps = layer.parameters();
-                maps.diagonal_of_diagonal(i, &d.entries).sum(Kind::Double)
+                layer.parameters().trace_of_diagonal(i, &d.entries)
             });
             if d.ends {
                 self.noise[d.index] = Some(Noise::of(&d.entries));
@@ -256,11 +261,13 @@ fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
 
 impl Noise {
     fn of(r: &Tensor) -> Self {
-        let negative = r.clamp_max(0.0).neg();
-        let any = negative.max().double_value(&[]) > 0.0;
+        // MKL takes ten times as long for the root of a zero.
+        let root = r.abs().clamp_min(f64::from(f32::MIN_POSITIVE)).sqrt();
+        let negative = r.lt(0.0);
+        let any = bool::try_from(negative.any()).expect("a truth value");
         Self {
-            positive: r.clamp_min(0.0).sqrt(),
-            negative: any.then(|| negative.sqrt()),
+            negative: any.then(|| &root * &negative),
+            positive: root * r.gt(0.0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The layers of a network at a point, in the order in which they are linearised.
 
 use super::join::Inputs;
-use super::layer::{Local, Residual, samples_innermost};
+use super::layer::{Local, Residual};
 use super::linearization::LinearizedLayer;
 use super::network::{Network, Node, Tensors};
 use std::ops::Range;
@@ -42,20 +42,18 @@ struct LocalLayers<'a> {
 impl LocalLayers<'_> {
     fn add(&mut self, index: usize, node: &Node) {
         let (x, w) = (self.input(node), node.tensors(self.w));
-        let mut z = node.layer.forward(&x, &w);
         let inputs = node.inputs.renumbered(|source| self.numbers[source]);
         let below = inputs.sources().next();
-        let number = if node.parameters.is_empty() && below.is_none() {
-            None
-        } else if self.network.exchanged(index + 1) == Some(index) {
-            below
+        let depends = !node.parameters.is_empty() || below.is_some();
+        let (z, number) = if !depends || self.network.exchanged(index + 1) == Some(index) {
+            (node.layer.forward(&x, &w), below)
         } else {
-            z = samples_innermost(z);
-            let local = node.layer.at(&x, &w, &z);
-            Some(match self.network.exchanged(index) {
+            let (z, local) = node.layer.linearize(&x, &w);
+            let number = match self.network.exchanged(index) {
                 Some(activation) => self.exchange(activation, local, inputs, &z),
                 None => self.put(local, inputs, node.parameters.clone(), &z),
-            })
+            };
+            (z, Some(number))
         };
         self.outputs.push(z);
         self.numbers.push(number);

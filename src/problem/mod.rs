@@ -123,18 +123,19 @@ impl Problem {
     }
 
     /// The problem on slices of its single batch, as [`each_batch`](Self::each_batch) cuts batches:
-    /// so few samples that the widest tangent of some probes stays in a core's second cache. On a
-    /// GPU, or where all samples are so few, the whole.
-    pub fn slices(&self) -> Vec<Self> {
-        const BYTES: i64 = 1 << 18;
+    /// so few samples that the widest tangent of one probe takes `bytes` at most. On a GPU, or where
+    /// all samples are so few, the whole.
+    pub fn slices(&self, bytes: i64) -> Vec<Self> {
         let [batch] = &self.batches[..] else {
             return vec![self.clone()];
         };
         let widest = self.network.widest() * self.kind().elt_size_in_bytes() as i64;
-        let (all, few) = (batch.len() as i64, (BYTES / widest.max(1)).max(1));
+        let (all, few) = (batch.len() as i64, (bytes / widest.max(1)).max(1));
         if self.device().is_cuda() || few >= all {
             return vec![self.clone()];
         }
+        // As even as may be.
+        let few = (all as u64).div_ceil((all as u64).div_ceil(few as u64)) as i64;
         let slice = |first: i64| batch.slice(first, few.min(all - first));
         let mut slices = self.clone();
         slices.batches = (0..all).step_by(few as usize).map(slice).collect();

@@ -4,7 +4,7 @@ use super::channel_bias::ChannelBias;
 use super::correlation::{Correlation, MOST, parts};
 use super::{Init, Layer, Local, LocalParameters, ParameterShape};
 use std::sync::OnceLock;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// `z = conv(x, W) + b`.
 #[derive(Clone, Debug)]
@@ -12,6 +12,9 @@ pub(super) struct Convolution {
     pub map: Correlation,
     pub bias: bool,
 }
+
+/// Floats of columns that are made and used before they leave a core's second cache.
+const SECOND_CACHE: i64 = 1 << 19;
 
 const WEIGHT: usize = 0;
 const BIAS: usize = 1;
@@ -65,6 +68,7 @@ struct LocalConvolution {
     weight: Tensor,
     /// The columns of all samples, kept from their first use if they are not too large.
     columns: OnceLock<Tensor>,
+    /// `rightᵀ right` of all samples, where it pays.
     gram: OnceLock<Tensor>,
 }
 
@@ -117,28 +121,33 @@ impl LocalConvolution {
 
     /// The columns of some samples of x: `[G, fan, length, T]`.
     fn columns(&self, start: i64, length: i64) -> Tensor {
-        if self.samples() * self.map.column_floats() > MOST {
-            return self.map.columns(&self.x.narrow(0, start, length));
+        match self.columns.get() {
+            Some(all) => all.narrow(2, start, length),
+            None => self.map.columns(&self.x.narrow(0, start, length)),
         }
-        let all = self.columns.get_or_init(|| self.map.columns(&self.x));
-        all.narrow(2, start, length)
     }
 
-    /// `rightᵀ right`: `[N G, T, T]`.
-    fn gram(&self, start: i64, length: i64) -> Tensor {
-        let gram = |start, length| {
+    /// Lays out the columns of all samples for this use and others, if they are not too large.
+    fn keep_columns(&self) {
+        if !self.map.transposed && self.samples() * self.map.column_floats() <= MOST {
+            self.columns.get_or_init(|| self.map.columns(&self.x));
+        }
+    }
+
+    /// `rightᵀ right` of all samples: `[N G, T, T]`.
+    fn gram(&self) -> Tensor {
+        let part = |(start, length)| {
             let right = self.right(start, length);
             right.transpose(1, 2).bmm(&right)
         };
-        match length == self.samples() {
-            true => self.gram.get_or_init(|| gram(0, length)).shallow_clone(),
-            false => gram(start, length),
-        }
+        let parts = parts(MOST, self.samples(), self.map.column_floats());
+        Tensor::cat(&parts.map(part).collect::<Vec<_>>(), 0)
     }
 
-    /// Sums over parts of the samples what `term(start, length)` gives, `floats` per sample.
-    fn over_samples(&self, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
-        parts(self.samples(), floats)
+    /// Sums over parts of the samples what `term(start, length)` gives: `at_once` floats, `floats`
+    /// of them per sample.
+    fn over_samples(&self, at_once: i64, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
+        parts(at_once, self.samples(), floats)
             .map(|(start, length)| term(start, length))
             .reduce(|a, b| a + b)
             .expect("a batch has samples")
@@ -148,7 +157,8 @@ impl LocalConvolution {
     fn squares(&self, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
         let (q, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
         let floats = g * (left * right * q + self.map.column_floats());
-        let sum = self.over_samples(floats, |start, length| {
+        self.keep_columns();
+        let sum = self.over_samples(MOST, floats, |start, length| {
             let product = self
                 .left(&s.narrow(1, start, length))
                 .bmm(&self.right(start, length).transpose(1, 2))
@@ -173,18 +183,25 @@ impl LocalConvolution {
     /// `Σ_n ‖left rightᵀ‖²`, or by the smaller matrix `⟨left (rightᵀ right), left⟩`.
     fn norms(&self, s: &Tensor) -> Tensor {
         let (k, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
-        let narrow = self.map.positions() < right;
-        let floats = g * (left * right.min(self.map.positions()) * k) + self.map.column_floats();
-        self.over_samples(floats, |start, length| {
+        let gram = self.gram.get();
+        let wide = gram.map_or(right, |_| self.map.positions());
+        let floats = g * left * wide * k + self.map.column_floats();
+        let at_once = match gram.is_none() && self.x.device() == Device::Cpu {
+            true => SECOND_CACHE,
+            false => MOST,
+        };
+        self.over_samples(at_once, floats, |start, length| {
             let s = self.left(&s.narrow(1, start, length));
-            let products = match narrow {
-                true => s.bmm(&self.gram(start, length)) * s,
-                false => s.bmm(&self.right(start, length).transpose(1, 2)).square(),
+            let sums = match gram {
+                Some(gram) => (s.bmm(&gram.narrow(0, start * g, length * g)) * s)
+                    .reshape([length * g, k, -1])
+                    .sum_dim_intlist(-1, false, None::<Kind>),
+                // MKL is faster with the larger factor first.
+                None => (self.right(start, length).bmm(&s.transpose(1, 2)).square())
+                    .view([length * g, right, k, left])
+                    .sum_dim_intlist([1, 3].as_slice(), false, None::<Kind>),
             };
-            products
-                .reshape([length * g, k, -1])
-                .sum_dim_intlist(-1, false, None::<Kind>)
-                .sum_dim_intlist(0, false, Kind::Double)
+            sums.sum_dim_intlist(0, false, Kind::Double)
         })
     }
 }
@@ -208,11 +225,14 @@ impl LocalParameters for LocalConvolution {
         match (i, self.map.transposed) {
             (BIAS, _) => self.bias.adjoint(gz),
             (_, true) => self.map.to_weight(&self.x.unsqueeze(0), gz),
-            (_, false) => self.over_samples(self.map.column_floats(), |start, length| {
-                let columns = self.columns(start, length);
-                let gz = gz.narrow(1, start, length);
-                self.map.to_weight_by_columns(&columns, &gz)
-            }),
+            (_, false) => {
+                self.keep_columns();
+                self.over_samples(MOST, self.map.column_floats(), |start, length| {
+                    let columns = self.columns(start, length);
+                    let gz = gz.narrow(1, start, length);
+                    self.map.to_weight_by_columns(&columns, &gz)
+                })
+            }
         }
     }
 
@@ -242,6 +262,20 @@ impl LocalParameters for LocalConvolution {
         }
     }
 
+    /// `Σ_nt (Σ_o d_not) Σ_δ (Σ_c x_n[c, t + δ]²)`, in every group.
+    fn trace_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        match i {
+            BIAS => d.sum(Kind::Double),
+            _ => {
+                let window = self.map.of_channel_sums();
+                let ones = Tensor::ones(window.weight(), (d.kind(), d.device()));
+                let squares = self.map.channel_sums(&self.x.square());
+                let seen = window.forward(&squares, &ones, None);
+                (seen * self.map.channel_sums(d)).sum(Kind::Double)
+            }
+        }
+    }
+
     /// Positions share the weight.
     fn gain(&self, i: usize) -> Option<Tensor> {
         match i {
@@ -254,6 +288,16 @@ impl LocalParameters for LocalConvolution {
         match i {
             BIAS => self.bias.trace_of_columns(s),
             _ => self.norms(s),
+        }
+    }
+
+    /// By `rightᵀ right`, where making it takes less work than it saves.
+    fn expect_columns(&self, count: u64) {
+        let ([left, right], positions) = (self.sides(), self.map.positions());
+        let saved = count as f64 * (left * (right - positions)) as f64;
+        let fits = self.samples() * self.map.groups * positions * positions <= MOST;
+        if fits && saved > (positions * right) as f64 {
+            self.gram.get_or_init(|| self.gram());
         }
     }
 

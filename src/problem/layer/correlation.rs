@@ -23,9 +23,9 @@ pub(super) struct Correlation {
 /// The most floats of one temporary tensor: 256 MiB in float32.
 pub(super) const MOST: i64 = 1 << 26;
 
-/// Parts `(start, length)` of `0..total` so that `floats` for each item stay in bounded memory.
-pub(super) fn parts(total: i64, floats: i64) -> impl Iterator<Item = (i64, i64)> {
-    let part = (MOST / floats.max(1)).clamp(1, total.max(1));
+/// Parts `(start, length)` of `0..total` so that `floats` for each item are `at_once` or fewer.
+pub(super) fn parts(at_once: i64, total: i64, floats: i64) -> impl Iterator<Item = (i64, i64)> {
+    let part = (at_once / floats.max(1)).clamp(1, total.max(1));
     (0..total)
         .step_by(part as usize)
         .map(move |start| (start, part.min(total - start)))
@@ -38,7 +38,12 @@ fn in_parts(t: &Tensor, floats: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
         return f(t);
     }
     let part = |(start, length)| f(&t.narrow(0, start, length));
-    Tensor::cat(&parts(t.size()[0], floats).map(part).collect::<Vec<_>>(), 0)
+    Tensor::cat(
+        &parts(MOST, t.size()[0], floats)
+            .map(part)
+            .collect::<Vec<_>>(),
+        0,
+    )
 }
 
 impl Correlation {
@@ -121,6 +126,23 @@ impl Correlation {
             k * n * self.groups,
         );
         join(&z, &[k, n], self.output())
+    }
+
+    /// The same window over one channel for each group.
+    pub fn of_channel_sums(&self) -> Self {
+        let alone = |shape: &[i64]| [&[self.groups], &shape[1..]].concat();
+        Self {
+            a: alone(&self.a),
+            b: alone(&self.b),
+            ..self.clone()
+        }
+    }
+
+    /// Sums over the channels of each group: `[N, channels, *] -> [N, G, *]`.
+    pub fn channel_sums(&self, t: &Tensor) -> Tensor {
+        let size = t.size();
+        let grouped = [&[size[0], self.groups, -1], &size[2..]].concat();
+        t.reshape(grouped).sum_dim_intlist(2, false, None::<Kind>)
     }
 
     /// The adjoint in w: `[A, N, *x], [B, N, *z] -> [A B, *weight]`, A or B being 1.

@@ -201,6 +201,13 @@ pub trait Layer: Debug + Send + Sync {
 
     /// The maps of the layer at the point `(x, w)`; `z` is what [`Layer::forward`] gave there.
     fn at(&self, x: &Tensor, w: &[Tensor], z: &Tensor) -> Box<dyn Local>;
+
+    /// Both: `z = f(x, w)` and the maps there.
+    fn linearize(&self, x: &Tensor, w: &[Tensor]) -> (Tensor, Box<dyn Local>) {
+        let z = samples_innermost(self.forward(x, w));
+        let local = self.at(x, w, &z);
+        (z, local)
+    }
 }
 
 /// The derivatives of one layer at one point, batched over a leading probe axis K.
@@ -260,12 +267,20 @@ pub trait LocalParameters {
     /// The same for diagonal `H_n = diag(d_n)`, `d: [N, *out]`: `[*shape]`.
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor;
 
+    /// The sum of that.
+    fn trace_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        self.diagonal_of_diagonal(i, d).sum(Kind::Double)
+    }
+
     /// `γ: [N]` with `tr((∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)) = γ_n tr H_n` for every `H_n`, which holds
     /// where each output entry has parameters of its own; `None` where positions share them.
     fn gain(&self, i: usize) -> Option<Tensor>;
 
     /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;
+
+    /// Prepares for traces of about so many columns in all, where that saves work.
+    fn expect_columns(&self, _count: u64) {}
 
     /// `(∂z_n/∂w_i) dw_n` with a vector of its own for every sample, for a parameter without
     /// [`gain`](Self::gain): `[K, N, *shape] -> [K, N, *out]`.
