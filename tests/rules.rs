@@ -165,6 +165,8 @@ fn columns_give_diagonal_and_trace() {
         let trace = maps.trace_of_columns(i, &s);
         assert_eq!(trace.kind(), Kind::Double);
         assert_close(case, &trace, &sum(&squares, &[0, 1]));
+        maps.expect_columns(1_000_000);
+        assert_close(case, &maps.trace_of_columns(i, &s), &trace);
         let all = maps.diagonal_of_columns(i, &s, None);
         assert_eq!(all.size(), maps.shape(i), "{case}");
         assert_close(case, &all.flatten(0, -1), &sum(&squares, &[0, 2]));
@@ -184,6 +186,8 @@ fn diagonals_give_the_diagonal() {
         let found = layer.parameters().diagonal_of_diagonal(i, &d);
         assert_eq!(found.size(), layer.parameters().shape(i), "{case}");
         assert_close(case, &found.flatten(0, -1), &expected);
+        let trace = layer.parameters().trace_of_diagonal(i, &d);
+        assert_close(case, &trace, &expected.sum(Kind::Double));
     });
 }
 

@@ -82,6 +82,23 @@ fn convolutions() -> Vec<Network> {
             vec![2, 5, 4],
         ),
         (
+            "linear on the last axis of several, below and above others",
+            vec![
+                linear(3, true),
+                tanh(),
+                linear(2, false),
+                sigmoid(),
+                flatten(),
+                linear(3, true),
+            ],
+            vec![2, 3, 4],
+        ),
+        (
+            "linear at a single position",
+            vec![linear(3, true), tanh(), linear(2, true), flatten()],
+            vec![1, 4],
+        ),
+        (
             "conv2d, stride and padding that do not divide evenly",
             vec![
                 conv2d(Conv {

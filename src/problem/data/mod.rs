@@ -171,7 +171,7 @@ impl Dataset {
                 )),
                 false => Err(self.misfit(
                     format!("an integer class for each of the positions {positions:?} of a sample"),
-                    "save \"y\" as int64 of shape [samples, *positions]",
+                    "save \"y\" as int64 of shape [samples, *positions]; or put { kind = \"flatten\" } into the network, for one class a sample",
                 )),
             },
             TargetKind::Probabilities { shape } => {

@@ -16,7 +16,7 @@ pub(super) struct Convolution {
 /// Floats of columns that are made and used before they leave a core's second cache.
 const SECOND_CACHE: i64 = 1 << 19;
 
-const WEIGHT: usize = 0;
+pub(super) const WEIGHT: usize = 0;
 const BIAS: usize = 1;
 
 impl Layer for Convolution {

@@ -1,5 +1,6 @@
 //! The linear layer.
 
+use super::positions::AtPositions;
 use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
 use crate::problem::signs::{Columns, Signs};
 use schemars::JsonSchema;
@@ -30,12 +31,16 @@ impl Config for Linear {
                 remedy: "write the number of out-features, for example out = 10".into(),
             });
         }
-        let [inputs] = *input else {
+        let Some((&inputs, positions)) = input.split_last() else {
             return Err(Misfit {
-                expected: "a flat input [features]".into(),
-                remedy: "put { kind = \"flatten\" } before this layer".into(),
+                expected: "an input [features] or [*positions, features]".into(),
+                remedy: "give the data an axis of features".into(),
             });
         };
+        if !positions.is_empty() {
+            let (layer, output) = AtPositions::new(positions, inputs, self.out, self.bias);
+            return Ok((Box::new(layer), output));
+        }
         let layer = Affine {
             inputs,
             outputs: self.out,

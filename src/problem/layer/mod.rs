@@ -28,6 +28,7 @@ mod linear_map;
 mod log_sigmoid;
 mod max_pool;
 mod normalisation;
+mod positions;
 mod relu;
 mod residual;
 mod selu;
