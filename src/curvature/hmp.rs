@@ -2,7 +2,7 @@
 
 use super::dense::DenseBlocks;
 use super::{Partition, Product};
-use crate::problem::{Linearization, Vectors};
+use crate::problem::{Linearization, Vectors, sum};
 use tch::Tensor;
 
 /// `H V` for K vectors at once: tangents pushed up, through the loss's Hessian, adjoints pulled down.
@@ -62,11 +62,11 @@ pub(super) fn walk(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Ten
             let own = Some(maps.adjoint(i, hz));
             let mixed = layer.gradient.as_ref().zip(dx);
             let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
-            product[place] = add(own, mixed);
+            product[place] = sum(own, mixed);
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {
-                below = add(below, maps.mixed_input(i, g, &v[place]));
+                below = sum(below, maps.mixed_input(i, g, &v[place]));
             }
         }
         below
@@ -75,13 +75,6 @@ pub(super) fn walk(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Ten
         .into_iter()
         .map(|p| p.expect("every parameter's layer is visited"))
         .collect()
-}
-
-fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
-    }
 }
 
 impl Product for Hmp<'_> {

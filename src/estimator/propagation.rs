@@ -11,6 +11,7 @@ use crate::error::UserError;
 use crate::lists::{Batches, Counts, Seeds};
 use crate::problem::{
     Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
+    sum,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -218,7 +219,7 @@ impl Passes {
                 let own = noise
                     .zip(v.as_ref())
                     .and_then(|(noise, v)| noise.root(sign, v));
-                if let Some(column) = add(column, own) {
+                if let Some(column) = sum(column, own) {
                     stream.pass(index, &column, None);
                 }
             }
@@ -249,13 +250,6 @@ impl Passes {
             let mut row = traces.get(parameter as i64);
             row += layer.parameters().trace_of_columns(i, column) * sign;
         }
-    }
-}
-
-fn add(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
     }
 }
 

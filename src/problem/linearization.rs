@@ -296,7 +296,8 @@ impl Linearization {
     }
 }
 
-pub(super) fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
+/// The sum of what is there.
+pub(crate) fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
         (a, b) => a.or(b),

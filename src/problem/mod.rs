@@ -25,6 +25,7 @@ pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use join::Combine;
+pub(crate) use linearization::sum;
 pub use linearization::{Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal};
 pub use network::{LayerSize, Network, ParameterInfo, Tensors};
 pub use signs::{Signs, Vectors};

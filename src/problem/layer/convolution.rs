@@ -17,7 +17,7 @@ pub(super) struct Convolution {
 const SECOND_CACHE: i64 = 1 << 19;
 
 pub(super) const WEIGHT: usize = 0;
-const BIAS: usize = 1;
+pub(super) const BIAS: usize = 1;
 
 impl Layer for Convolution {
     /// As torch.nn: `kaiming_uniform_(a=√5)` over the second axis of the weight and the kernel, and

@@ -38,12 +38,8 @@ fn in_parts(t: &Tensor, floats: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
         return f(t);
     }
     let part = |(start, length)| f(&t.narrow(0, start, length));
-    Tensor::cat(
-        &parts(MOST, t.size()[0], floats)
-            .map(part)
-            .collect::<Vec<_>>(),
-        0,
-    )
+    let parts = parts(MOST, t.size()[0], floats).map(part);
+    Tensor::cat(&parts.collect::<Vec<_>>(), 0)
 }
 
 impl Correlation {

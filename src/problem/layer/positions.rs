@@ -1,6 +1,6 @@
 //! The linear layer at every position of a sample, all of which share its weight.
 
-use super::convolution::{Convolution, WEIGHT};
+use super::convolution::{BIAS, Convolution, WEIGHT};
 use super::correlation::Correlation;
 use super::window::Window;
 use super::{Layer, Local, LocalParameters, ParameterShape};
@@ -46,7 +46,7 @@ impl Layer for AtPositions {
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
-        x.linear(&w[WEIGHT], w.get(WEIGHT + 1))
+        x.linear(&w[WEIGHT], w.get(BIAS))
     }
 
     fn at(&self, x: &Tensor, w: &[Tensor], z: &Tensor) -> Box<dyn Local> {
