@@ -5,10 +5,11 @@
 
 For every network of CASES: BackPACK's DiagHessian and DiagGGNExact against `exact`, per parameter;
 BackPACK's HMP and curvlinops' HessianLinearOperator, GGNLinearOperator and EFLinearOperator (the
-empirical Fisher) against `hmp`, as vᵀAv with the signs v that PyTorch draws from seeds 0 and 1. Where a library differs, PyTorch's own double backward decides. The
-Monte-Carlo Fisher draws targets at random in either program; its mean is the Gauss-Newton matrix.
-All in float64. Writes OUT_FOLDER/crosscheck.csv, a row per comparison, and fails where
-a relative error exceeds TOLERANCE. Needs the environment that benches/peers/setup.sh makes.
+empirical Fisher) against `hmp`, as vᵀAv with the signs v that PyTorch draws from seeds 0 and 1.
+Where a library differs, PyTorch's own double backward decides. The Monte-Carlo Fisher draws targets
+at random in either program; its mean is the Gauss-Newton matrix. All in float64. Writes
+OUT_FOLDER/crosscheck.csv, a row per comparison, and fails where a relative error exceeds TOLERANCE.
+Needs the environment that benches/peers/setup.sh makes.
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ CASES = {
         lambda: trained(head(12, nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Tanh())), (4, 1, 3, 4)
     ),
     "layer norm": (lambda: head(6, nn.Linear(4, 6), nn.LayerNorm(6), nn.Tanh()), (5, 4)),
+    "linear at positions": (lambda: head(15, nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Sigmoid()), (5, 3, 4)),
+    "silu under an overlapping max pool": (
+        lambda: head(12, nn.Conv2d(1, 2, 2), nn.SiLU(), nn.MaxPool2d(3, stride=2, padding=1)), (4, 1, 5, 6)
+    ),
     "squared error": (lambda: mlp(nn.Sigmoid), (5, 3, 4)),
 }
 SQUARED = {"squared error"}
