@@ -52,9 +52,12 @@ const FIELDS: [(bool, Field); 14] = [
     (false, |k| Some(k.experiment.clone())),
     (false, |k| k.checkpoint.clone()),
     (false, |k| Some(matrix_name(&k.matrix).into())),
-    // An estimator without products goes by its own name.
-    (false, |k| k.product.as_ref().map(|_| k.estimator.clone())),
-    (true, |k| k.product.clone().or(Some(k.estimator.clone()))),
+    (false, |k| sampled(k).then(|| k.estimator.clone())),
+    // An estimator that neither multiplies nor draws goes by its own name.
+    (true, |k| match sampled(k) {
+        true => k.product.clone(),
+        false => Some(k.estimator.clone()),
+    }),
     (true, |k| k.blocks.clone()),
     (false, |k| k.probe.clone()),
     (false, |k| k.stream.as_ref().map(|s| format!("{s} stream"))),
@@ -68,6 +71,10 @@ const FIELDS: [(bool, Field); 14] = [
             .map(|n| format!("{n} thread{}", if n == 1 { "" } else { "s" }))
     }),
 ];
+
+fn sampled(key: &Key) -> bool {
+    key.product.is_some() || key.probe.is_some()
+}
 
 /// Groups `rows`.
 pub(super) fn settings<'a>(
@@ -178,6 +185,18 @@ mod tests {
             common,
             "timing Hessian hutchinson rademacher torch stream V 1000 cpu float32 2 threads"
         );
+    }
+
+    #[test]
+    fn estimators_are_named_where_they_differ() {
+        let mut rows = vec![row(10, 0, 1.0); 2];
+        rows[1].estimator = "propagation".into();
+        rows[1].product = None;
+        rows[1].blocks = None;
+        let settings = settings(&rows, Compare::Estimates);
+        assert!(labels(&settings)[0].starts_with("propagation, V_batch"));
+        assert!(labels(&settings)[1].starts_with("hutchinson, hmp"));
+        assert!(!settings.common.contains(&"hutchinson".into()));
     }
 
     #[test]
