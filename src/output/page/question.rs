@@ -108,8 +108,10 @@ fn layers(layers: &[LayerSpec]) -> String {
 fn batch(data: &DataSpec) -> String {
     let table = toml::Table::try_from(data).unwrap_or_default();
     let text = |key: &str| Some(table.get(key)?.as_str()?.to_string());
-    let place = text("path").or_else(|| text("root")).unwrap_or_default();
-    let source = format!("{} ({place})", data.kind());
+    let source = match text("path").or_else(|| text("root")) {
+        Some(place) => format!("{} ({place})", data.kind()),
+        None => data.kind().to_string(),
+    };
     match table.get("batch").and_then(toml::Value::as_integer) {
         Some(batch) => format!("{batch} samples of {source}"),
         None => format!("all samples of {source}"),
