@@ -134,21 +134,20 @@ def one_percent(
 
     V follows from the standard errors seen in `timing`, which fall as 1 / sqrt(V) where probes are
     independent; where they are not, from where the error curve falls below 1 %. The ratio is
-    against the fastest peer that samples, whatever it multiplies with.
+    against the fastest peer that samples, whatever it multiplies with. All take turns here too, those
+    that are too slow for their V with fewer probes, scaled: so that ratios are of the same minutes.
     """
-    work, rows = [], []
+    work, needed = [], {}
     for candidate in candidates:
         if candidate.method in WHOLE:
             V = crossing(candidate, curve, 0.01)
         else:
             V = candidate.probes_to_one_percent(exact)
-        if V and runs(candidate, V, options) == V:
-            work.append((candidate, V))
-        elif V:  # too slow to run: the rounds of `timing`, scaled
-            row = one_percent_row(problem, candidate, V, candidate.V_run, candidate.answers)
-            rows.append((candidate, row))
-    for candidate, V, answers in alternate(work, options.rounds, options.timeout):
-        rows.append((candidate, one_percent_row(problem, candidate, V, V, answers)))
+        if V:
+            needed[id(candidate)] = V
+            work.append((candidate, runs(candidate, V, options)))
+    turns = alternate(work, options.rounds, options.timeout)
+    rows = [(c, one_percent_row(problem, c, needed[id(c)], V_run, answers)) for c, V_run, answers in turns]
     set_ratios(rows, lambda a, row, b, other: b.samples)
     return [row for _, row in rows]
 
