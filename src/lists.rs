@@ -44,7 +44,7 @@ pub enum Scale {
 /// Probes at once: a list or range like V, or `"auto"`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
-pub enum Batches {
+pub enum VBatches {
     /// Each of these.
     Counts(Counts),
     /// The fastest that the memory budget allows, found by a short trial.
@@ -63,22 +63,22 @@ fn auto_schema(_: &mut SchemaGenerator) -> Schema {
 
 /// One number of probes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Batch {
+pub enum VBatch {
     /// This many.
     Fixed(u64),
     /// To be found.
     Auto,
 }
 
-impl Batches {
+impl VBatches {
     /// The sizes one by one.
     ///
     /// # Errors
     /// Those of [`Counts::expand`].
-    pub fn expand(&self) -> Result<Vec<Batch>, UserError> {
+    pub fn expand(&self) -> Result<Vec<VBatch>, UserError> {
         match self {
-            Self::Auto => Ok(vec![Batch::Auto]),
-            Self::Counts(counts) => Ok(counts.expand()?.into_iter().map(Batch::Fixed).collect()),
+            Self::Auto => Ok(vec![VBatch::Auto]),
+            Self::Counts(counts) => Ok(counts.expand()?.into_iter().map(VBatch::Fixed).collect()),
         }
     }
 }
@@ -263,7 +263,7 @@ impl<'de> serde::de::Visitor<'de> for CountsVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Batches {
+impl<'de> Deserialize<'de> for VBatches {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(BatchesVisitor)
     }
@@ -272,23 +272,23 @@ impl<'de> Deserialize<'de> for Batches {
 struct BatchesVisitor;
 
 impl<'de> serde::de::Visitor<'de> for BatchesVisitor {
-    type Value = Batches;
+    type Value = VBatches;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list [10, 100] or \"auto\"")
     }
 
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Batches, A::Error> {
-        CountsVisitor.visit_seq(items).map(Batches::Counts)
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<VBatches, A::Error> {
+        CountsVisitor.visit_seq(items).map(VBatches::Counts)
     }
 
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Batches, A::Error> {
-        CountsVisitor.visit_map(map).map(Batches::Counts)
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<VBatches, A::Error> {
+        CountsVisitor.visit_map(map).map(VBatches::Counts)
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Batches, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VBatches, E> {
         match text {
-            "auto" => Ok(Batches::Auto),
+            "auto" => Ok(VBatches::Auto),
             other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
         }
     }

@@ -10,8 +10,8 @@ pub use setup::{NetworkSetup, Setup};
 use crate::environment;
 use crate::error::UserError;
 use crate::estimator::{Budget, Columns, Expanded, Task};
-use crate::lists::{Batch, Seed};
-use crate::spec::{Dtype, ExperimentKind, Source, Spec, SpecError, Timing};
+use crate::lists::{Seed, VBatch};
+use crate::spec::{Dtype, ExperimentKind, Spec, SpecError, SpecText, Timing};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind};
@@ -42,10 +42,10 @@ pub struct Plan {
 pub struct Job {
     /// The estimator with its settings.
     pub task: Arc<dyn Task>,
-    /// Which of the setup's subjects it is about.
-    pub subject: usize,
+    /// Which of the setup's problems it is about.
+    pub problem: usize,
     /// Probes at once; `None` where that means nothing.
-    pub v_batch: Option<Batch>,
+    pub v_batch: Option<VBatch>,
     /// How many probes.
     pub budget: Budget,
     /// Where the probes begin; `None` without probes.
@@ -59,7 +59,7 @@ impl Plan {
     ///
     /// # Errors
     /// The first mistake, with its place in `source`.
-    pub fn new(spec: Spec, source: &Source) -> Result<Self, SpecError> {
+    pub fn new(spec: Spec, source: &SpecText) -> Result<Self, SpecError> {
         Self::check(spec, source).map_err(|error| source.error(error))
     }
 
@@ -73,7 +73,7 @@ impl Plan {
         many && !timed && !continues && self.device == Device::Cpu
     }
 
-    fn check(spec: Spec, source: &Source) -> Result<Self, UserError> {
+    fn check(spec: Spec, source: &SpecText) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
@@ -84,7 +84,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
-        let jobs = jobs(&spec, setup.subjects())?;
+        let jobs = jobs(&spec, setup.problems())?;
         check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
@@ -201,7 +201,7 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
-fn jobs(spec: &Spec, subjects: usize) -> Result<Vec<Job>, UserError> {
+fn jobs(spec: &Spec, problems: usize) -> Result<Vec<Job>, UserError> {
     if spec.estimator.is_empty() {
         return Err(UserError::new(
             "estimator",
@@ -210,7 +210,7 @@ fn jobs(spec: &Spec, subjects: usize) -> Result<Vec<Job>, UserError> {
         ));
     }
     let mut jobs: Vec<Job> = Vec::new();
-    let mut settings: HashMap<(Columns, usize, Option<Batch>), usize> = HashMap::new();
+    let mut settings: HashMap<(Columns, usize, Option<VBatch>), usize> = HashMap::new();
     let mut taken: HashMap<Key, Taken> = HashMap::new();
     let mut rows: usize = 0;
     for (index, estimator) in spec.estimator.iter().enumerate() {
@@ -222,7 +222,7 @@ fn jobs(spec: &Spec, subjects: usize) -> Result<Vec<Job>, UserError> {
                     true => error,
                     false => error.within(&section),
                 })?;
-        rows = rows.saturating_add(expanded.rows().saturating_mul(subjects));
+        rows = rows.saturating_add(expanded.rows().saturating_mul(problems));
         if rows > MOST_ROWS {
             return Err(UserError::new(
                 section,
@@ -230,10 +230,10 @@ fn jobs(spec: &Spec, subjects: usize) -> Result<Vec<Job>, UserError> {
                 "shorten V, V_batch or seeds",
             ));
         }
-        for mut job in jobs_of(&expanded, subjects, spec.kind) {
+        for mut job in jobs_of(&expanded, problems, spec.kind) {
             let next = settings.len();
             let settings = *settings
-                .entry((job.task.columns(), job.subject, job.v_batch))
+                .entry((job.task.columns(), job.problem, job.v_batch))
                 .or_insert(next);
             let keys = job.keys(settings);
             let before = keys.iter().filter_map(|key| taken.get(key));
@@ -274,8 +274,8 @@ struct Taken {
     estimator: usize,
 }
 
-/// Every task, for its budget, from every seed, on each of so many subjects.
-fn jobs_of(expanded: &Expanded, subjects: usize, kind: ExperimentKind) -> Vec<Job> {
+/// Every task, for its budget, from every seed, on each of so many problems.
+fn jobs_of(expanded: &Expanded, problems: usize, kind: ExperimentKind) -> Vec<Job> {
     // One estimate per V is timed alone; a convergence run shares its probes among all V.
     let budgets: Vec<Budget> = match (kind, expanded.budget.counts()) {
         (ExperimentKind::Timing, counts @ [_, ..]) => {
@@ -284,12 +284,12 @@ fn jobs_of(expanded: &Expanded, subjects: usize, kind: ExperimentKind) -> Vec<Jo
         _ => vec![expanded.budget.clone()],
     };
     let mut jobs = Vec::new();
-    for subject in 0..subjects {
+    for problem in 0..problems {
         for &v_batch in &expanded.batches {
             for budget in &budgets {
                 jobs.extend(expanded.seeds.iter().map(|&seed| Job {
                     task: expanded.task.clone(),
-                    subject,
+                    problem,
                     v_batch,
                     budget: budget.clone(),
                     seed,

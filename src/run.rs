@@ -2,23 +2,23 @@
 
 mod agreement;
 mod caught;
-mod perform;
+mod job;
+mod observer;
 mod predict;
 mod rows;
 mod sizes;
-mod watch;
 
+pub use observer::{NoObserver, Observer};
 pub use predict::{Cost, Prediction, predict};
-pub use watch::{Unwatched, Watch};
 
 use crate::estimator::{Start, StreamKind, TorchStream};
 use crate::lists::Seed;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
-use crate::problem::Subject;
+use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use anyhow::Result;
-use perform::Performer;
+use job::JobRunner;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
@@ -59,7 +59,7 @@ pub struct Impossible(String);
 pub fn run(
     plan: &Plan,
     todo: &Todo,
-    watch: &Arc<dyn Watch>,
+    watch: &Arc<dyn Observer>,
     mut finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
     if todo.jobs.is_empty() {
@@ -68,71 +68,71 @@ pub fn run(
     tch::set_num_threads(plan.threads as i32);
     let clock = Instant::now();
     let build = || plan.setup.build(plan.device, plan.dtype);
-    let (subjects, generator) = caught::caught(build).map_err(Impossible)?;
-    agreement::check(&subjects).map_err(|error| Impossible(error.to_string()))?;
+    let (problems, generator) = caught::caught(build).map_err(Impossible)?;
+    agreement::check(&problems).map_err(|error| Impossible(error.to_string()))?;
     tracing::info!("network and data are in memory after {:?}", clock.elapsed());
-    let performer = Performer::new(plan, todo, &subjects, watch.clone());
+    let runner = JobRunner::new(plan, todo, &problems, watch.clone());
     if !plan.side_by_side() {
-        return serial(&performer, &subjects, generator, &todo.jobs, finished);
+        return serial(&runner, &problems, generator, &todo.jobs, finished);
     }
     // What has no probes is one large piece of work, which takes all threads.
     let (seeded, single): (Vec<_>, Vec<_>) = todo
         .jobs
         .iter()
         .partition(|&&index| plan.jobs[index].seed.is_some());
-    serial(&performer, &subjects, generator, &single, &mut finished)?;
-    parallel(performer, &subjects, &seeded, finished)
+    serial(&runner, &problems, generator, &single, &mut finished)?;
+    parallel(runner, &problems, &seeded, finished)
 }
 
 fn serial(
-    performer: &Performer<'_>,
-    subjects: &[Subject],
+    runner: &JobRunner<'_>,
+    problems: &[Problem],
     mut generator: TorchGenerator,
     todo: &[usize],
     mut finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
-    let plan = performer.plan;
+    let plan = runner.plan;
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     for (index, job) in plan.jobs.iter().enumerate() {
         let start = start(plan, job, &generator);
         if todo.binary_search(&index).is_ok() {
-            if performer.watch.stopped() {
+            if runner.watch.stopped() {
                 break;
             }
-            finished(performer.perform(index, &subjects[job.subject], &start))?;
+            finished(runner.perform(index, &problems[job.problem], &start))?;
         }
         // Whether a job is run or was before: those after it begin where it ends.
         if let (true, Start::Torch(start), Some(&last)) =
             (continues, start, job.budget.counts().last())
         {
-            generator = after(&subjects[job.subject], start, last);
+            generator = after(&problems[job.problem], start, last);
         }
     }
     Ok(())
 }
 
 fn parallel(
-    performer: Performer<'_>,
-    subjects: &[Subject],
+    runner: JobRunner<'_>,
+    problems: &[Problem],
     todo: &[usize],
     finished: impl FnMut(Finished) -> Result<()>,
 ) -> Result<()> {
-    let threads = performer.threads;
-    let performer = &performer.single_threaded();
+    let threads = runner.threads;
+    let runner = &runner.single_threaded();
     let next = &AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let outcome = std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, subjects) = (sender.clone(), subjects.to_vec());
+            let (sender, problems) = (sender.clone(), problems.to_vec());
             scope.spawn(move || {
                 tch::set_num_threads(1);
-                while !performer.watch.stopped() {
+                while !runner.watch.stopped() {
                     let Some(&index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         break;
                     };
-                    let job = &performer.plan.jobs[index];
-                    let start = start(performer.plan, job, &TorchGenerator::seeded(0));
-                    let done = performer.perform(index, &subjects[job.subject], &start);
+                    let job = &runner.plan.jobs[index];
+                    let start = start(runner.plan, job, &TorchGenerator::seeded(0));
+                    let done = runner.perform(index, &problems[job.problem], &start);
                     // The receiver is gone after an error, which it returns.
                     if sender.send(done).is_err() {
                         break;
@@ -158,9 +158,9 @@ fn start(plan: &Plan, job: &Job, generator: &TorchGenerator) -> Start {
 }
 
 /// PyTorch's generator after `probes` probes from `generator`.
-fn after(subject: &Subject, generator: TorchGenerator, probes: u64) -> TorchGenerator {
-    let (kind, device) = (subject.kind(), subject.device());
-    let mut stream = TorchStream::new(generator, subject.shapes(), kind, device);
+fn after(problem: &Problem, generator: TorchGenerator, probes: u64) -> TorchGenerator {
+    let (kind, device) = (problem.kind(), problem.device());
+    let mut stream = TorchStream::new(generator, problem.shapes(), kind, device);
     stream.skip(probes);
     stream.into_generator()
 }

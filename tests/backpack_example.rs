@@ -2,8 +2,8 @@
 
 use curvature_runner::output::{ParameterRecord, Record};
 use curvature_runner::plan::Plan;
-use curvature_runner::run::{Todo, Unwatched, Watch, run};
-use curvature_runner::spec::{Setting, Source, Spec};
+use curvature_runner::run::{NoObserver, Observer, Todo, run};
+use curvature_runner::spec::{Setting, Spec, SpecText};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("experiments")
         .join(spec);
-    let source = Source::read(&path).unwrap();
+    let source = SpecText::read(&path).unwrap();
     let source = source.with(&[Setting::text("--device", "device", "cpu")]);
     let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let mut jobs = Vec::new();
-    let watch: Arc<dyn Watch> = Arc::new(Unwatched);
+    let watch: Arc<dyn Observer> = Arc::new(NoObserver);
     run(&plan, &Todo::all(&plan), &watch, |finished| {
         jobs.push(finished);
         Ok(())
@@ -128,7 +128,7 @@ fn the_other_seeds_agree_with_autodiff() {
 
     let records = records_of("convergence.toml");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/convergence.toml");
-    let source = Source::read(&path).unwrap();
+    let source = SpecText::read(&path).unwrap();
     let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let (problem, _) = plan.setup.network().build(Device::Cpu, Kind::Float);
     let blocks = Blocks::Parameter.of(&problem.network).unwrap();

@@ -8,9 +8,9 @@ use curvature_runner::estimator::{Probe, Start};
 use curvature_runner::output::Record;
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Curvature, Problem};
-use curvature_runner::run::{Todo, Unwatched, Watch, run};
-use curvature_runner::spec::{Setting, Source, Spec};
+use curvature_runner::problem::{Curvature, NetworkProblem};
+use curvature_runner::run::{NoObserver, Observer, Todo, run};
+use curvature_runner::spec::{Setting, Spec, SpecText};
 use std::sync::Arc;
 use support::*;
 use tch::{Device, Kind, Tensor};
@@ -26,15 +26,15 @@ fn gpu(test: &str) -> Option<Device> {
     }
 }
 
-fn on(problem: &Problem, device: Device) -> Problem {
+fn on(problem: &NetworkProblem, device: Device) -> NetworkProblem {
     let place = |t: &Tensor| t.to_device(device);
-    Problem {
+    NetworkProblem {
         parameters: problem.parameters.iter().map(place).collect(),
         ..problem.clone()
     }
 }
 
-fn problems() -> Vec<Problem> {
+fn problems() -> Vec<NetworkProblem> {
     let layers = [
         flatten(),
         linear(6, true),
@@ -110,7 +110,7 @@ fn every_estimator_agrees_with_the_cpu() {
         let cuda = on(&cpu, device);
         for estimator in every_estimator() {
             let task = task(&estimator);
-            let run = |subject| task.run(subject, &Start::Philox(1), &[3, 8].into(), 4);
+            let run = |problem| task.run(problem, &Start::Philox(1), &[3, 8].into(), 4);
             for (found, wanted) in run(&cuda.clone().into())
                 .iter()
                 .zip(run(&cpu.clone().into()))
@@ -132,11 +132,11 @@ fn the_example_agrees_with_the_cpu() {
         return;
     }
     let records = |device: &str| -> Vec<Record> {
-        let source = Source::read(&experiment("smoke.toml")).unwrap();
+        let source = SpecText::read(&experiment("smoke.toml")).unwrap();
         let source = source.with(&[Setting::text("--device", "device", device)]);
         let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
         let mut records = Vec::new();
-        let watch: Arc<dyn Watch> = Arc::new(Unwatched);
+        let watch: Arc<dyn Observer> = Arc::new(NoObserver);
         run(&plan, &Todo::all(&plan), &watch, |finished| {
             records.extend(finished.rows.records);
             Ok(())

@@ -4,7 +4,7 @@
 use curvature_runner::estimator::{Start, exact_traces};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::Curvature;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::spec::{Spec, SpecText};
 use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn mnist_has_the_published_checksums() {
 #[test]
 fn an_exported_network_has_the_loss_and_traces_that_pytorch_computes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/exported");
-    let mut source = Source::read(&folder.join("model.toml")).unwrap();
+    let mut source = SpecText::read(&folder.join("model.toml")).unwrap();
     source.text = format!("dtype = \"float64\"\n{}", source.text);
     let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let (problem, _) = plan.setup.network().build(plan.device, plan.dtype);
@@ -71,15 +71,15 @@ fn a_torchscript_module_has_the_traces_that_pytorch_computes() {
              sampling = {{ V = [100], V_batch = [10], seeds = [0] }}\n\
              estimator = [{{ {estimator} }}]\n"
         );
-        Source::new(folder.join("attention.toml"), text)
+        SpecText::new(folder.join("attention.toml"), text)
     };
     let by_units = source("kind = 'bekas', blocks = 'parameter', product = 'autodiff'");
     let plan = Plan::new(Spec::parse(&by_units).unwrap(), &by_units).unwrap();
-    let (subjects, _) = plan.setup.build(plan.device, plan.dtype);
+    let (problems, _) = plan.setup.build(plan.device, plan.dtype);
     let job = &plan.jobs[0];
     let estimates = job
         .task
-        .run(&subjects[0], &Start::Philox(0), &job.budget, 10);
+        .run(&problems[0], &Start::Philox(0), &job.budget, 10);
     let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
     let parameters = plan.setup.parameters();

@@ -13,7 +13,7 @@ use curvature_runner::estimator::{
 use curvature_runner::problem::Curvature;
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Batch, Problem, Subject};
+use curvature_runner::problem::{Batch, NetworkProblem, Problem};
 use rayon::prelude::*;
 use support::cases::{branches, normalisations};
 use support::*;
@@ -23,7 +23,7 @@ const SEEDS: u64 = 2000;
 
 /// Sigmoid, tanh and relu networks of two to five linear layers, branches and normalisation; both
 /// losses and reductions.
-fn problems() -> Vec<(String, Problem)> {
+fn problems() -> Vec<(String, NetworkProblem)> {
     let losses = [
         cross_entropy(Reduction::Mean),
         mse(Reduction::Sum),
@@ -54,15 +54,20 @@ fn problems() -> Vec<(String, Problem)> {
 }
 
 /// One estimate for each of `seeds`, from `count` probes.
-fn runs(problem: &Problem, estimator: &EstimatorSpec, count: u64, seeds: u64) -> Vec<Estimate> {
-    let subject = Subject::Network(problem.clone());
+fn runs(
+    problem: &NetworkProblem,
+    estimator: &EstimatorSpec,
+    count: u64,
+    seeds: u64,
+) -> Vec<Estimate> {
+    let problem = Problem::Network(problem.clone());
     let task = task(estimator);
     (0..seeds)
-        .flat_map(|seed| task.run(&subject, &Start::Philox(seed), &[count].into(), 4))
+        .flat_map(|seed| task.run(&problem, &Start::Philox(seed), &[count].into(), 4))
         .collect()
 }
 
-fn hessian_traces(problem: &Problem) -> Vec<f64> {
+fn hessian_traces(problem: &NetworkProblem) -> Vec<f64> {
     exact_traces(&problem.clone().into(), Curvature::Hessian)
 }
 
@@ -84,7 +89,7 @@ fn every_estimator_is_unbiased() {
         .start_handler(|_| tch::set_num_threads(1))
         .build()
         .unwrap();
-    let check = |(index, (name, problem)): (usize, (String, Problem))| {
+    let check = |(index, (name, problem)): (usize, (String, NetworkProblem))| {
         let problem = match index % 3 {
             0 => in_batches(&problem),
             _ => problem,
@@ -149,7 +154,7 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
 }
 
 /// The problem with its samples in batches of two, the last one short.
-fn in_batches(problem: &Problem) -> Problem {
+fn in_batches(problem: &NetworkProblem) -> NetworkProblem {
     let whole = &problem.batches[0];
     let samples = whole.len() as i64;
     let batch = |first| {
@@ -160,14 +165,14 @@ fn in_batches(problem: &Problem) -> Problem {
 }
 
 /// The same on other data.
-fn on(problem: &Problem, batches: Vec<Batch>) -> Problem {
-    let Problem {
+fn on(problem: &NetworkProblem, batches: Vec<Batch>) -> NetworkProblem {
+    let NetworkProblem {
         network,
         loss,
         parameters,
         ..
     } = problem.clone();
-    Problem::new(network, loss, parameters, batches)
+    NetworkProblem::new(network, loss, parameters, batches)
 }
 
 /// Loss and Hessian are those of all samples at once, for every product, estimator and stream.
@@ -176,13 +181,13 @@ fn batches_add_up_to_the_whole() {
     let close = |a: f64, b: f64| (a - b).abs() < 1e-10 * b.abs().max(1.0);
     for (name, whole) in problems().into_iter().step_by(3) {
         let parts = in_batches(&whole);
-        let loss = |p: &Problem| p.loss_at(&p.parameters).double_value(&[]);
+        let loss = |p: &NetworkProblem| p.loss_at(&p.parameters).double_value(&[]);
         assert!(close(loss(&parts), loss(&whole)), "{name}");
         let [in_parts, at_once] = [&parts, &whole].map(hessian_traces);
         for (part, all) in in_parts.iter().zip(at_once) {
             assert!(close(*part, all), "{name}: exact {part} against {all}");
         }
-        let (parts, whole) = (Subject::Network(parts), Subject::Network(whole));
+        let (parts, whole) = (Problem::Network(parts), Problem::Network(whole));
         for blocks in [Blocks::Full, Blocks::Parameter] {
             for product in [
                 ProductKind::Autodiff,
@@ -193,7 +198,7 @@ fn batches_add_up_to_the_whole() {
                 let case = format!("{estimator:?} on {name}");
                 let task = task(&estimator);
                 for start in [Start::Philox(3), Start::Torch(TorchGenerator::seeded(3))] {
-                    let run = |subject| task.run(subject, &start, &[3, 8, 9].into(), 4);
+                    let run = |problem| task.run(problem, &start, &[3, 8, 9].into(), 4);
                     for (part, all) in run(&parts).iter().zip(run(&whole)) {
                         assert!(close(part.value.mean, all.value.mean), "{case}");
                         let errors = [part, &all].map(|e| e.value.std_error.unwrap());
@@ -259,7 +264,7 @@ fn every_batch_has_noise_of_its_own() {
         activation(PassKind::Joint, ActivationProbe::Rademacher),
         EstimatorSpec::Propagation(Propagation::default()),
     ] {
-        let variance = |p: &Problem| {
+        let variance = |p: &NetworkProblem| {
             let error = runs(p, &estimator, 4000, 1)[0].value.std_error.unwrap();
             error * error
         };
@@ -324,12 +329,12 @@ fn hadamard_probes_are_exact_at_the_width() {
 /// An estimate does not depend on V_batch, nor on the longer V list that it is a prefix of.
 #[test]
 fn samples_do_not_depend_on_chunks() {
-    let subject = Subject::Network(problems().remove(5).1);
+    let problem = Problem::Network(problems().remove(5).1);
     for estimator in every_estimator() {
         let task = task(&estimator);
         let run = |v_batch, counts: &[u64]| {
             let means = task.run(
-                &subject,
+                &problem,
                 &Start::Philox(3),
                 &Budget::Counts(counts.into()),
                 v_batch,

@@ -8,13 +8,13 @@ use curvature_runner::problem::layer::{
     Softplus,
 };
 use curvature_runner::problem::{Combine, Network, initialise};
-use curvature_runner::spec::Source;
+use curvature_runner::spec::SpecText;
 use support::*;
 use tch::{Device, Kind, Tensor};
 
 /// A layer as a spec has it.
 fn read(text: &str) -> Result<LayerSpec, String> {
-    let source = Source::new("layer.toml", text.replace("; ", "\n"));
+    let source = SpecText::new("layer.toml", text.replace("; ", "\n"));
     source.deserialize().map_err(|error| error.to_string())
 }
 

@@ -9,7 +9,7 @@ use curvature_runner::problem::data::{BatchCount, DataSpec, Mnist, Order, Safete
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{LayerSpec, Linear};
 use curvature_runner::problem::{Network, weights};
-use curvature_runner::spec::{Source, Spec, SpecError};
+use curvature_runner::spec::{Spec, SpecError, SpecText};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -124,7 +124,7 @@ fn mutated_bytes(bytes: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// What the command line does with a spec before anything runs, and prints of an error.
-fn plan(source: &Source) -> Result<Plan, SpecError> {
+fn plan(source: &SpecText) -> Result<Plan, SpecError> {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
     Spec::parse(source)
         .and_then(|spec| Plan::new(spec, source))
@@ -168,7 +168,7 @@ fn a_mutated_spec_is_planned_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let specs = specs(folder.path());
     let path = folder.path().join("experiments/mutated.toml");
-    let source = |text: String| Source::new(&path, text);
+    let source = |text: String| SpecText::new(&path, text);
     for spec in &specs {
         plan(&source(spec.clone())).unwrap_or_else(|error| panic!("{error}\n{spec}"));
     }
@@ -200,7 +200,7 @@ fn deep_nesting_is_refused() {
         format!("[model]\nlayers = {}", "[{ kind = ".repeat(100_000)),
     ];
     for text in deep {
-        assert!(plan(&Source::new("deep.toml", text)).is_err());
+        assert!(plan(&SpecText::new("deep.toml", text)).is_err());
     }
 }
 

@@ -14,8 +14,8 @@ use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::matrix::{
     Basis, Exp, Flat, Matrix, MatrixSpec, Poly, SpectrumSpec, Step,
 };
-use curvature_runner::problem::{ProblemSpec, Subject};
-use curvature_runner::spec::Source;
+use curvature_runner::problem::{Problem, ProblemSpec};
+use curvature_runner::spec::SpecText;
 use rayon::prelude::*;
 use std::sync::Arc;
 use support::*;
@@ -54,7 +54,7 @@ fn matrix(spectrum: SpectrumSpec, n: i64, basis: Basis) -> Matrix {
 /// An estimator as a spec writes it, over a network or a matrix.
 fn estimator(text: &str, problem: &ProblemSpec) -> Arc<dyn Task> {
     let text = format!("{text}\nV = [100]\nV_batch = [16]\nseeds = [0]");
-    let source = Source::new("estimator", text.clone());
+    let source = SpecText::new("estimator", text.clone());
     let spec: EstimatorSpec = source.deserialize().expect("a valid estimator");
     let expanded = spec.expand(&Sampling::default(), problem);
     expanded
@@ -86,7 +86,7 @@ fn probe_of(kind: &str) -> &'static str {
 /// Estimates of all seeds, side by side.
 fn runs(
     task: &Arc<dyn Task>,
-    subject: &Subject,
+    problem: &Problem,
     budget: &Budget,
     seeds: u64,
 ) -> Vec<Vec<Estimate>> {
@@ -94,10 +94,10 @@ fn runs(
         .start_handler(|_| tch::set_num_threads(1))
         .build()
         .unwrap();
-    let subject = subject.clone();
+    let problem = problem.clone();
     let run =
-        |subject: &mut Subject, seed: u64| task.run(subject, &Start::Philox(seed), budget, 64);
-    pool.install(|| (0..seeds).into_par_iter().map_with(subject, run).collect())
+        |problem: &mut Problem, seed: u64| task.run(problem, &Start::Philox(seed), budget, 64);
+    pool.install(|| (0..seeds).into_par_iter().map_with(problem, run).collect())
 }
 
 /// Mean |error| / |trace| of GH, Hutch++ and XTrace at m = 20, 60, 120: n = 1000, probes on the
@@ -166,10 +166,10 @@ fn published_errors_are_met() {
         };
         let matrix = matrix(spectrum.clone(), 1000, Basis::Diagonal);
         let trace = matrix.trace();
-        let subject = Subject::Matrix(matrix);
+        let problem = Problem::Matrix(matrix);
         for (column, kind) in ["hutchinson", "hutchpp", "xtrace"].into_iter().enumerate() {
             let task = on_matrix(kind, "sphere", &spectrum);
-            let runs = runs(&task, &subject, &[20, 60, 120].into(), 120);
+            let runs = runs(&task, &problem, &[20, 60, 120].into(), 120);
             for (row, expected) in expected.iter().enumerate() {
                 let error = |run: &Vec<Estimate>| (run[row].value.mean / trace - 1.0).abs();
                 let mean = runs.iter().map(error).sum::<f64>() / runs.len() as f64;
@@ -190,9 +190,9 @@ fn published_errors_are_met() {
 /// traceax publishes 3.32717 ± 0.01718 for 0.7^i, n = 1000, 25 products.
 #[test]
 fn a_published_case_of_xtrace() {
-    let subject = Subject::Matrix(matrix(exp(0.7), 1000, Basis::Diagonal));
+    let problem = Problem::Matrix(matrix(exp(0.7), 1000, Basis::Diagonal));
     let task = on_matrix("xtrace", "sphere", &exp(0.7));
-    let runs = runs(&task, &subject, &[25].into(), 200);
+    let runs = runs(&task, &problem, &[25].into(), 200);
     let all: Vec<f64> = runs.iter().map(|run| run[0].value.mean).collect();
     let mean = all.iter().sum::<f64>() / all.len() as f64;
     let stated = runs
@@ -219,7 +219,7 @@ fn every_estimator_is_unbiased() {
         let expected: Vec<f64> = (&matrix.diagonal()).try_into().unwrap();
         let trace = matrix.trace();
         let task = on_matrix(kind, probe_of(kind), &spectrum);
-        let runs = runs(&task, &Subject::Matrix(matrix), &[18].into(), 2000);
+        let runs = runs(&task, &Problem::Matrix(matrix), &[18].into(), 2000);
         let check = |name: &str, samples: &[f64], expected: f64| {
             let count = samples.len() as f64;
             let mean = samples.iter().sum::<f64>() / count;
@@ -245,10 +245,10 @@ fn every_estimator_is_unbiased() {
 #[test]
 fn budgets_are_spent_and_reported() {
     for (kind, spectrum) in everything() {
-        let subject = Subject::Matrix(matrix(spectrum.clone(), 40, Basis::Haar));
+        let problem = Problem::Matrix(matrix(spectrum.clone(), 40, Basis::Haar));
         let task = on_matrix(kind, probe_of(kind), &spectrum);
         let products = |budget: Budget, v_batch| {
-            let estimates = task.run(&subject, &Start::Philox(0), &budget, v_batch);
+            let estimates = task.run(&problem, &Start::Philox(0), &budget, v_batch);
             estimates.iter().map(|e| e.products).collect::<Vec<u64>>()
         };
         // Leave-one-out over pairs of products cannot use an odd one; 40 products give the matrix.
@@ -271,10 +271,10 @@ fn budgets_are_spent_and_reported() {
 #[test]
 fn larger_budgets_go_on_where_smaller_ones_end() {
     for (kind, spectrum) in everything() {
-        let subject = Subject::Matrix(matrix(spectrum.clone(), 60, Basis::Haar));
+        let problem = Problem::Matrix(matrix(spectrum.clone(), 60, Basis::Haar));
         let task = on_matrix(kind, probe_of(kind), &spectrum);
         let run = |budget: Budget, v_batch| {
-            let estimates = task.run(&subject, &Start::Philox(4), &budget, v_batch);
+            let estimates = task.run(&problem, &Start::Philox(4), &budget, v_batch);
             estimates.iter().map(|e| e.value).collect::<Vec<_>>()
         };
         let together = run([10, 21, 44].into(), 64);
@@ -295,7 +295,7 @@ fn larger_budgets_go_on_where_smaller_ones_end() {
 fn the_whole_matrix_is_exact() {
     for (name, problem) in networks() {
         let expected = exact::traces(&exact::diagonal(&problem.linearize()));
-        let subject = Subject::Network(problem);
+        let problem = Problem::Network(problem);
         for kind in ANY {
             for settings in [
                 "blocks = \"full\"\nproduct = \"hmp\"",
@@ -307,7 +307,7 @@ fn the_whole_matrix_is_exact() {
                 );
                 let task = estimator(&text, &ProblemSpec::default());
                 let found = task
-                    .run(&subject, &Start::Philox(0), &[1000].into(), 7)
+                    .run(&problem, &Start::Philox(0), &[1000].into(), 7)
                     .remove(0);
                 assert_eq!(found.parameters.len(), expected.len());
                 for (found, expected) in found.parameters.iter().zip(&expected) {
@@ -341,7 +341,7 @@ fn low_rank_is_exact() {
         let task = on_matrix(kind, probe_of(kind), &flat());
         let estimate = task
             .run(
-                &Subject::Matrix(low.clone()),
+                &Problem::Matrix(low.clone()),
                 &Start::Philox(0),
                 &[30].into(),
                 8,
@@ -353,7 +353,7 @@ fn low_rank_is_exact() {
 }
 
 /// Small networks with positive and with negative trace.
-fn networks() -> Vec<(&'static str, curvature_runner::problem::Problem)> {
+fn networks() -> Vec<(&'static str, curvature_runner::problem::NetworkProblem)> {
     let layers = [
         linear(4, true),
         tanh(),
@@ -367,7 +367,7 @@ fn networks() -> Vec<(&'static str, curvature_runner::problem::Problem)> {
     // Far from what the network puts out, along the curvature of tanh.
     let targets = &mut negative.batches[0].targets;
     *targets = (&*targets * 0.0 + 1.0) * 40.0;
-    let trace = |p: &curvature_runner::problem::Problem| {
+    let trace = |p: &curvature_runner::problem::NetworkProblem| {
         exact::traces(&exact::diagonal(&p.linearize()))
             .iter()
             .sum::<f64>()
@@ -381,7 +381,7 @@ fn networks() -> Vec<(&'static str, curvature_runner::problem::Problem)> {
 }
 
 /// The problems on which intervals are tried, with their traces.
-fn problems() -> Vec<(&'static str, Subject, ProblemSpec, f64)> {
+fn problems() -> Vec<(&'static str, Problem, ProblemSpec, f64)> {
     let mut all = Vec::new();
     for (name, problem) in networks() {
         let trace = exact::traces(&exact::diagonal(&problem.linearize()))
@@ -389,7 +389,7 @@ fn problems() -> Vec<(&'static str, Subject, ProblemSpec, f64)> {
             .sum();
         all.push((
             name,
-            Subject::Network(problem),
+            Problem::Network(problem),
             ProblemSpec::default(),
             trace,
         ));
@@ -403,7 +403,7 @@ fn problems() -> Vec<(&'static str, Subject, ProblemSpec, f64)> {
             spectra: vec![spectrum],
         });
         let trace = matrix.trace();
-        all.push((name, Subject::Matrix(matrix), spec, trace));
+        all.push((name, Problem::Matrix(matrix), spec, trace));
     }
     all
 }
@@ -420,9 +420,9 @@ fn coverage(runs: &[Vec<Estimate>], index: usize, trace: f64, confidence: f64) -
 #[test]
 fn intervals_of_means_cover_what_they_say() {
     let mut wrong = Vec::new();
-    for (name, subject, spec, trace) in problems() {
+    for (name, problem, spec, trace) in problems() {
         let network = spec.is_network();
-        let n: i64 = subject
+        let n: i64 = problem
             .shapes()
             .iter()
             .map(|s| s.iter().product::<i64>())
@@ -446,7 +446,7 @@ fn intervals_of_means_cover_what_they_say() {
                 false => "",
             };
             let task = estimator(&format!("{kind}{blocks}"), &spec);
-            let runs = runs(&task, &subject, &[v].into(), 2000);
+            let runs = runs(&task, &problem, &[v].into(), 2000);
             let share = coverage(&runs, 0, trace, 0.95);
             println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
             if !(0.93..=0.97).contains(&share) {
@@ -472,13 +472,13 @@ fn intervals_of_leave_one_out_cover_what_is_documented() {
     let mut wrong = Vec::new();
     for (name, spectrum) in others {
         let matrix = matrix(spectrum.clone(), 1000, Basis::Diagonal);
-        let (trace, subject) = (matrix.trace(), Subject::Matrix(matrix));
+        let (trace, problem) = (matrix.trace(), Problem::Matrix(matrix));
         for kind in ["xtrace", "xnystrace"] {
             if name == "-0.9" && kind == "xnystrace" {
                 continue;
             }
             let task = on_matrix(kind, "sphere", &spectrum);
-            let runs = runs(&task, &subject, &[20, 60].into(), 400);
+            let runs = runs(&task, &problem, &[20, 60].into(), 400);
             for (index, v) in [20, 60].into_iter().enumerate() {
                 let share = coverage(&runs, index, trace, 0.95);
                 println!("{name}, {kind}, V {v}: {:.1} %", 100.0 * share);
@@ -499,7 +499,7 @@ fn intervals_of_leave_one_out_cover_what_is_documented() {
 /// Runs to a tolerance keep it in the stated share, whatever the sign of the trace.
 #[test]
 fn tolerances_are_kept() {
-    for (name, subject, spec, trace) in problems() {
+    for (name, problem, spec, trace) in problems() {
         let mut cases = match name {
             "positive" => vec![
                 ("kind = \"hutchinson\"\nblocks = \"full\"", 0.1),
@@ -521,7 +521,7 @@ fn tolerances_are_kept() {
         for (text, rtol) in cases.drain(..) {
             let task = estimator(text, &spec);
             let tolerance = Tolerance::new(Some(rtol), None, 0.95, 100_000).unwrap();
-            let runs = runs(&task, &subject, &Budget::Tolerance(tolerance), 1000);
+            let runs = runs(&task, &problem, &Budget::Tolerance(tolerance), 1000);
             let kept =
                 |run: &&Vec<Estimate>| (run[0].value.mean - trace).abs() <= rtol * trace.abs();
             let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
@@ -543,13 +543,13 @@ fn near_zero_only_an_absolute_tolerance_is_met() {
     let mut zero = matrix(exp(-0.9), 60, Basis::Haar);
     let shift = zero.trace() / 60.0;
     zero.entries = &zero.entries - tch::Tensor::eye(60, (Kind::Double, Device::Cpu)) * shift;
-    let subject = Subject::Matrix(zero);
+    let problem = Problem::Matrix(zero);
     let task = on_matrix("hutchinson", "gaussian", &exp(-0.9));
     let stop = |rtol, atol| {
         let tolerance = Tolerance::new(rtol, atol, 0.95, 500).unwrap();
         let estimate = task
             .run(
-                &subject,
+                &problem,
                 &Start::Philox(0),
                 &Budget::Tolerance(tolerance),
                 16,
@@ -567,10 +567,10 @@ fn near_zero_only_an_absolute_tolerance_is_met() {
 fn adaptive_hutchpp_keeps_its_tolerance() {
     for (spectrum, atol) in [(exp(0.9), 0.3), (exp(-0.9), 0.3), (flat(), 10.0)] {
         let matrix = matrix(spectrum.clone(), 200, Basis::Haar);
-        let (trace, subject) = (matrix.trace(), Subject::Matrix(matrix));
+        let (trace, problem) = (matrix.trace(), Problem::Matrix(matrix));
         let task = on_matrix("a_hutchpp", "gaussian", &spectrum);
         let tolerance = Tolerance::new(None, Some(atol), 0.9, 10_000).unwrap();
-        let runs = runs(&task, &subject, &Budget::Tolerance(tolerance), 300);
+        let runs = runs(&task, &problem, &Budget::Tolerance(tolerance), 300);
         let kept = |run: &&Vec<Estimate>| (run[0].value.mean - trace).abs() <= atol;
         let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
         let spent = runs.iter().map(|run| run[0].products as f64).sum::<f64>() / runs.len() as f64;

@@ -8,7 +8,7 @@ use curvature_runner::curvature::{
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::problem::layer::{LayerSpec, Tanh};
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Curvature, Linearization, Problem, Signs};
+use curvature_runner::problem::{Curvature, Linearization, NetworkProblem, Signs};
 use proptest::prelude::*;
 use support::cases::{branches, cases, cases_once, losses};
 use support::*;
@@ -16,7 +16,7 @@ use tch::Tensor;
 
 const TOLERANCE: f64 = 1e-10;
 
-fn assert_product(case: &str, problem: &Problem, product: &dyn Product, matrix: &Tensor) {
+fn assert_product(case: &str, problem: &NetworkProblem, product: &dyn Product, matrix: &Tensor) {
     for count in [1, 3] {
         let v = vectors(problem, count, 11);
         let error = relative_error(&flat(&product.multiply(&v), 1), &flat(&v, 1).matmul(matrix));
@@ -36,7 +36,7 @@ fn assert_product(case: &str, problem: &Problem, product: &dyn Product, matrix: 
 }
 
 /// Every product and the exact diagonal against the dense matrix, in the blocks given.
-fn assert_matrix(case: &str, problem: &Problem, curvature: Curvature, all: &[Blocks]) {
+fn assert_matrix(case: &str, problem: &NetworkProblem, curvature: Curvature, all: &[Blocks]) {
     let case = format!("{case}, {curvature:?}");
     let dense = match curvature {
         Curvature::FisherMc { .. } => by_autodiff(problem, curvature),
@@ -66,7 +66,7 @@ fn assert_matrix(case: &str, problem: &Problem, curvature: Curvature, all: &[Blo
 /// For so many vectors that every block is laid out.
 fn assert_laid_out(
     case: &str,
-    problem: &Problem,
+    problem: &NetworkProblem,
     at: &Linearization,
     partition: &Partition,
     matrix: &Tensor,
@@ -79,7 +79,7 @@ fn assert_laid_out(
     assert_form(&case, problem, &forward, matrix);
 }
 
-fn assert_form(case: &str, problem: &Problem, form: &dyn Quadratic, matrix: &Tensor) {
+fn assert_form(case: &str, problem: &NetworkProblem, form: &dyn Quadratic, matrix: &Tensor) {
     for count in [1, 3] {
         let v = vectors(problem, count, 11);
         let found = form.quadratic(&v);
@@ -94,7 +94,7 @@ fn assert_form(case: &str, problem: &Problem, form: &dyn Quadratic, matrix: &Ten
     }
 }
 
-fn assert_diagonal(case: &str, problem: &Problem, diagonal: &[Tensor], dense: &Tensor) {
+fn assert_diagonal(case: &str, problem: &NetworkProblem, diagonal: &[Tensor], dense: &Tensor) {
     for (d, p) in diagonal.iter().zip(&problem.parameters) {
         assert_eq!(d.size(), p.size(), "{case}");
     }
@@ -108,7 +108,7 @@ fn assert_diagonal(case: &str, problem: &Problem, diagonal: &[Tensor], dense: &T
 }
 
 /// All products with unit vectors.
-fn by_autodiff(problem: &Problem, curvature: Curvature) -> Tensor {
+fn by_autodiff(problem: &NetworkProblem, curvature: Curvature) -> Tensor {
     let all = Blocks::Full.of(&problem.network).unwrap();
     let sizes: Vec<i64> = problem
         .parameters
@@ -209,7 +209,7 @@ fn fisher_is_the_gauss_newton_matrix_on_average() {
 /// The Hessian has curvature of both signs somewhere in these cases: they could tell a sign error.
 #[test]
 fn cases_have_negative_curvature() {
-    let negative = |(_, problem): &(String, Problem)| {
+    let negative = |(_, problem): &(String, NetworkProblem)| {
         let diagonal = dense_hessian(problem).diagonal(0, 0, 1);
         diagonal.min().double_value(&[]) < -1e-3
     };

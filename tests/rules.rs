@@ -123,7 +123,7 @@ fn roots_of_curvature_that_is_no_diagonal() {
     let mut seen = 0;
     for (case, problem) in cases() {
         let at = problem.linearize();
-        for own in at.undiagonal() {
+        for own in at.non_diagonal_curvatures() {
             let size = at.layers()[own.below].output.clone();
             let features: i64 = size[1..].iter().product();
             let units = Tensor::eye(features, (Kind::Double, problem.device()))
@@ -195,12 +195,12 @@ fn diagonals_give_the_diagonal() {
 fn gain_is_the_trace_of_every_hessian() {
     each_parameter(|case, layer, i| {
         let jacobians = jacobians(layer, i);
-        let Some(gain) = layer.parameters().gain(i) else {
+        let Some(trace_factor) = layer.parameters().trace_factor(i) else {
             return;
         };
         // tr(Jᵀ H J) = γ tr H for every H says J Jᵀ = γ I.
-        let identity = Tensor::eye(jacobians.size()[2], (Kind::Double, gain.device()));
-        let expected = gain.reshape([-1, 1, 1]) * identity;
+        let identity = Tensor::eye(jacobians.size()[2], (Kind::Double, trace_factor.device()));
+        let expected = trace_factor.reshape([-1, 1, 1]) * identity;
         assert_close(
             case,
             &jacobians.transpose(1, 2).matmul(&jacobians),

@@ -16,7 +16,7 @@ use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::matrix::{
     Basis, Exp, Flat, Matrix, MatrixSpec, Poly, SpectrumSpec, Step,
 };
-use curvature_runner::problem::{Problem, ProblemSpec, Subject};
+use curvature_runner::problem::{NetworkProblem, Problem, ProblemSpec};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use support::*;
@@ -25,7 +25,7 @@ use tch::{Device, Kind, Tensor};
 /// A problem with its dense matrix.
 struct Case {
     name: String,
-    subject: Subject,
+    problem: Problem,
     spec: ProblemSpec,
     /// `blocks = ...` for a network, nothing for a matrix.
     access: &'static str,
@@ -33,7 +33,7 @@ struct Case {
 }
 
 impl Case {
-    fn network(name: &str, problem: &Problem, blocks: Blocks) -> Self {
+    fn network(name: &str, problem: &NetworkProblem, blocks: Blocks) -> Self {
         let hessian = dense_hessian(problem);
         let (access, dense) = match blocks {
             Blocks::Full => ("blocks = \"full\"", hessian),
@@ -44,7 +44,7 @@ impl Case {
         };
         Self {
             name: format!("{name}, {blocks:?}"),
-            subject: problem.clone().into(),
+            problem: problem.clone().into(),
             spec: ProblemSpec::default(),
             access,
             dense,
@@ -63,7 +63,7 @@ impl Case {
         Self {
             name: matrix.name.clone(),
             dense: dense(&matrix),
-            subject: matrix.into(),
+            problem: matrix.into(),
             spec: ProblemSpec::Matrix(spec),
             access: "",
         }
@@ -89,7 +89,7 @@ impl Case {
     ) -> Vec<Estimate> {
         let task = self.task::<C>(settings);
         task.run(
-            &self.subject,
+            &self.problem,
             &Start::Philox(seed),
             &Budget::Counts(counts.to_vec()),
             v_batch,
@@ -113,7 +113,7 @@ fn sum_of_squares(t: &Tensor) -> f64 {
 }
 
 /// Networks with curvature of both signs; the linear one has every eigenvalue three times.
-fn networks() -> Vec<(&'static str, Problem)> {
+fn networks() -> Vec<(&'static str, NetworkProblem)> {
     let tanh_net = [
         linear(5, true),
         tanh(),
@@ -302,11 +302,11 @@ fn a_space_can_be_the_whole() {
 #[test]
 fn float32_is_as_good_as_its_products() {
     let problem = example_network(Kind::Float);
-    let top = |problem: &Problem| {
-        let subject = problem.clone().into();
+    let top = |problem: &NetworkProblem| {
+        let problem = problem.clone().into();
         let task = Case::network("", &networks()[1].1, Blocks::Full).task::<Lanczos>("k = 3");
         let estimate = task
-            .run(&subject, &Start::Philox(0), &Budget::Counts(vec![]), 1)
+            .run(&problem, &Start::Philox(0), &Budget::Counts(vec![]), 1)
             .remove(0);
         let (found, _) = pairs(&estimate);
         assert!(found.iter().all(|pair| pair.converged), "{found:?}");
@@ -332,7 +332,7 @@ fn rules_have_the_moments_of_their_probes() {
         let draw = |(index, shape): (usize, &Vec<i64>)| {
             stream.draw(Probe::Gaussian, Space::Parameter(index), 0, 3, shape)
         };
-        let shapes = case.subject.shapes();
+        let shapes = case.problem.shapes();
         let probes: Vec<Tensor> = shapes.iter().enumerate().map(draw).collect();
         let probes = flat(&probes, 1);
         let norm = sum_of_squares(&case.dense).sqrt();
@@ -498,7 +498,7 @@ fn sums_of_squares_are_unbiased_with_true_errors() {
         let runs: Vec<Vec<Estimate>> = (0..SEEDS)
             .map(|seed| {
                 task.run(
-                    &case.subject,
+                    &case.problem,
                     &Start::Philox(seed),
                     &Budget::Counts(vec![40]),
                     40,
@@ -577,7 +577,7 @@ fn predicted_variances_are_the_sampled_ones() {
         let report = VarianceReport::default();
         let task = report.expand(&sampling(1, 1), &case.spec).unwrap().task;
         let estimates = task.run(
-            &case.subject,
+            &case.problem,
             &Start::Philox(4),
             &Budget::Counts(vec![4000]),
             16,
@@ -633,7 +633,7 @@ fn variance_of_a_given_matrix() {
     let report = VarianceReport::default();
     let task = report.expand(&sampling(1, 1), &case.spec).unwrap().task;
     let estimates = task.run(
-        &case.subject,
+        &case.problem,
         &Start::Philox(1),
         &Budget::Counts(vec![10, 4000]),
         20,
@@ -794,7 +794,7 @@ fn tolerances_are_kept() {
     ] {
         let run = |seed| {
             let budget = Budget::Tolerance(tolerance);
-            task.run(&case.subject, &Start::Philox(seed), &budget, 50)
+            task.run(&case.problem, &Start::Philox(seed), &budget, 50)
         };
         let runs: Vec<Vec<Estimate>> = (0..SEEDS).map(run).collect();
         for (index, first) in runs[0].iter().enumerate() {

@@ -3,14 +3,14 @@
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::estimator::{EstimatorSpec, Probe, Sampling, Start, Task};
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::{Problem, ProblemSpec};
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::problem::{NetworkProblem, ProblemSpec};
+use curvature_runner::spec::{Spec, SpecText};
 use std::path::Path;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// A fully connected network with sigmoids on MNIST, in float32.
-pub fn network(hidden: &[i64], batch: usize) -> Problem {
+pub fn network(hidden: &[i64], batch: usize) -> NetworkProblem {
     let linear = |out: &i64| format!("{{ kind = 'linear', out = {out}, bias = false }}");
     let mut layers = vec!["{ kind = 'flatten' }".to_string()];
     for out in hidden {
@@ -24,19 +24,19 @@ pub fn network(hidden: &[i64], batch: usize) -> Problem {
         layers.join(", ")
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench.toml");
-    let source = Source::new(path, text);
+    let source = SpecText::new(path, text);
     let plan = Spec::parse(&source).and_then(|spec| Plan::new(spec, &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
     plan.setup.network().build(Device::Cpu, Kind::Float).0
 }
 
 /// The problem of `experiments/timing.toml`.
-pub fn example() -> Problem {
+pub fn example() -> NetworkProblem {
     network(&[20], 256)
 }
 
 /// `count` sign probes of every parameter.
-pub fn probes(problem: &Problem, count: u64) -> Vec<Tensor> {
+pub fn probes(problem: &NetworkProblem, count: u64) -> Vec<Tensor> {
     let stream = PhiloxStream::new(0, problem.kind(), problem.device());
     let draw = |(i, p): (usize, &Tensor)| {
         stream.draw(Probe::Rademacher, Space::Parameter(i), 0, count, &p.size())
@@ -46,15 +46,15 @@ pub fn probes(problem: &Problem, count: u64) -> Vec<Tensor> {
 
 /// An estimator as a spec writes it.
 pub fn task(spec: &str) -> Arc<dyn Task> {
-    let source = Source::new("bench", spec.to_string());
+    let source = SpecText::new("bench", spec.to_string());
     let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
     let expanded = estimator.expand(&Sampling::default(), &ProblemSpec::default());
     expanded.expect("a valid estimator").task
 }
 
 /// One estimate: its mean.
-pub fn estimate(task: &dyn Task, problem: &Problem, v: u64, v_batch: u64) -> f64 {
-    let subject = problem.clone().into();
-    let estimates = task.run(&subject, &Start::Philox(0), &[v].into(), v_batch);
+pub fn estimate(task: &dyn Task, problem: &NetworkProblem, v: u64, v_batch: u64) -> f64 {
+    let problem = problem.clone().into();
+    let estimates = task.run(&problem, &Start::Philox(0), &[v].into(), v_batch);
     estimates[0].value.mean
 }

@@ -3,14 +3,14 @@
 use super::common::{example, probes};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use curvature_runner::curvature::{Autodiff, Blocks, Forward, Hmp, Partition, Quadratic, exact};
-use curvature_runner::problem::{Curvature, Problem};
+use curvature_runner::problem::{Curvature, NetworkProblem};
 use tch::Kind;
 
 const BATCHES: [u64; 6] = [5, 10, 20, 50, 100, 200];
 const BLOCKS: [(Blocks, &str); 2] = [(Blocks::Parameter, "parameter"), (Blocks::Full, "full")];
 
 /// The forms of the same probes, whatever computes them.
-fn check(problem: &Problem, form: &dyn Quadratic, blocks: &Partition) {
+fn check(problem: &NetworkProblem, form: &dyn Quadratic, blocks: &Partition) {
     let v = probes(problem, 3);
     let total = |form: &dyn Quadratic| form.quadratic(&v).sum(Kind::Double).double_value(&[]);
     let autodiff = Autodiff::new(problem, Curvature::Hessian, blocks);
@@ -23,7 +23,7 @@ fn check(problem: &Problem, form: &dyn Quadratic, blocks: &Partition) {
 
 pub fn bench_exact(c: &mut Criterion) {
     let problem = example();
-    let trace = |problem: &Problem| -> f64 {
+    let trace = |problem: &NetworkProblem| -> f64 {
         exact::traces(&exact::diagonal(&problem.linearize()))
             .iter()
             .sum()

@@ -3,8 +3,8 @@
 use curvature_runner::error::UserError;
 use curvature_runner::estimator::{EstimatorSpec, Sampling, Start, Task};
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::{ProblemSpec, Subject};
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::problem::{Problem, ProblemSpec};
+use curvature_runner::spec::{Spec, SpecText};
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn main() {
     curvature_runner::memory::keep_freed_buffers();
     let folder = std::env::args().nth(1).expect("usage: ours PROBLEM_FOLDER");
     let folder = Path::new(&folder);
-    let subject = load(folder);
+    let problem = load(folder);
     let listed: Vec<Value> = METHODS
         .iter()
         .map(|method| {
@@ -84,14 +84,14 @@ fn main() {
         println!(
             "{}",
             match asked {
-                Some(method) => answer(&subject, method, &request),
+                Some(method) => answer(&problem, method, &request),
                 None => json!({"error": "no such method"}),
             }
         );
     }
 }
 
-fn answer(subject: &Subject, method: &(&str, &str, &str, bool), request: &Value) -> Value {
+fn answer(problem: &Problem, method: &(&str, &str, &str, bool), request: &Value) -> Value {
     let number = |key: &str, default: u64| request[key].as_u64().unwrap_or(default);
     let (v, v_batch, seed) = (number("V", 1), number("V_batch", WHOLE), number("seed", 0));
     let task = match task(spec(method, v, v_batch)) {
@@ -100,14 +100,14 @@ fn answer(subject: &Subject, method: &(&str, &str, &str, bool), request: &Value)
     };
     let clock = Instant::now();
     let estimate = task
-        .run(subject, &Start::Philox(seed), &[v].into(), v_batch)
+        .run(problem, &Start::Philox(seed), &[v].into(), v_batch)
         .remove(0);
     let seconds = clock.elapsed().as_secs_f64();
     json!({"seconds": seconds, "estimate": estimate.value.mean, "std_error": estimate.value.std_error})
 }
 
 fn task(text: String) -> Result<std::sync::Arc<dyn Task>, UserError> {
-    let estimator: EstimatorSpec = Source::new("request", text)
+    let estimator: EstimatorSpec = SpecText::new("request", text)
         .deserialize()
         .expect("a valid table");
     let expanded = estimator.expand(&Sampling::default(), &ProblemSpec::default())?;
@@ -115,7 +115,7 @@ fn task(text: String) -> Result<std::sync::Arc<dyn Task>, UserError> {
 }
 
 /// The problem of a folder, through a spec like a user's.
-fn load(folder: &Path) -> Subject {
+fn load(folder: &Path) -> Problem {
     let text = std::fs::read_to_string(folder.join("problem.json")).expect("problem.json");
     let description: Value = serde_json::from_str(&text).expect("problem.json is JSON");
     let part = |value: &Value| {
@@ -131,7 +131,7 @@ fn load(folder: &Path) -> Subject {
         part(&description["layers"]),
         part(&description["loss"])
     );
-    let source = Source::new(folder.join("problem.toml"), text);
+    let source = SpecText::new(folder.join("problem.toml"), text);
     let plan = Spec::parse(&source).and_then(|spec| Plan::new(spec, &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
     plan.setup.build(plan.device, plan.dtype).0.remove(0)

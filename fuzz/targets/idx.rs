@@ -3,7 +3,7 @@
 
 use curvature_runner::problem::data::DataSpec;
 use curvature_runner::problem::generator::TorchGenerator;
-use curvature_runner::spec::Source;
+use curvature_runner::spec::SpecText;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let images = FOLDER.path().join("train-images-idx3-ubyte");
     std::fs::write(images, bytes).expect("a small file");
-    let source = Source::new("spec.toml", "source = \"mnist\"\nroot = \"\"");
+    let source = SpecText::new("spec.toml", "source = \"mnist\"\nroot = \"\"");
     let data: DataSpec = source.deserialize().expect("a data source");
     if let Ok(dataset) = data.load(FOLDER.path()) {
         dataset.draw(&mut TorchGenerator::seeded(0));

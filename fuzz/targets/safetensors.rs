@@ -5,7 +5,7 @@ use curvature_runner::problem::data::DataSpec;
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{LayerSpec, Linear};
 use curvature_runner::problem::{Network, weights};
-use curvature_runner::spec::Source;
+use curvature_runner::spec::SpecText;
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ static FOLDER: LazyLock<TempDir> =
 fuzz_target!(|bytes: &[u8]| {
     let file = FOLDER.path().join("any.safetensors");
     std::fs::write(&file, bytes).expect("a small file");
-    let source = Source::new(
+    let source = SpecText::new(
         "spec.toml",
         "source = \"safetensors\"\npath = \"any.safetensors\"",
     );

@@ -3,7 +3,7 @@
 #![no_main]
 
 use curvature_runner::plan::Plan;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::spec::{SpecText, Spec};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ static DATA: LazyLock<TempDir> = LazyLock::new(|| {
 });
 
 fuzz_target!(|text: &str| -> Corpus {
-    let source = |text: &str| Source::new(DATA.path().join("spec.toml"), text);
+    let source = |text: &str| SpecText::new(DATA.path().join("spec.toml"), text);
     let Ok(mut spec) = Spec::parse(&source(text)) else {
         return Corpus::Keep;
     };

@@ -2,7 +2,7 @@
 
 use super::{End, Failure};
 use curvature_runner::plan::Plan;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::spec::{Spec, SpecText};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -14,7 +14,7 @@ pub struct Arguments {
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     for path in &arguments.specs {
-        let source = Source::read(path)?;
+        let source = SpecText::read(path)?;
         let plan = Plan::new(Spec::parse(&source)?, &source)?;
         println!("{}: ok, {} jobs", path.display(), plan.jobs.len());
     }

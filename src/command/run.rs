@@ -8,8 +8,8 @@ use curvature_runner::error::UserError;
 use curvature_runner::estimator::Progress as Sampled;
 use curvature_runner::output::{Finished, Outcome, Session, report};
 use curvature_runner::plan::{Job, Plan};
-use curvature_runner::run::{Impossible, Todo, Watch, run};
-use curvature_runner::spec::{Setting, Source, Spec, SpecError};
+use curvature_runner::run::{Impossible, Observer, Todo, run};
+use curvature_runner::spec::{Override, Spec, SpecError, SpecText};
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,8 @@ pub struct Arguments {
     specs: Vec<PathBuf>,
 
     /// Set any key over the spec, as sampling.V_batch=[20]; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Setting::parse)]
-    settings: Vec<Setting>,
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    settings: Vec<Override>,
 
     /// Compute on this device: auto, cpu, cuda, cuda:N
     #[arg(long)]
@@ -89,7 +89,7 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
 }
 
 /// Keeps what is computed beside libtorch, such as probes, to the threads that were asked for.
-fn limit_threads(plans: &[(Source, Arc<Plan>)]) {
+fn limit_threads(plans: &[(SpecText, Arc<Plan>)]) {
     let threads = plans.iter().map(|(_, plan)| plan.threads).max();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     // Fails only where there is such a pool already, which there is not.
@@ -97,10 +97,10 @@ fn limit_threads(plans: &[(Source, Arc<Plan>)]) {
 }
 
 /// All specs are checked before the first is run.
-fn plans(arguments: &Arguments) -> Result<Vec<(Source, Arc<Plan>)>, SpecError> {
+fn plans(arguments: &Arguments) -> Result<Vec<(SpecText, Arc<Plan>)>, SpecError> {
     let settings = settings(arguments);
     let plan = |path: &PathBuf| {
-        let source = Source::read(path)?.with(&settings);
+        let source = SpecText::read(path)?.with(&settings);
         let plan = Plan::new(Spec::parse(&source)?, &source)?;
         check_only(&arguments.only, &plan).map_err(|error| source.error(error))?;
         Ok((source, Arc::new(plan)))
@@ -111,7 +111,7 @@ fn plans(arguments: &Arguments) -> Result<Vec<(Source, Arc<Plan>)>, SpecError> {
         .map(plan)
         .collect::<Result<Vec<_>, _>>()?;
     for (index, (source, plan)) in plans.iter().enumerate() {
-        let taken = |(_, before): &&(Source, Arc<Plan>)| {
+        let taken = |(_, before): &&(SpecText, Arc<Plan>)| {
             folder(arguments, before) == folder(arguments, plan)
         };
         if let Some((before, _)) = plans[..index].iter().find(taken) {
@@ -134,17 +134,17 @@ fn plans(arguments: &Arguments) -> Result<Vec<(Source, Arc<Plan>)>, SpecError> {
 }
 
 /// What the command line sets over the spec; an option of its own wins over `--set`.
-fn settings(arguments: &Arguments) -> Vec<Setting> {
+fn settings(arguments: &Arguments) -> Vec<Override> {
     let mut settings = arguments.settings.clone();
     let texts = [
         ("--device", "device", &arguments.device),
         ("--dtype", "dtype", &arguments.dtype),
     ];
     for (option, key, value) in texts {
-        settings.extend(value.iter().map(|value| Setting::text(option, key, value)));
+        settings.extend(value.iter().map(|value| Override::text(option, key, value)));
     }
     let threads = arguments.threads;
-    settings.extend(threads.map(|threads| Setting::number("--threads", "threads", threads)));
+    settings.extend(threads.map(|threads| Override::number("--threads", "threads", threads)));
     settings
 }
 
@@ -187,7 +187,7 @@ fn check_only(only: &[String], plan: &Plan) -> Result<(), UserError> {
 
 fn experiment(
     arguments: &Arguments,
-    source: &Source,
+    source: &SpecText,
     plan: &Plan,
     interrupt: &Interrupt,
 ) -> anyhow::Result<End> {
@@ -203,19 +203,19 @@ fn experiment(
             report::before(&folder, session.before(), todo.jobs.len())
         );
     }
-    let looker = Arc::new(Looker {
+    let observer = Arc::new(RunObserver {
         names: plan.jobs.iter().map(report::job).collect(),
         progress: Progress::start(todo.jobs.len(), arguments.quiet),
         interrupt: interrupt.clone(),
         failed_fast: AtomicBool::new(false),
         told: Mutex::default(),
     });
-    let watch: Arc<dyn Watch> = looker.clone();
+    let watch: Arc<dyn Observer> = observer.clone();
     let ran = run(plan, &todo, &watch, |finished| {
-        looker.finished(&finished, arguments.fail_fast);
+        observer.finished(&finished, arguments.fail_fast);
         session.append(finished)
     });
-    looker.progress.end();
+    observer.progress.end();
     let impossible = match ran {
         Err(error) if error.is::<Impossible>() => {
             tracing::error!("{error}");
@@ -260,7 +260,7 @@ fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
 }
 
 /// Shows a run, and ends it early at the user's wish.
-struct Looker {
+struct RunObserver {
     /// Of every job.
     names: Vec<String>,
     progress: Progress,
@@ -270,7 +270,7 @@ struct Looker {
     told: Mutex<HashSet<String>>,
 }
 
-impl Looker {
+impl RunObserver {
     fn finished(&self, finished: &Finished, fail_fast: bool) {
         self.progress
             .finished(&self.names[finished.index], finished);
@@ -287,7 +287,7 @@ impl Looker {
     }
 }
 
-impl Watch for Looker {
+impl Observer for RunObserver {
     fn started(&self, index: usize) {
         self.progress.started(&self.names[index], index);
     }
@@ -322,16 +322,16 @@ mod tests {
                 ..Finished::default()
             }
         };
-        let looker = Looker {
+        let observer = RunObserver {
             names: vec!["exact".into()],
             progress: Progress::Quiet,
             interrupt: Interrupt::default(),
             failed_fast: AtomicBool::new(false),
             told: Mutex::default(),
         };
-        looker.finished(&failed(), false);
-        assert!(!looker.stopped());
-        looker.finished(&failed(), true);
-        assert!(looker.stopped());
+        observer.finished(&failed(), false);
+        assert!(!observer.stopped());
+        observer.finished(&failed(), true);
+        assert!(observer.stopped());
     }
 }

@@ -1,7 +1,7 @@
 //! `runner verify SPEC`: whether every way to a trace agrees on a user's own network.
 
 use super::{End, Failure};
-use curvature_runner::spec::Source;
+use curvature_runner::spec::SpecText;
 use curvature_runner::verify::{Check, Reduced};
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub struct Arguments {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
-    let reduced = Reduced::new(&Source::read(&arguments.spec)?)?;
+    let reduced = Reduced::new(&SpecText::read(&arguments.spec)?)?;
     let found = reduced.verify().map_err(Failure::Output)?;
     println!(
         "{} samples, float64, 32 probes\n\n{:<40} {:<31} {:>14} {:>14} {:>10}",

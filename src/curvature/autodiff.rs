@@ -2,7 +2,7 @@
 
 use super::{Partition, Product};
 use crate::problem::loss::LocalLoss;
-use crate::problem::{Curvature, Problem};
+use crate::problem::{Curvature, NetworkProblem};
 use tch::Tensor;
 
 /// `H v = ∂⟨∂ℓ/∂w, v⟩/∂w`, one vector at a time (Pearlmutter, Neural Computation 6:1, 1994), or
@@ -31,7 +31,7 @@ impl<'a> Autodiff<'a> {
     ///
     /// # Panics
     /// For another matrix than the Hessian on more than one batch.
-    pub fn new(problem: &Problem, curvature: Curvature, blocks: &'a Partition) -> Self {
+    pub fn new(problem: &NetworkProblem, curvature: Curvature, blocks: &'a Partition) -> Self {
         let parameters = problem.leaves();
         let (value, gauss_newton) = match curvature {
             Curvature::Hessian => (problem.loss_at(&parameters), None),

@@ -27,7 +27,7 @@ impl<'a> Forward<'a> {
         Self::of_parts(std::slice::from_ref(at), blocks, 0)
     }
 
-    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices),
+    /// The sum over problems that make up one, see [`NetworkProblem::slices`](crate::problem::NetworkProblem::slices),
     /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
     pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl<'a> Forward<'a> {
 
 /// The form of one linearisation.
 fn form(at: &Linearization, block: &[usize], parts: &[Vectors]) -> Tensor {
-    let tangents = at.push_parameters(block, parts);
+    let tangents = at.parameter_tangents(block, parts);
     let own = over_samples(&at.curvature_along(&tangents));
     let mixed = |(place, &index): (usize, &usize)| {
         let (l, i) = at.locate(index);
@@ -102,7 +102,7 @@ impl Linearization {
         let own = self.loss().quadratic(&tangents.output);
         let layers = self.layers().iter().zip(&tangents.inputs);
         layers
-            .filter_map(|(layer, dx)| layer.residual.quadratic(dx.as_ref()?))
+            .filter_map(|(layer, dx)| layer.own_curvature.quadratic(dx.as_ref()?))
             .fold(own, |sum, term| sum + term)
     }
 }

@@ -26,7 +26,7 @@ impl<'a> Hmp<'a> {
         Self::of_parts(std::slice::from_ref(at), blocks, 0)
     }
 
-    /// The sum over problems that make up one, see [`Problem::slices`](crate::problem::Problem::slices),
+    /// The sum over problems that make up one, see [`NetworkProblem::slices`](crate::problem::NetworkProblem::slices),
     /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
     pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
         Self {
@@ -47,13 +47,13 @@ impl<'a> Hmp<'a> {
 /// The walk up and down one linearisation.
 pub(super) fn walk(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
     let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
-    let tangents = at.push_parameters(block, &along);
+    let tangents = at.parameter_tangents(block, &along);
     let top = at.loss().hessian(&tangents.output);
     let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
     let goals: Vec<usize> = block.iter().map(|&index| at.locate(index).0).collect();
-    at.pull(at.top(), top, Some(&goals), |l, layer, hz| {
+    at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
         let dx = tangents.inputs[l].as_ref();
-        let mut below = dx.and_then(|dx| layer.residual.apply(dx));
+        let mut below = dx.and_then(|dx| layer.own_curvature.apply(dx));
         for (place, &index) in block.iter().enumerate() {
             if !layer.indices.contains(&index) {
                 continue;

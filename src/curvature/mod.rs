@@ -1,4 +1,4 @@
-//! Curvature of a [`Problem`]'s loss in its parameters: exact diagonal and matrix products.
+//! Curvature of a [`NetworkProblem`]'s loss in its parameters: exact diagonal and matrix products.
 //!
 //! `H` is the Hessian of the batch loss with respect to all P parameters. A set of K vectors in
 //! parameter space is a slice with one tensor `[K, *shape]` per parameter, in the network's order;
@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use curvature_runner::curvature::{Blocks, Hmp, Product, exact};
-//! use curvature_runner::problem::{Batch, Network, Problem, generator::TorchGenerator, initialise};
+//! use curvature_runner::problem::{Batch, Network, NetworkProblem, generator::TorchGenerator, initialise};
 //! use curvature_runner::problem::layer::{LayerSpec, Linear, Sigmoid};
 //! use curvature_runner::problem::loss::{LossSpec, Mse};
 //! use tch::{Device, Kind, Tensor};
@@ -30,7 +30,7 @@
 //!     Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)),
 //! );
 //! let loss = LossSpec::Mse(Mse::default());
-//! let problem = Problem::new(network.into(), loss, tensors, vec![data]);
+//! let problem = NetworkProblem::new(network.into(), loss, tensors, vec![data]);
 //!
 //! let linearization = problem.linearize();
 //! let diagonal = exact::diagonal(&linearization); // one tensor per parameter
@@ -49,7 +49,7 @@
 //! assert!((sum - trace).abs() < 1e-5 * trace.abs());
 //! ```
 //!
-//! [`Problem`]: crate::problem::Problem
+//! [`NetworkProblem`]: crate::problem::NetworkProblem
 
 mod autodiff;
 mod blocks;
@@ -64,7 +64,7 @@ pub use autodiff::Autodiff;
 pub use blocks::{Blocks, Partition};
 pub use forward::Forward;
 pub use hmp::Hmp;
-pub use operator::{Access, Operator, ProductKind};
+pub use operator::{Operator, OperatorSpec, ProductKind};
 
 use crate::problem::Signs;
 use tch::{Kind, Tensor};

@@ -2,7 +2,7 @@
 
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
 use crate::error::UserError;
-use crate::problem::{Curvature, Linearization, Network, Problem, Signs, Subject};
+use crate::problem::{Curvature, Linearization, Network, NetworkProblem, Problem, Signs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ pub enum ProductKind {
     Forward,
 }
 
-/// How an operator is made of a subject.
+/// How an operator is made of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
+pub enum OperatorSpec {
     /// A matrix of a network's loss.
     Network {
         /// Which one.
@@ -54,26 +54,26 @@ enum Map<'a> {
     Product(&'a dyn Product),
     Form(&'a dyn Quadratic),
     /// The sum over batches, each linearised anew for every call: the memory of one is enough.
-    Batches(&'a Problem, &'a Access),
+    Batches(&'a NetworkProblem, &'a OperatorSpec),
 }
 
 impl<'a> Operator<'a> {
-    /// A product over parameters shaped as those of `subject`.
-    pub fn new(product: &'a dyn Product, subject: &Subject) -> Self {
-        Self::of(Map::Product(product), subject)
+    /// A product over parameters shaped as those of `problem`.
+    pub fn new(product: &'a dyn Product, problem: &Problem) -> Self {
+        Self::of(Map::Product(product), problem)
     }
 
     /// A quadratic form without products.
-    pub fn form(form: &'a dyn Quadratic, subject: &Subject) -> Self {
-        Self::of(Map::Form(form), subject)
+    pub fn form(form: &'a dyn Quadratic, problem: &Problem) -> Self {
+        Self::of(Map::Form(form), problem)
     }
 
-    fn of(map: Map<'a>, subject: &Subject) -> Self {
+    fn of(map: Map<'a>, problem: &Problem) -> Self {
         Self {
             map,
-            shapes: subject.shapes(),
-            kind: subject.kind(),
-            device: subject.device(),
+            shapes: problem.shapes(),
+            kind: problem.kind(),
+            device: problem.device(),
             products: AtomicU64::new(0),
         }
     }
@@ -112,8 +112,8 @@ impl<'a> Operator<'a> {
         match self.map {
             Map::Product(product) => product.multiply(v),
             Map::Form(_) => unreachable!("the plan refuses forms without a product here"),
-            Map::Batches(problem, access) => {
-                let parts = each_batch(problem, access, count, |batch| batch.multiply(v));
+            Map::Batches(problem, operator_spec) => {
+                let parts = each_batch(problem, operator_spec, count, |batch| batch.multiply(v));
                 parts.reduce(add).expect("at least one batch")
             }
         }
@@ -125,8 +125,8 @@ impl<'a> Operator<'a> {
         match self.map {
             Map::Product(product) => product.quadratic(v),
             Map::Form(form) => form.quadratic(v),
-            Map::Batches(problem, access) => {
-                let parts = each_batch(problem, access, count, |batch| batch.quadratic(v));
+            Map::Batches(problem, operator_spec) => {
+                let parts = each_batch(problem, operator_spec, count, |batch| batch.quadratic(v));
                 parts.reduce(|a, b| a + b).expect("at least one batch")
             }
         }
@@ -165,12 +165,12 @@ impl<'a> Operator<'a> {
 
 /// What `work` makes of the operator of every batch in turn.
 fn each_batch<T>(
-    problem: &Problem,
-    access: &Access,
+    problem: &NetworkProblem,
+    operator_spec: &OperatorSpec,
     vectors: u64,
     work: impl Fn(&Operator<'_>) -> T,
 ) -> impl Iterator<Item = T> {
-    let open = move |batch| access.open(&Subject::Network(batch), vectors, &work);
+    let open = move |batch| operator_spec.open(&Problem::Network(batch), vectors, &work);
     problem.each_batch().map(open)
 }
 
@@ -179,7 +179,7 @@ fn each_batch<T>(
 const SLICE: i64 = 1 << 18;
 
 /// Part by part of the samples.
-fn linearised(problem: &Problem, curvature: Curvature) -> Vec<Linearization> {
+fn linearised(problem: &NetworkProblem, curvature: Curvature) -> Vec<Linearization> {
     let slices = problem.slices(SLICE);
     slices
         .iter()
@@ -192,7 +192,7 @@ fn add(a: Vec<Tensor>, b: Vec<Tensor>) -> Vec<Tensor> {
     a.into_iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
-impl Access {
+impl OperatorSpec {
     /// Whether `network` can be reached so.
     ///
     /// # Errors
@@ -209,19 +209,19 @@ impl Access {
     /// them in every product.
     ///
     /// # Panics
-    /// If `subject` is a network and this is not, or the reverse.
+    /// If `problem` is a network and this is not, or the reverse.
     pub fn open<T>(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         vectors: u64,
         work: impl FnOnce(&Operator<'_>) -> T,
     ) -> T {
-        let (curvature, blocks, product, problem) = match (self, subject) {
-            (Self::Matrix, Subject::Matrix(matrix)) => {
-                return work(&Operator::new(matrix, subject));
+        let (curvature, blocks, product, network) = match (self, problem) {
+            (Self::Matrix, Problem::Matrix(matrix)) => {
+                return work(&Operator::new(matrix, problem));
             }
-            (Self::Network { .. }, Subject::Network(problem)) if problem.batches.len() > 1 => {
-                return work(&Operator::of(Map::Batches(problem, self), subject));
+            (Self::Network { .. }, Problem::Network(network)) if network.batches.len() > 1 => {
+                return work(&Operator::of(Map::Batches(network, self), problem));
             }
             (
                 Self::Network {
@@ -229,26 +229,26 @@ impl Access {
                     blocks,
                     product,
                 },
-                Subject::Network(problem),
-            ) => (*curvature, blocks, product, problem),
-            _ => unreachable!("the plan gives each problem its own access"),
+                Problem::Network(network),
+            ) => (*curvature, blocks, product, network),
+            _ => unreachable!("the plan gives each problem its own operator"),
         };
-        let blocks = blocks.of(&problem.network);
+        let blocks = blocks.of(&network.network);
         let blocks = blocks.expect("the plan refuses patterns that do not fit");
         match product {
             ProductKind::Autodiff => {
-                let autodiff = Autodiff::new(problem, curvature, &blocks);
-                work(&Operator::new(&autodiff, subject))
+                let autodiff = Autodiff::new(network, curvature, &blocks);
+                work(&Operator::new(&autodiff, problem))
             }
             ProductKind::Hmp => {
-                let parts = linearised(problem, curvature);
+                let parts = linearised(network, curvature);
                 let hmp = Hmp::of_parts(&parts, &blocks, vectors);
-                work(&Operator::new(&hmp, subject))
+                work(&Operator::new(&hmp, problem))
             }
             ProductKind::Forward => {
-                let parts = linearised(problem, curvature);
+                let parts = linearised(network, curvature);
                 let form = Forward::of_parts(&parts, &blocks, vectors);
-                work(&Operator::form(&form, subject))
+                work(&Operator::form(&form, problem))
             }
         }
     }

@@ -9,9 +9,9 @@ use super::{
     written,
 };
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{
-    Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
+    Curvature, Linearization, LinearizedLayer, MatrixKind, NetworkProblem, Problem, ProblemSpec,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub struct Activation {
     pub v: Option<Counts>,
     /// Probes at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -108,17 +108,17 @@ impl Task for ActivationTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, budget, v_batch);
-        let _quiet = cores.quiet(subject);
+        let cores = Cores::of(problem, budget, v_batch);
+        let _quiet = cores.quiet(problem);
         let draw = draws(
-            subject.network(),
-            start.philox(subject),
+            problem.network(),
+            start.philox(problem),
             self.curvature,
             self.passes,
             self.probe,
@@ -133,13 +133,13 @@ impl Task for ActivationTask {
 
 /// Samples `first..first + count` of all batches together: `[parameters, count]`, or `[1, count]`.
 pub(super) fn draws(
-    problem: &Problem,
+    problem: &NetworkProblem,
     stream: PhiloxStream,
     curvature: Curvature,
     passes: PassKind,
     kind: ActivationProbe,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    one_pass::over_batches(problem, move |index, batch: &Problem| {
+    one_pass::over_batches(problem, move |index, batch: &NetworkProblem| {
         let probes = Probes {
             at: batch.linearize_for(curvature),
             stream: stream.of_batch(index),
@@ -166,12 +166,12 @@ impl Probes {
         for (l, layer) in self.at.layers().iter().enumerate() {
             let mut shared: Option<Tensor> = None;
             for (i, _) in layer.indices.clone().enumerate() {
-                let row = match layer.parameters().gain(i) {
-                    Some(gain) => {
+                let row = match layer.parameters().trace_factor(i) {
+                    Some(trace_factor) => {
                         let curvature = shared.get_or_insert_with(|| {
                             self.curvature(l, &self.at_output(l, layer, first, count))
                         });
-                        &*curvature * gain
+                        &*curvature * trace_factor
                     }
                     None => self.curvature(l, &self.own_weights(layer, i, first, count)),
                 };
@@ -183,22 +183,22 @@ impl Probes {
 
     /// All layers in one pass: `[count]` in float64.
     fn joint(&self, first: u64, count: u64) -> Tensor {
-        let tangents = self.at.push(0, |l, layer| {
-            let mut gains: Option<Tensor> = None;
+        let tangents = self.at.propagate_tangents(0, |l, layer| {
+            let mut factors: Option<Tensor> = None;
             let mut injected: Option<Tensor> = None;
             for (i, _) in layer.indices.clone().enumerate() {
-                match layer.parameters().gain(i) {
-                    Some(gain) => gains = Some(sum(gains, gain)),
+                match layer.parameters().trace_factor(i) {
+                    Some(trace_factor) => factors = Some(sum(factors, trace_factor)),
                     None => {
                         let own = self.own_weights(layer, i, first, count);
                         injected = Some(sum(injected, own));
                     }
                 }
             }
-            if let Some(gains) = gains {
+            if let Some(factors) = factors {
                 let u = self.at_output(l, layer, first, count);
                 let each = [&[-1], vec![1; u.dim() - 2].as_slice()].concat();
-                injected = Some(sum(injected, u * gains.sqrt().reshape(each)));
+                injected = Some(sum(injected, u * factors.sqrt().reshape(each)));
             }
             injected
         });
@@ -210,7 +210,7 @@ impl Probes {
     fn curvature(&self, l: usize, u: &Tensor) -> Tensor {
         let tangents = self
             .at
-            .push(l, |at, _| (at == l).then(|| u.shallow_clone()));
+            .propagate_tangents(l, |at, _| (at == l).then(|| u.shallow_clone()));
         self.at.curvature_along(&tangents)
     }
 

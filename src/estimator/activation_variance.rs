@@ -23,9 +23,9 @@ fn layer_variance(
     at_once: i64,
 ) -> Option<f64> {
     let maps = layer.parameters();
-    let gains = (0..layer.indices.len()).map(|i| maps.gain(i));
-    let gains: Option<Vec<Tensor>> = gains.collect();
-    let gain = gains?.into_iter().reduce(|a, b| a + b)?;
+    let factors = (0..layer.indices.len()).map(|i| maps.trace_factor(i));
+    let factors: Option<Vec<Tensor>> = factors.collect();
+    let trace_factor = factors?.into_iter().reduce(|a, b| a + b)?;
     let size = layer.output.clone();
     let (samples, width) = (size[0], size[1..].iter().product::<i64>());
     let like = at.loss().gradient();
@@ -46,22 +46,22 @@ fn layer_variance(
             .sum_dim_intlist([0i64, 2].as_slice(), false, None::<Kind>);
         off_diagonal -= diagonal.square().sum_dim_intlist(1, false, None::<Kind>);
     }
-    let weight = gain.to_kind(Kind::Double).square();
+    let weight = trace_factor.to_kind(Kind::Double).square();
     Some(2.0 * (weight * off_diagonal).sum(Kind::Double).double_value(&[]))
 }
 
 /// `H_n u_n` at the output of layer l for vectors `u: [K, N, *out]`.
 fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
-    let tangents = at.push(l, |index, _| (index == l).then(|| u.shallow_clone()));
+    let tangents = at.propagate_tangents(l, |index, _| (index == l).then(|| u.shallow_clone()));
     let mut product = None;
     let top = at.loss().hessian(&tangents.output);
-    at.pull(at.top(), top, Some(&[l]), |index, layer, hz| {
+    at.propagate_adjoints(at.top(), top, Some(&[l]), |index, layer, hz| {
         if index == l {
             product = Some(hz.shallow_clone());
             return None;
         }
         let dx = tangents.inputs[index].as_ref()?;
-        layer.residual.apply(dx)
+        layer.own_curvature.apply(dx)
     });
     product.expect("the pull ends at layer l")
 }

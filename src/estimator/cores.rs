@@ -1,7 +1,7 @@
 //! Probes on all cores, pieces of them side by side.
 
 use super::Budget;
-use crate::problem::Subject;
+use crate::problem::Problem;
 use rayon::prelude::*;
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -28,17 +28,17 @@ const WORTH_WAKING: u64 = 64 << 20;
 const SMALL_PROBE: u64 = 16 << 20;
 
 impl Cores {
-    /// For as many probes of `subject` as `budget` allows.
-    pub(super) fn of(subject: &Subject, budget: &Budget, v_batch: u64) -> Self {
+    /// For as many probes of `problem` as `budget` allows.
+    pub(super) fn of(problem: &Problem, budget: &Budget, v_batch: u64) -> Self {
         let most = budget.most().unwrap_or(0);
         let threads = tch::get_num_threads() as u64;
-        let much = subject.bytes_per_probe().saturating_mul(most) >= WORTH_WAKING;
+        let much = problem.bytes_per_probe().saturating_mul(most) >= WORTH_WAKING;
         // Several batches are linearised anew by every piece.
-        let prepared = match subject {
-            Subject::Network(problem) => problem.batches.len() == 1,
-            Subject::Matrix(_) => true,
+        let prepared = match problem {
+            Problem::Network(problem) => problem.batches.len() == 1,
+            Problem::Matrix(_) => true,
         };
-        let cpu = !subject.device().is_cuda();
+        let cpu = !problem.device().is_cuda();
         let spread = cpu && prepared && much && v_batch >= threads && most >= threads;
         Self {
             v_batch,
@@ -48,8 +48,8 @@ impl Cores {
     }
 
     /// Keeps libtorch to one thread while a small problem is set up and its probes are drawn.
-    pub(super) fn quiet(&self, subject: &Subject) -> Option<OneThread> {
-        let small = !subject.device().is_cuda() && subject.bytes_per_probe() < SMALL_PROBE;
+    pub(super) fn quiet(&self, problem: &Problem) -> Option<OneThread> {
+        let small = !problem.device().is_cuda() && problem.bytes_per_probe() < SMALL_PROBE;
         (small && self.prepared && self.v_batch > 1).then(OneThread::set)
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::curvature::exact;
 use crate::error::UserError;
-use crate::problem::{Curvature, MatrixKind, Problem, ProblemSpec, Subject};
+use crate::problem::{Curvature, MatrixKind, NetworkProblem, Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -55,17 +55,17 @@ impl Task for ExactTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         _start: &Start,
         _budget: &Budget,
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let bytes = match subject.device().is_cuda() {
+        let bytes = match problem.device().is_cuda() {
             true => self.memory,
             false => self.memory.min(exact::MEMORY),
         };
-        let traces = traces_within(subject, self.matrix.unwrap_or_default(), bytes);
+        let traces = traces_within(problem, self.matrix.unwrap_or_default(), bytes);
         vec![Estimate {
             quantity: Quantity::Trace,
             v: None,
@@ -81,19 +81,19 @@ impl Task for ExactTask {
 }
 
 /// The exact trace of every parameter's block.
-pub fn exact_traces(subject: &Subject, curvature: Curvature) -> Vec<f64> {
-    traces_within(subject, curvature, exact::MEMORY)
+pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
+    traces_within(problem, curvature, exact::MEMORY)
 }
 
 /// The same in chunks that take about `bytes` at most.
-fn traces_within(subject: &Subject, curvature: Curvature, bytes: u64) -> Vec<f64> {
-    match subject {
-        Subject::Network(problem) => over_batches(problem, curvature, bytes),
-        Subject::Matrix(matrix) => vec![matrix.trace()],
+fn traces_within(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
+    match problem {
+        Problem::Network(problem) => over_batches(problem, curvature, bytes),
+        Problem::Matrix(matrix) => vec![matrix.trace()],
     }
 }
 
-fn over_batches(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
+fn over_batches(problem: &NetworkProblem, curvature: Curvature, bytes: u64) -> Vec<f64> {
     let mut sums = vec![0.0; problem.parameters.len()];
     for batch in problem.each_batch() {
         let diagonal = exact::diagonal_within(&batch.linearize_for(curvature), bytes);

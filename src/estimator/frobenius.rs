@@ -1,16 +1,16 @@
 //! Sums of squared entries: of the whole matrix and of its diagonal.
 
-use super::rows::{draw, product_access, spend};
+use super::rows::{draw, product_operator, spend};
 use super::sampling::{batches, budget, philox_seeds};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity,
     Sampling, Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, Operator, ProductKind};
+use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{MatrixKind, Network};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub struct Frobenius {
     pub v: Option<Counts>,
     /// Probes at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -60,7 +60,7 @@ pub struct Frobenius {
 impl EstimatorConfig for Frobenius {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let task = FrobeniusTask {
-            access: product_access(
+            operator_spec: product_operator(
                 problem,
                 shared,
                 self.matrix,
@@ -80,20 +80,20 @@ impl EstimatorConfig for Frobenius {
 
 #[derive(Clone, Debug)]
 struct FrobeniusTask {
-    access: Access,
+    operator_spec: OperatorSpec,
     probe: Probe,
 }
 
 impl Task for FrobeniusTask {
     fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
-        self.access.check(network)
+        self.operator_spec.check(network)
     }
 
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
-            ..Columns::over(&self.access, "frobenius")
+            ..Columns::over(&self.operator_spec, "frobenius")
         }
     }
 
@@ -103,36 +103,37 @@ impl Task for FrobeniusTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let stream = start.philox(subject);
-        self.access.open(subject, budget.least(), |operator| {
-            let draw = |sums: &mut Sums, first, count| {
-                let v = draw(&stream, operator, self.probe, first, count);
-                sums.add(first, &v, &operator.multiply(&v));
-            };
-            let read = |sums: &Sums, count| {
-                let (products, seconds) = (operator.products(), clock.elapsed().as_secs_f64());
-                let estimate = |(quantity, value, parameters)| Estimate {
-                    quantity,
-                    v: Some(count),
-                    value,
-                    parameters,
-                    products,
-                    seconds,
-                    artefacts: Vec::new(),
-                    stop: None,
-                    diagonal: None,
+        let stream = start.philox(problem);
+        self.operator_spec
+            .open(problem, budget.least(), |operator| {
+                let draw = |sums: &mut Sums, first, count| {
+                    let v = draw(&stream, operator, self.probe, first, count);
+                    sums.add(first, &v, &operator.multiply(&v));
                 };
-                let both = [Some(sums.frobenius()), sums.diagonal(count)];
-                both.into_iter().flatten().map(estimate).collect()
-            };
-            spend(budget, v_batch, &mut Sums::new(operator), draw, read)
-        })
+                let read = |sums: &Sums, count| {
+                    let (products, seconds) = (operator.products(), clock.elapsed().as_secs_f64());
+                    let estimate = |(quantity, value, parameters)| Estimate {
+                        quantity,
+                        v: Some(count),
+                        value,
+                        parameters,
+                        products,
+                        seconds,
+                        artefacts: Vec::new(),
+                        stop: None,
+                        diagonal: None,
+                    };
+                    let both = [Some(sums.frobenius()), sums.diagonal(count)];
+                    both.into_iter().flatten().map(estimate).collect()
+                };
+                spend(budget, v_batch, &mut Sums::new(operator), draw, read)
+            })
     }
 }
 

@@ -2,15 +2,15 @@
 
 use super::cores::{Cores, ReadOnly};
 use super::samples::{chunks, sample};
-use super::sampling::{access, batches, budget, seeds};
+use super::sampling::{batches, budget, operator_spec, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, Operator, ProductKind};
+use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
-use crate::problem::{MatrixKind, Network, ProblemSpec, Subject};
+use crate::lists::{Counts, Seed, Seeds, VBatch, VBatches};
+use crate::problem::{MatrixKind, Network, Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Hutchinson {
     pub v: Option<Counts>,
     /// Instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -52,7 +52,7 @@ pub struct Hutchinson {
 impl EstimatorConfig for Hutchinson {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let probe = self.probe.unwrap_or(shared.probe);
-        let access = access(
+        let operator_spec = operator_spec(
             problem,
             shared,
             self.matrix,
@@ -60,8 +60,8 @@ impl EstimatorConfig for Hutchinson {
             self.product,
             ProductKind::Forward,
         )?;
-        let batches = match access {
-            Access::Network {
+        let batches = match operator_spec {
+            OperatorSpec::Network {
                 product: ProductKind::Autodiff,
                 ..
             } => vec![None],
@@ -72,7 +72,7 @@ impl EstimatorConfig for Hutchinson {
         check_stream(shared.stream, probe, &seeds, &batches, &budget)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {
-                access,
+                operator_spec,
                 probe,
                 stream: shared.stream,
             }),
@@ -88,11 +88,11 @@ fn check_stream(
     stream: StreamKind,
     probe: Probe,
     seeds: &[Seed],
-    batches: &[Option<Batch>],
+    batches: &[Option<VBatch>],
     budget: &Budget,
 ) -> Result<(), UserError> {
     match stream {
-        StreamKind::Torch if batches.contains(&Some(Batch::Auto)) => Err(UserError::new(
+        StreamKind::Torch if batches.contains(&Some(VBatch::Auto)) => Err(UserError::new(
             "sampling.stream",
             "V_batch = \"auto\" with stream \"torch\", whose probes depend on V_batch: the result would depend on the machine",
             "use stream = \"philox\", or write V_batch = [10]",
@@ -122,37 +122,38 @@ fn check_stream(
 /// Hutchinson's estimator over one operator.
 #[derive(Clone, Debug)]
 struct HutchinsonTask {
-    access: Access,
+    operator_spec: OperatorSpec,
     probe: Probe,
     stream: StreamKind,
 }
 
 impl Task for HutchinsonTask {
     fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
-        self.access.check(network)
+        self.operator_spec.check(network)
     }
 
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
             stream: Some(written(self.stream)),
-            ..Columns::over(&self.access, "hutchinson")
+            ..Columns::over(&self.operator_spec, "hutchinson")
         }
     }
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, budget, v_batch);
-        let _quiet = cores.quiet(subject);
-        self.access.open(subject, budget.least(), |operator| {
-            self.sample(clock, operator, start, budget, cores)
-        })
+        let cores = Cores::of(problem, budget, v_batch);
+        let _quiet = cores.quiet(problem);
+        self.operator_spec
+            .open(problem, budget.least(), |operator| {
+                self.sample(clock, operator, start, budget, cores)
+            })
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::artefact::{Artefact, Eigenvalue, ParameterVectors};
 use super::krylov::{Krylov, Projection};
-use super::rows::{draw, join, product_access, split, times};
+use super::rows::{draw, join, product_operator, split, times};
 use super::sampling::{philox_seeds, positive};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
     Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, Operator, ProductKind};
+use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
 use crate::lists::Seeds;
 use crate::problem::{MatrixKind, Network};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl EstimatorConfig for Lanczos {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let k = positive("k", self.k)?;
         let task = LanczosTask {
-            access: product_access(
+            operator_spec: product_operator(
                 problem,
                 shared,
                 self.matrix,
@@ -137,7 +137,7 @@ impl EstimatorConfig for Lanczos {
 
 #[derive(Clone, Debug)]
 struct LanczosTask {
-    access: Access,
+    operator_spec: OperatorSpec,
     k: u64,
     which: Which,
     steps: u64,
@@ -148,7 +148,7 @@ struct LanczosTask {
 
 impl Task for LanczosTask {
     fn check(&self, network: Option<&Network>, size: i64) -> Result<(), UserError> {
-        self.access.check(network)?;
+        self.operator_spec.check(network)?;
         match self.k <= size as u64 {
             true => Ok(()),
             false => Err(UserError::new(
@@ -173,7 +173,7 @@ impl Task for LanczosTask {
                 self.block_size,
                 self.rtol
             )),
-            ..Columns::over(&self.access, "lanczos")
+            ..Columns::over(&self.operator_spec, "lanczos")
         }
     }
 
@@ -183,14 +183,14 @@ impl Task for LanczosTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         _budget: &Budget,
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let stream = start.philox(subject);
-        self.access.open(subject, self.steps, |operator| {
+        let stream = start.philox(problem);
+        self.operator_spec.open(problem, self.steps, |operator| {
             let start = draw(&stream, operator, Probe::Gaussian, 0, self.block_size);
             let (eigenvalues, vectors) = self.solve(operator, &join(&start));
             let mut artefacts = Vec::new();

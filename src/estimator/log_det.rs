@@ -1,6 +1,6 @@
 //! `log det(A + δI)` by stochastic Lanczos quadrature.
 
-use super::rows::product_access;
+use super::rows::product_operator;
 use super::sampling::{batches, budget, philox_seeds, positive, semidefinite};
 use super::slq::{Quadrature, eighty, mean};
 use super::{
@@ -8,9 +8,9 @@ use super::{
 };
 use crate::curvature::{Blocks, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{MatrixKind, Network};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub struct LogDet {
     pub v: Option<Counts>,
     /// Probes that advance together, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -73,7 +73,7 @@ impl EstimatorConfig for LogDet {
             ));
         }
         let quadrature = Quadrature {
-            access: product_access(
+            operator_spec: product_operator(
                 problem,
                 shared,
                 self.matrix,
@@ -103,7 +103,7 @@ struct LogDetTask {
 
 impl Task for LogDetTask {
     fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
-        self.quadrature.access.check(network)
+        self.quadrature.operator_spec.check(network)
     }
 
     fn columns(&self) -> Columns {
@@ -116,14 +116,14 @@ impl Task for LogDetTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let (estimates, _) = self
             .quadrature
-            .run(subject, start, budget, v_batch, |rules| {
+            .run(problem, start, budget, v_batch, |rules| {
                 let of = |&delta: &f64| {
                     let value = mean(rules, |node| (node.max(0.0) + delta).ln());
                     (Quantity::LogDet { delta }, value)

@@ -53,10 +53,10 @@ pub use statistics::{Estimate, Interval, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 pub use variance::VarianceReport;
 
-use crate::curvature::Access;
+use crate::curvature::OperatorSpec;
 use crate::error::UserError;
-use crate::lists::{Batch, Seed};
-use crate::problem::{Curvature, Network, ProblemSpec, Subject};
+use crate::lists::{Seed, VBatch};
+use crate::problem::{Curvature, Network, Problem, ProblemSpec};
 use crate::tagged::tagged;
 use serde::Serialize;
 use std::fmt::{self, Debug};
@@ -120,7 +120,7 @@ pub struct Expanded {
     /// The estimator with its settings.
     pub task: Arc<dyn Task>,
     /// Probes at once; one `None` for an estimator to which that means nothing.
-    pub batches: Vec<Option<Batch>>,
+    pub batches: Vec<Option<VBatch>>,
     /// How many probes.
     pub budget: Budget,
     /// Seeds of the probes; one `None` for an estimator without probes.
@@ -151,7 +151,7 @@ pub trait Task: Debug + Send + Sync {
 
     /// The estimates that the budget asks for, each as if it alone had been asked for, with
     /// `v_batch` probes at once (1 where that means nothing).
-    fn run(&self, subject: &Subject, start: &Start, budget: &Budget, v_batch: u64)
+    fn run(&self, problem: &Problem, start: &Start, budget: &Budget, v_batch: u64)
     -> Vec<Estimate>;
 
     /// How many vectors over all parameters it keeps at least, beside those that it multiplies,
@@ -168,13 +168,13 @@ pub trait Task: Debug + Send + Sync {
 }
 
 /// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
-pub fn tuned_v_batch(task: &dyn Task, subject: &Subject, most: u64, budget: u64) -> u64 {
+pub fn tuned_v_batch(task: &dyn Task, problem: &Problem, most: u64, budget: u64) -> u64 {
     let start = Start::Philox(0);
-    let subject = &subject.first_batch();
-    let bytes = subject.bytes_per_probe();
-    let on_gpu = subject.device().is_cuda();
+    let problem = &problem.first_batch();
+    let bytes = problem.bytes_per_probe();
+    let on_gpu = problem.device().is_cuda();
     tuning::v_batch(budget, most, bytes, on_gpu, |k| {
-        task.run(subject, &start, &[task.trial(k)].into(), k);
+        task.run(problem, &start, &[task.trial(k)].into(), k);
     })
 }
 
@@ -207,9 +207,9 @@ impl Columns {
     }
 
     /// Those of an estimator over an operator.
-    pub fn over(access: &Access, estimator: &str) -> Self {
-        match access {
-            Access::Network {
+    pub fn over(operator_spec: &OperatorSpec, estimator: &str) -> Self {
+        match operator_spec {
+            OperatorSpec::Network {
                 curvature,
                 blocks,
                 product,
@@ -218,7 +218,7 @@ impl Columns {
                 product: Some(written(product)),
                 ..Self::about(*curvature, estimator)
             },
-            Access::Matrix => Self::of(estimator),
+            OperatorSpec::Matrix => Self::of(estimator),
         }
     }
 

@@ -4,8 +4,8 @@ use super::cores::{ReadOnly, each};
 use super::sampling::{batches, budget, seeds};
 use super::{Budget, Expanded, Sampling, StreamKind, Task};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seed, Seeds};
-use crate::problem::{Problem, ProblemSpec};
+use crate::lists::{Counts, Seed, Seeds, VBatches};
+use crate::problem::{NetworkProblem, ProblemSpec};
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -17,7 +17,7 @@ pub(super) fn expand(
     shared: &Sampling,
     problem: &ProblemSpec,
     v: &Option<Counts>,
-    v_batch: &Option<Batches>,
+    v_batch: &Option<VBatches>,
     own_seeds: &Option<Seeds>,
     task: impl Task + 'static,
 ) -> Result<Expanded, UserError> {
@@ -56,7 +56,7 @@ pub(super) fn expand(
 }
 
 /// For how many draws at least every batch is prepared once.
-pub(super) fn draws(problem: &Problem, budget: &Budget, v_batch: u64) -> u64 {
+pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> u64 {
     match problem.batches.len() {
         1 => budget.least(),
         _ => budget.least().min(v_batch),
@@ -70,8 +70,8 @@ pub(super) fn draws(problem: &Problem, budget: &Budget, v_batch: u64) -> u64 {
 /// so that cores work side by side. Of several, each is prepared anew whenever its turn comes, so
 /// that the memory of one on every core is enough.
 pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
-    problem: &Problem,
-    of_batch: impl Fn(usize, &Problem) -> D + Sync,
+    problem: &NetworkProblem,
+    of_batch: impl Fn(usize, &NetworkProblem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
     let device = problem.device();
     let prepared = (problem.batches.len() == 1).then(|| {

@@ -8,10 +8,10 @@ use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
 };
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{
-    Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, Problem, ProblemSpec, Subject,
-    sum,
+    Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, NetworkProblem, Problem,
+    ProblemSpec, sum,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub struct Propagation {
     pub v: Option<Counts>,
     /// Passes at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -79,18 +79,18 @@ impl Task for PropagationTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let cores = Cores::of(subject, budget, v_batch);
-        let _quiet = cores.quiet(subject);
-        let problem = subject.network();
-        let stream = start.philox(subject);
+        let cores = Cores::of(problem, budget, v_batch);
+        let _quiet = cores.quiet(problem);
+        let stream = start.philox(problem);
+        let problem = problem.network();
         let all = one_pass::draws(problem, budget, v_batch);
-        let passes = |index, batch: &Problem| {
+        let passes = |index, batch: &NetworkProblem| {
             let at = batch.linearize_for(self.curvature);
             let passes = Passes::new(at, stream.of_batch(index), all);
             move |first, count| passes.draw(first, count)
@@ -141,7 +141,7 @@ impl Passes {
     /// meets, noise for what lies below the first layer that mixes entries.
     fn take_diagonals(&mut self) {
         let at = self.at.clone();
-        at.carry(|d| {
+        at.propagate_diagonals(|d| {
             self.know(d.layer, |layer, i| {
                 layer.parameters().trace_of_diagonal(i, &d.entries)
             });
@@ -157,11 +157,11 @@ impl Passes {
         let topmost = at.layers().iter().rposition(|l| !l.indices.is_empty());
         let Some(topmost) = topmost else { return };
         let noisy = self.noise[topmost + 1..].iter().any(Option::is_some);
-        if noisy || at.undiagonal().any(|own| own.below >= topmost) {
+        if noisy || at.non_diagonal_curvatures().any(|own| own.below >= topmost) {
             return;
         }
         let columns = at.loss().columns(0, at.loss().column_count());
-        at.pull(
+        at.propagate_adjoints(
             at.top(),
             columns,
             Some(&[topmost]),
@@ -235,7 +235,11 @@ impl Passes {
         [positive, negative]: [&mut Adjoints<'_>; 2],
         signs: &impl Fn(Space, &[i64]) -> Tensor,
     ) {
-        for own in self.at.undiagonal().filter(|own| own.below == index) {
+        for own in self
+            .at
+            .non_diagonal_curvatures()
+            .filter(|own| own.below == index)
+        {
             let sign = own.matrix.signs();
             let v = signs(Space::Curvature(own.layer), &sign.size());
             positive.add(index, own.matrix.root(&(&v * sign.clamp_min(0.0))));

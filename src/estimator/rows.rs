@@ -1,9 +1,9 @@
 //! Vectors over all parameters as rows of one matrix, for estimators that need inner products.
 
-use super::sampling::access;
+use super::sampling::operator_spec;
 use super::stream::{PhiloxStream, Space};
 use super::{Budget, Estimate, Probe, Sampling, Stop, Stopping};
-use crate::curvature::{Access, Blocks, Operator, ProductKind};
+use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
 use crate::problem::MatrixKind;
 use crate::problem::ProblemSpec;
@@ -56,21 +56,21 @@ pub(super) fn times(operator: &Operator<'_>, rows: &Tensor) -> Tensor {
 /// How `blocks` and `product` reach a matrix whose products are needed, not its forms alone.
 ///
 /// # Errors
-/// Those of [`access`], and `product = "forward"`.
-pub(super) fn product_access(
+/// Those of [`operator_spec`], and `product = "forward"`.
+pub(super) fn product_operator(
     problem: &ProblemSpec,
     shared: &Sampling,
     matrix: Option<MatrixKind>,
     blocks: Option<Blocks>,
     product: Option<ProductKind>,
-) -> Result<Access, UserError> {
+) -> Result<OperatorSpec, UserError> {
     match product {
         Some(ProductKind::Forward) => Err(UserError::new(
             "product",
             "found \"forward\", which gives vᵀAv alone; this estimator needs A v",
             "write product = \"hmp\", or leave it out",
         )),
-        _ => access(problem, shared, matrix, blocks, product, ProductKind::Hmp),
+        _ => operator_spec(problem, shared, matrix, blocks, product, ProductKind::Hmp),
     }
 }
 

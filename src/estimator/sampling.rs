@@ -2,11 +2,11 @@
 
 use super::stream::{PhiloxStream, StreamKind};
 use super::{Budget, Probe, Tolerance};
-use crate::curvature::{Access, Blocks, ProductKind};
+use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batch, Batches, Counts, Seed, Seeds};
+use crate::lists::{Counts, Seed, Seeds, VBatch, VBatches};
 use crate::problem::generator::TorchGenerator;
-use crate::problem::{Curvature, MatrixKind, ProblemSpec, Subject};
+use crate::problem::{Curvature, MatrixKind, Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct Sampling {
     pub max_v: Option<u64>,
     /// Numbers of probes multiplied at once.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Memory that `V_batch = "auto"` and the exact trace may use: "512MiB", "2GiB".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
@@ -129,13 +129,13 @@ pub enum Start {
 }
 
 impl Start {
-    /// The counter-based stream for `subject`.
+    /// The counter-based stream for `problem`.
     ///
     /// # Panics
     /// If this is PyTorch's stream, which a plan refuses where it is not defined.
-    pub fn philox(&self, subject: &Subject) -> PhiloxStream {
+    pub fn philox(&self, problem: &Problem) -> PhiloxStream {
         match self {
-            Self::Philox(seed) => PhiloxStream::new(*seed, subject.kind(), subject.device()),
+            Self::Philox(seed) => PhiloxStream::new(*seed, problem.kind(), problem.device()),
             Self::Torch(_) => unreachable!("the plan refuses stream \"torch\" here"),
         }
     }
@@ -145,18 +145,18 @@ impl Start {
 ///
 /// # Errors
 /// A network without `blocks`, a matrix with either key, or what [`curvature`] refuses.
-pub(super) fn access(
+pub(super) fn operator_spec(
     problem: &ProblemSpec,
     shared: &Sampling,
     matrix: Option<MatrixKind>,
     blocks: Option<Blocks>,
     product: Option<ProductKind>,
     usual: ProductKind,
-) -> Result<Access, UserError> {
+) -> Result<OperatorSpec, UserError> {
     let curvature = curvature(problem, shared, matrix)?;
     let meaningless = |key: &str| Err(meaningless(key));
     match (problem.is_network(), blocks, product) {
-        (true, Some(blocks), product) => Ok(Access::Network {
+        (true, Some(blocks), product) => Ok(OperatorSpec::Network {
             curvature,
             blocks,
             product: product.unwrap_or(usual),
@@ -166,7 +166,7 @@ pub(super) fn access(
             "missing key `blocks`",
             "add `blocks = \"full\"` or `blocks = \"parameter\"`",
         )),
-        (false, None, None) => Ok(Access::Matrix),
+        (false, None, None) => Ok(OperatorSpec::Matrix),
         (false, Some(_), _) => meaningless("blocks"),
         (false, None, Some(_)) => meaningless("product"),
     }
@@ -250,9 +250,9 @@ pub(super) fn fixed_budget(
 /// # Errors
 /// Sizes that are in neither place, or below 1.
 pub(super) fn batches(
-    own: &Option<Batches>,
-    shared: &Option<Batches>,
-) -> Result<Vec<Option<Batch>>, UserError> {
+    own: &Option<VBatches>,
+    shared: &Option<VBatches>,
+) -> Result<Vec<Option<VBatch>>, UserError> {
     let (batches, key) = pick(own, shared, "V_batch", "\"auto\"")?;
     let batches = batches.expand().map_err(|error| error.within(&key))?;
     Ok(batches.into_iter().map(Some).collect())

@@ -2,18 +2,18 @@
 
 use super::artefact::{Artefact, Node};
 use super::krylov::Krylov;
-use super::rows::{draw, join, product_access, size, spend, times};
+use super::rows::{draw, join, product_operator, size, spend, times};
 use super::sampling::{batches, budget, philox_seeds, positive};
 use super::stream::PhiloxStream;
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
     Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, Operator, ProductKind};
+use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{MatrixKind, Network};
-use crate::problem::{ProblemSpec, Subject};
+use crate::problem::{Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Slq {
     pub v: Option<Counts>,
     /// Probes that advance together, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -71,7 +71,7 @@ pub(super) fn eighty() -> i64 {
 impl EstimatorConfig for Slq {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let task = SlqTask(Quadrature {
-            access: product_access(
+            operator_spec: product_operator(
                 problem,
                 shared,
                 self.matrix,
@@ -95,7 +95,7 @@ struct SlqTask(Quadrature);
 
 impl Task for SlqTask {
     fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
-        self.0.access.check(network)
+        self.0.operator_spec.check(network)
     }
 
     fn columns(&self) -> Columns {
@@ -108,14 +108,14 @@ impl Task for SlqTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let trace = |rules: &[Rule]| vec![(Quantity::Trace, mean(rules, |node| node))];
-        let (mut estimates, rules) = self.0.run(subject, start, budget, v_batch, trace);
-        let size = size(&subject.shapes());
+        let (mut estimates, rules) = self.0.run(problem, start, budget, v_batch, trace);
+        let size = size(&problem.shapes());
         if let Some(last) = estimates.last_mut() {
             last.artefacts
                 .push(Artefact::Density(density(&rules, size)));
@@ -159,7 +159,7 @@ impl Rule {
 /// What quadratures of one matrix have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Quadrature {
-    pub(super) access: Access,
+    pub(super) operator_spec: OperatorSpec,
     pub(super) probe: Probe,
     pub(super) steps: u64,
 }
@@ -170,7 +170,7 @@ impl Quadrature {
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
             settings: Some(format!("steps = {}", self.steps)),
-            ..Columns::over(&self.access, estimator)
+            ..Columns::over(&self.operator_spec, estimator)
         }
     }
 
@@ -178,16 +178,16 @@ impl Quadrature {
     /// rules.
     pub(super) fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
         read: impl Fn(&[Rule]) -> Vec<(Quantity, Moments)>,
     ) -> (Vec<Estimate>, Vec<Rule>) {
         let clock = Instant::now();
-        let stream = start.philox(subject);
+        let stream = start.philox(problem);
         let products = budget.least().saturating_mul(self.steps);
-        self.access.open(subject, products, |operator| {
+        self.operator_spec.open(problem, products, |operator| {
             let mut rules: Vec<Rule> = Vec::new();
             let draw = |rules: &mut Vec<Rule>, first, count| {
                 rules.extend(self.rules(operator, &stream, first, count));

@@ -11,11 +11,11 @@ use super::{
     ActivationProbe, Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, PassKind,
     Probe, Sampling, Start, Task, written,
 };
-use crate::curvature::{Access, Blocks, ProductKind};
+use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
+use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{Curvature, MatrixKind, Network};
-use crate::problem::{Problem, ProblemSpec, Subject};
+use crate::problem::{NetworkProblem, Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct VarianceReport {
     pub v: Option<Counts>,
     /// Products at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -98,23 +98,23 @@ impl Task for VarianceTask {
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let counts = budget.counts();
         let clock = Instant::now();
-        let stream = start.philox(subject);
-        let (sums, products) = columns_of(subject, self.curvature).open(subject, 0, |operator| {
+        let stream = start.philox(problem);
+        let (sums, products) = columns_of(problem, self.curvature).open(problem, 0, |operator| {
             (BlockSums::of(operator, v_batch), operator.products())
         });
         let exact = sums.estimates(products, clock.elapsed().as_secs_f64());
         let most = counts.last().copied().unwrap_or(0);
         let mut samples =
-            parameter_probes(subject, self.curvature, &stream, &sums, (most, v_batch));
+            parameter_probes(problem, self.curvature, &stream, &sums, (most, v_batch));
         samples.extend(activation_probes(
-            subject,
+            problem,
             self.curvature,
             stream,
             most,
@@ -133,10 +133,10 @@ impl Task for VarianceTask {
 }
 
 /// How all columns are multiplied out.
-fn columns_of(subject: &Subject, curvature: Curvature) -> Access {
-    match subject {
-        Subject::Matrix(_) => Access::Matrix,
-        Subject::Network(_) => Access::Network {
+fn columns_of(problem: &Problem, curvature: Curvature) -> OperatorSpec {
+    match problem {
+        Problem::Matrix(_) => OperatorSpec::Matrix,
+        Problem::Network(_) => OperatorSpec::Network {
             curvature,
             blocks: Blocks::Full,
             product: ProductKind::Hmp,
@@ -164,29 +164,29 @@ impl Sampled {
 
 /// Every distribution in parameter space, over the whole matrix and a network's block diagonal.
 fn parameter_probes(
-    subject: &Subject,
+    problem: &Problem,
     curvature: Curvature,
     stream: &PhiloxStream,
     sums: &BlockSums,
     (most, v_batch): (u64, u64),
 ) -> Vec<Sampled> {
-    let forms = match subject {
-        Subject::Matrix(_) => vec![(Access::Matrix, Blocks::Full)],
-        Subject::Network(_) => [Blocks::Full, Blocks::Parameter]
+    let forms = match problem {
+        Problem::Matrix(_) => vec![(OperatorSpec::Matrix, Blocks::Full)],
+        Problem::Network(_) => [Blocks::Full, Blocks::Parameter]
             .map(|blocks| {
                 let product = ProductKind::Forward;
-                let access = Access::Network {
+                let operator_spec = OperatorSpec::Network {
                     curvature,
                     blocks: blocks.clone(),
                     product,
                 };
-                (access, blocks)
+                (operator_spec, blocks)
             })
             .into(),
     };
     let mut all = Vec::new();
-    for (access, blocks) in forms {
-        access.open(subject, most, |operator| {
+    for (operator_spec, blocks) in forms {
+        operator_spec.open(problem, most, |operator| {
             for probe in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
                 let values = sampled(most, v_batch, |first, count| {
                     operator.quadratic(&draw(stream, operator, probe, first, count))
@@ -195,7 +195,7 @@ fn parameter_probes(
                     of: Columns {
                         probe: Some(written(probe)),
                         stream: Some("philox".into()),
-                        ..Columns::over(&access, "hutchinson")
+                        ..Columns::over(&operator_spec, "hutchinson")
                     },
                     predicted: Some(sums.variance(probe, &blocks)),
                     values,
@@ -208,17 +208,18 @@ fn parameter_probes(
 
 /// Signs at the outputs of a network's layers, layer by layer.
 fn activation_probes(
-    subject: &Subject,
+    problem: &Problem,
     curvature: Curvature,
     stream: PhiloxStream,
     most: u64,
     v_batch: u64,
 ) -> Option<Sampled> {
-    let Subject::Network(problem) = subject else {
+    let Problem::Network(problem) = problem else {
         return None;
     };
     let (passes, kind) = (PassKind::Separate, ActivationProbe::Rademacher);
-    let of_batch = |batch: Problem| activation_variance(&batch.linearize_for(curvature), v_batch);
+    let of_batch =
+        |batch: NetworkProblem| activation_variance(&batch.linearize_for(curvature), v_batch);
     let predicted = problem.each_batch().map(of_batch).sum();
     let values = sampled(
         most,

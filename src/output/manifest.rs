@@ -3,7 +3,7 @@
 use crate::environment;
 use crate::plan::Plan;
 use crate::problem::data::FileRecord;
-use crate::spec::{Source, Spec};
+use crate::spec::{Spec, SpecText};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -69,7 +69,7 @@ struct FileEntry {
 
 impl Manifest {
     /// The manifest of a run that starts now and writes to `folder`.
-    pub fn start(plan: &Plan, source: &Source, folder: &Path) -> Self {
+    pub fn start(plan: &Plan, source: &SpecText, folder: &Path) -> Self {
         let relative = |path: &Path| {
             let plain = |path: &Path| std::path::absolute(path).map(path_clean::clean).ok();
             let both = plain(path).zip(plain(folder));

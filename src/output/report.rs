@@ -6,15 +6,15 @@ use super::session::{Before, Outcome};
 use super::summary::SummaryRow;
 use super::tables::Rows;
 use crate::estimator::{Budget, Quantity, written};
-use crate::lists::{Batch, Seed};
+use crate::lists::{Seed, VBatch};
 use crate::plan::{Job, Plan, Setup, device_name};
 use crate::problem::data::Dataset;
-use crate::spec::{ExperimentKind, Source};
+use crate::spec::{ExperimentKind, SpecText};
 use std::fmt::Write;
 use std::path::Path;
 
 /// What running `plan` would do.
-pub fn plan(source: &Source, plan: &Plan) -> String {
+pub fn plan(source: &SpecText, plan: &Plan) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -74,10 +74,10 @@ fn samples(data: &Dataset) -> String {
 fn of(plan: &Plan, job: &Job) -> String {
     match &plan.setup {
         Setup::Matrix(matrix) if matrix.spectra.len() > 1 => {
-            format!("{}: ", matrix.spectra[job.subject].name())
+            format!("{}: ", matrix.spectra[job.problem].name())
         }
         Setup::Network(setup) if setup.checkpoints.len() > 1 => {
-            let name = setup.checkpoints[job.subject].name.as_deref();
+            let name = setup.checkpoints[job.problem].name.as_deref();
             format!("{}: ", name.unwrap_or_default())
         }
         _ => String::new(),
@@ -121,8 +121,8 @@ fn describe(job: &Job) -> String {
     };
     let _ = match job.v_batch {
         None => Ok(()),
-        Some(Batch::Auto) => write!(text, ", V_batch = auto"),
-        Some(Batch::Fixed(v_batch)) => write!(text, ", V_batch = {v_batch}"),
+        Some(VBatch::Auto) => write!(text, ", V_batch = auto"),
+        Some(VBatch::Fixed(v_batch)) => write!(text, ", V_batch = {v_batch}"),
     };
     match job.seed {
         None => text,
@@ -274,8 +274,8 @@ pub fn value(mean: f64, std_error: Option<f64>) -> String {
 /// A job without its seed.
 pub fn setting(job: &Job) -> String {
     let v_batch = match job.v_batch {
-        Some(Batch::Fixed(v_batch)) => Some(v_batch),
-        Some(Batch::Auto) | None => None,
+        Some(VBatch::Fixed(v_batch)) => Some(v_batch),
+        Some(VBatch::Auto) | None => None,
     };
     let numbers = [("V", job.budget.most()), ("V_batch", v_batch)];
     let columns = job.task.columns();

@@ -3,7 +3,7 @@
 use super::artefacts::{DensityRecord, VarianceRecord};
 use super::records::{ParameterRecord, Record};
 use crate::error::UserError;
-use crate::spec::{ExperimentKind, Source, Spec};
+use crate::spec::{ExperimentKind, Spec, SpecText};
 use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Results {
                 "name a folder that a run has written, for example results/convergence",
             )
         })?;
-        let (spec, provenance) = match Source::read(&folder.join("manifest.toml")) {
+        let (spec, provenance) = match SpecText::read(&folder.join("manifest.toml")) {
             Err(_) => (None, toml::Table::new()),
             Ok(source) => (Spec::parse(&source).ok(), provenance(&source)),
         };
@@ -65,7 +65,7 @@ impl Results {
     }
 }
 
-fn provenance(source: &Source) -> toml::Table {
+fn provenance(source: &SpecText) -> toml::Table {
     let table = source.text.parse::<toml::Table>().unwrap_or_default();
     match table.get("manifest") {
         Some(toml::Value::Table(provenance)) => provenance.clone(),

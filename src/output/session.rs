@@ -9,7 +9,7 @@ use super::results::Results;
 use super::summary::{SummaryRow, summarise};
 use super::tables::{self, Finished, Rows};
 use crate::plan::Plan;
-use crate::spec::Source;
+use crate::spec::SpecText;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Session {
     ///
     /// # Errors
     /// A folder that cannot be made or written, or that another runner is writing.
-    pub fn start(folder: &Path, plan: &Plan, source: &Source, fresh: bool) -> Result<Self> {
+    pub fn start(folder: &Path, plan: &Plan, source: &SpecText, fresh: bool) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = Lock::take(folder)?;

@@ -20,7 +20,7 @@ impl Plan {
         let mut drawn = Drawn::default();
         let mut key = |job: &Job| {
             let mut text = format!("{common}{job:?}\n");
-            if let Some(checkpoint) = self.setup.checkpoint(job.subject) {
+            if let Some(checkpoint) = self.setup.checkpoint(job.problem) {
                 let file = checkpoint.file.as_ref().map(|file| &file.sha256);
                 let _ = writeln!(text, "at {:?} {file:?}", checkpoint.name);
             }

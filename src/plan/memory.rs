@@ -5,7 +5,7 @@
 use super::{Job, NetworkSetup, Setup};
 use crate::error::UserError;
 use crate::estimator::EstimatorSpec;
-use crate::lists::{Batch, Counts};
+use crate::lists::{Counts, VBatch};
 use crate::problem::Network;
 use crate::problem::matrix::Basis;
 use crate::spec::Spec;
@@ -77,8 +77,8 @@ fn refuse(key: &str, what: &str, needed: f64, total: u64, help: &str) -> Result<
 /// How many probes a job multiplies at once.
 fn probes_at_once(job: &Job) -> Option<u64> {
     match job.v_batch? {
-        Batch::Fixed(v_batch) => Some(v_batch.min(job.budget.most()?)),
-        Batch::Auto => None,
+        VBatch::Fixed(v_batch) => Some(v_batch.min(job.budget.most()?)),
+        VBatch::Auto => None,
     }
 }
 

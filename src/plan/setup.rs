@@ -7,8 +7,8 @@ use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::matrix::MatrixSpec;
 use crate::problem::script::ScriptFile;
-use crate::problem::{Network, Problem, ProblemSpec, Subject, initialise, weights};
-use crate::spec::{ModelSpec, Source, Spec, example};
+use crate::problem::{Network, NetworkProblem, Problem, ProblemSpec, initialise, weights};
+use crate::spec::{ModelSpec, Spec, SpecText, example};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -52,7 +52,7 @@ impl Setup {
     ///
     /// # Errors
     /// The first mistake.
-    pub(super) fn new(spec: &Spec, source: &Source) -> Result<Self, UserError> {
+    pub(super) fn new(spec: &Spec, source: &SpecText) -> Result<Self, UserError> {
         match &spec.problem {
             ProblemSpec::Network(_) => {
                 let setup = NetworkSetup::new(&Sections::of(spec)?, source.folder())?;
@@ -62,33 +62,33 @@ impl Setup {
         }
     }
 
-    /// The subjects of the jobs on `device`, and PyTorch's global generator as drawing them has
+    /// The problems of the jobs on `device`, and PyTorch's global generator as drawing them has
     /// left it.
-    pub fn build(&self, device: Device, kind: Kind) -> (Vec<Subject>, TorchGenerator) {
+    pub fn build(&self, device: Device, kind: Kind) -> (Vec<Problem>, TorchGenerator) {
         match self {
             Self::Network(setup) => {
                 let (problems, generator) = setup.build_all(device, kind);
-                (problems.into_iter().map(Subject::from).collect(), generator)
+                (problems.into_iter().map(Problem::from).collect(), generator)
             }
             Self::Matrix(matrix) => {
                 let (matrices, generator) = matrix.build(device, kind);
-                (matrices.into_iter().map(Subject::from).collect(), generator)
+                (matrices.into_iter().map(Problem::from).collect(), generator)
             }
         }
     }
 
-    /// How many subjects [`build`](Self::build) will give.
-    pub(super) fn subjects(&self) -> usize {
+    /// How many problems [`build`](Self::build) will give.
+    pub(super) fn problems(&self) -> usize {
         match self {
             Self::Network(setup) => setup.checkpoints.len(),
             Self::Matrix(matrix) => matrix.spectra.len(),
         }
     }
 
-    /// The checkpoint that a subject is at.
-    pub fn checkpoint(&self, subject: usize) -> Option<&Checkpoint> {
+    /// The checkpoint that a problem is at.
+    pub fn checkpoint(&self, problem: usize) -> Option<&Checkpoint> {
         match self {
-            Self::Network(setup) => Some(&setup.checkpoints[subject]),
+            Self::Network(setup) => Some(&setup.checkpoints[problem]),
             Self::Matrix(_) => None,
         }
     }
@@ -118,7 +118,7 @@ impl Setup {
 
     /// All files that were read.
     pub fn files(&self) -> impl Iterator<Item = &FileRecord> {
-        let checkpoints = (0..self.subjects()).filter_map(|subject| self.checkpoint(subject));
+        let checkpoints = (0..self.problems()).filter_map(|problem| self.checkpoint(problem));
         let weights = checkpoints.filter_map(|checkpoint| checkpoint.file.as_ref());
         self.shared_files().chain(weights)
     }
@@ -224,13 +224,13 @@ impl NetworkSetup {
 
     /// The problem of the first checkpoint on `device`, and PyTorch's global generator as drawing it
     /// has left it.
-    pub fn build(&self, device: Device, kind: Kind) -> (Problem, TorchGenerator) {
+    pub fn build(&self, device: Device, kind: Kind) -> (NetworkProblem, TorchGenerator) {
         let (mut problems, generator) = self.build_all(device, kind);
         (problems.swap_remove(0), generator)
     }
 
     /// The problems of all checkpoints, on the same data.
-    fn build_all(&self, device: Device, kind: Kind) -> (Vec<Problem>, TorchGenerator) {
+    fn build_all(&self, device: Device, kind: Kind) -> (Vec<NetworkProblem>, TorchGenerator) {
         let mut generator = TorchGenerator::seeded(self.seed);
         let (network, initial) = match &self.script {
             None => (
@@ -253,7 +253,7 @@ impl NetworkSetup {
                 Some(tensors) => tensors.iter().map(|raw| place(&raw.tensor())).collect(),
                 None => initial.iter().map(place).collect(),
             };
-            Problem::new(network.clone(), self.loss.clone(), tensors, batches.clone())
+            NetworkProblem::new(network.clone(), self.loss.clone(), tensors, batches.clone())
         };
         (self.checkpoints.iter().map(problem).collect(), generator)
     }

@@ -1,7 +1,7 @@
 //! What a user should know before a run: nothing wrong, but worth a second look.
 
 use super::Plan;
-use crate::lists::Batch;
+use crate::lists::VBatch;
 use crate::spec::{Dtype, ExperimentKind};
 use tch::Device;
 
@@ -27,7 +27,7 @@ impl Plan {
             .jobs
             .iter()
             .filter_map(|job| match (job.v_batch, job.budget.counts().last()) {
-                (Some(Batch::Fixed(v_batch)), Some(&v)) if v % v_batch != 0 => Some((v, v_batch)),
+                (Some(VBatch::Fixed(v_batch)), Some(&v)) if v % v_batch != 0 => Some((v, v_batch)),
                 _ => None,
             })
             .collect();

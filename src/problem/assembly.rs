@@ -1,7 +1,7 @@
 //! Layers laid out in a row, as a spec nests them.
 
 use super::join::{Combine, Inputs};
-use super::layer::{Branches, Layer, LayerSpec, Misfit, ParameterShape, Part, identity};
+use super::layer::{Branches, Layer, LayerError, LayerSpec, ParameterShape, Part, identity};
 use super::network::{Node, ParameterInfo};
 use crate::error::{UserError, join};
 use std::ops::Range;
@@ -55,7 +55,7 @@ impl Assembly {
         input: Place,
     ) -> Result<Place, UserError> {
         let (kind, shape) = (spec.kind(), input.1.clone());
-        let wrong = |misfit: Misfit| misfit.of(kind, &shape).within(key);
+        let wrong = |misfit: LayerError| misfit.of(kind, &shape).within(key);
         match spec.part(&shape).map_err(wrong)? {
             Part::Layer(layer, output) => {
                 if let Some(tokens) = layer.tokens() {
@@ -80,9 +80,9 @@ impl Assembly {
     }
 
     /// What takes tokens takes the data; the data must suit all that do.
-    fn take_tokens(&mut self, tokens: i64, source: Option<usize>) -> Result<(), Misfit> {
+    fn take_tokens(&mut self, tokens: i64, source: Option<usize>) -> Result<(), LayerError> {
         if source.is_some() {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: "the data themselves".into(),
                 remedy: "put it first in the network, or first in branches that come first".into(),
             });
@@ -134,7 +134,7 @@ fn list(
 }
 
 /// What is wrong with branches whose outputs do not meet.
-fn apart(branches: &Branches<'_>, parts: &[Place]) -> Misfit {
+fn apart(branches: &Branches<'_>, parts: &[Place]) -> LayerError {
     let found =
         |((place, _), (_, shape)): (&(String, &[LayerSpec]), &Place)| format!("{place} {shape:?}");
     let found: Vec<String> = branches.lists.iter().zip(parts).map(found).collect();
@@ -145,7 +145,7 @@ fn apart(branches: &Branches<'_>, parts: &[Place]) -> Misfit {
             "give them the same strides, and padding to match",
         ),
     };
-    Misfit {
+    LayerError {
         expected: format!("branches that put out {same}, found {}", found.join(", ")),
         remedy: remedy.into(),
     }

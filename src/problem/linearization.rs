@@ -4,7 +4,7 @@ use super::Curvature;
 use super::adjoints::Adjoints;
 use super::batch::Batch;
 use super::join::Inputs;
-use super::layer::{Local, LocalParameters, Residual, Symmetric};
+use super::layer::{Local, LocalParameters, OwnCurvature, Symmetric};
 use super::local_layers::local_layers;
 use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::{Network, Tensors};
@@ -34,7 +34,7 @@ pub struct LinearizedLayer {
     /// `∂ℓ/∂z: [N, *out]`; absent for matrices to which the layers' own curvature means nothing.
     pub gradient: Option<Tensor>,
     /// Its own curvature at its input.
-    pub residual: Residual,
+    pub own_curvature: OwnCurvature,
     /// Which of the network's parameters are this layer's.
     pub indices: Range<usize>,
     pub(super) inputs: Inputs,
@@ -92,7 +92,7 @@ pub struct Diagonal<'a> {
 }
 
 /// The curvature of one layer that is no diagonal.
-pub struct Undiagonal<'a> {
+pub struct NonDiagonalCurvature<'a> {
     /// The number of that layer.
     pub layer: usize,
     /// The number of the layer below it, at whose output the curvature stands.
@@ -122,18 +122,18 @@ impl Linearization {
     fn take_gradients(&mut self) {
         let mut own = Vec::with_capacity(self.layers.len());
         let gradient = self.loss.gradient().unsqueeze(0);
-        self.pull(self.top(), gradient, None, |index, layer, g| {
+        self.propagate_adjoints(self.top(), gradient, None, |index, layer, g| {
             let g = g.squeeze_dim(0);
             let residual = match layer.has_input() {
-                true => layer.local.residual(&g),
-                false => Residual::Zero,
+                true => layer.local.own_curvature(&g),
+                false => OwnCurvature::Zero,
             };
             own.push((index, g, residual));
             None
         });
         for (index, gradient, residual) in own {
             self.layers[index].gradient = Some(gradient);
-            self.layers[index].residual = residual;
+            self.layers[index].own_curvature = residual;
         }
     }
 
@@ -174,7 +174,7 @@ impl Linearization {
     ///
     /// # Panics
     /// If nothing is injected anywhere.
-    pub fn push(
+    pub fn propagate_tangents(
         &self,
         start: usize,
         mut inject: impl FnMut(usize, &LinearizedLayer) -> Option<Tensor>,
@@ -198,9 +198,9 @@ impl Linearization {
     ///
     /// # Panics
     /// If there are none.
-    pub fn push_parameters(&self, parameters: &[usize], v: &[Vectors]) -> Tangents {
+    pub fn parameter_tangents(&self, parameters: &[usize], v: &[Vectors]) -> Tangents {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
-        self.push(start.expect("a block has parameters"), |_, layer| {
+        self.propagate_tangents(start.expect("a block has parameters"), |_, layer| {
             let own = parameters.iter().zip(v);
             let own = own.filter(|(index, _)| layer.indices.contains(index));
             own.map(|(index, v)| v.tangent(layer.parameters(), index - layer.indices.start))
@@ -211,7 +211,7 @@ impl Linearization {
     /// Adjoints downward from `h` at the output of layer `from`: all the way, or only to the layers
     /// `goals`. `visit(l, hz)` sees what arrives at the output of layer l and returns what is added
     /// at its input.
-    pub fn pull(
+    pub fn propagate_adjoints(
         &self,
         from: usize,
         h: Tensor,
@@ -249,10 +249,10 @@ impl Linearization {
     }
 
     /// The curvatures of layers that are no diagonals, from the input up.
-    pub fn undiagonal(&self) -> impl Iterator<Item = Undiagonal<'_>> {
+    pub fn non_diagonal_curvatures(&self) -> impl Iterator<Item = NonDiagonalCurvature<'_>> {
         let layers = self.layers.iter().enumerate();
-        layers.filter_map(|(layer, at)| match &at.residual {
-            Residual::General(matrix) => Some(Undiagonal {
+        layers.filter_map(|(layer, at)| match &at.own_curvature {
+            OwnCurvature::General(matrix) => Some(NonDiagonalCurvature {
                 layer,
                 below: at.inputs.sources().next()?,
                 matrix: matrix.as_ref(),
@@ -263,12 +263,12 @@ impl Linearization {
 
     /// Carries every layer's curvature down while it stays a diagonal; `meet` sees it at the
     /// output of every layer that it comes to.
-    pub fn carry(&self, mut meet: impl FnMut(Diagonal<'_>)) {
+    pub fn propagate_diagonals(&self, mut meet: impl FnMut(Diagonal<'_>)) {
         let mut carried = self.nothing();
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            let mut below = match &layer.residual {
-                Residual::Zero | Residual::General(_) => None,
-                Residual::Diagonal(r) => Some(r.shallow_clone()),
+            let mut below = match &layer.own_curvature {
+                OwnCurvature::Zero | OwnCurvature::General(_) => None,
+                OwnCurvature::Diagonal(r) => Some(r.shallow_clone()),
             };
             if let Some(entries) = carried[index].take() {
                 let passed = match layer.has_input() {

@@ -1,7 +1,7 @@
 //! The layers of a network at a point, in the order in which they are linearised.
 
 use super::join::Inputs;
-use super::layer::{Local, Residual};
+use super::layer::{Local, OwnCurvature};
 use super::linearization::LinearizedLayer;
 use super::network::{Network, Node, Tensors};
 use std::ops::Range;
@@ -70,7 +70,7 @@ impl LocalLayers<'_> {
             local,
             output: z.size(),
             gradient: None,
-            residual: Residual::Zero,
+            own_curvature: OwnCurvature::Zero,
             indices: parameters,
             inputs,
         });

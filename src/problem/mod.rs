@@ -8,6 +8,7 @@ pub mod checkpoints;
 mod curvature;
 pub mod data;
 pub mod generator;
+mod initialise;
 mod join;
 pub mod layer;
 mod linearization;
@@ -15,243 +16,104 @@ mod local_layers;
 pub mod loss;
 pub mod matrix;
 mod network;
+mod network_problem;
 pub mod random;
 pub mod script;
 mod signs;
-mod subject;
+mod spec;
 pub mod weights;
 
 pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
+pub use initialise::initialise;
 pub use join::Combine;
 pub(crate) use linearization::sum;
-pub use linearization::{Diagonal, Linearization, LinearizedLayer, Tangents, Undiagonal};
+pub use linearization::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Tangents};
 pub use network::{LayerSize, Network, ParameterInfo, Tensors};
+pub use network_problem::NetworkProblem;
 pub use signs::{Signs, Vectors};
-pub use subject::{NetworkSpec, ProblemSpec, Subject};
+pub use spec::{NetworkSpec, ProblemSpec};
 
-use generator::TorchGenerator;
-use layer::Init;
-use loss::{LocalLoss, LossSpec};
-use std::sync::Arc;
+use matrix::Matrix;
 use tch::{Device, Kind, Tensor};
 
-/// A network at given parameters, a loss, and data; `H` is the Hessian of [`Problem::loss_at`].
-#[derive(Debug)]
-pub struct Problem {
-    /// The layers with their shapes.
-    pub network: Arc<Network>,
-    /// What is minimised.
-    pub loss: LossSpec,
-    /// One tensor per parameter, in the network's order; device and kind are the problem's.
-    pub parameters: Vec<Tensor>,
-    /// One tensor per buffer, likewise.
-    pub buffers: Vec<Tensor>,
-    /// The data, in at least one part.
-    pub batches: Vec<Batch>,
+/// What estimators work on, in memory on one device.
+#[derive(Clone, Debug)]
+pub enum Problem {
+    /// A network with its loss and batch.
+    Network(NetworkProblem),
+    /// A symmetric matrix.
+    Matrix(Matrix),
 }
 
-/// Another handle on the same tensors, for another thread: nothing is copied.
-impl Clone for Problem {
-    fn clone(&self) -> Self {
-        self.on(self.batches.clone())
+impl From<NetworkProblem> for Problem {
+    fn from(problem: NetworkProblem) -> Self {
+        Self::Network(problem)
+    }
+}
+
+impl From<Matrix> for Problem {
+    fn from(matrix: Matrix) -> Self {
+        Self::Matrix(matrix)
     }
 }
 
 impl Problem {
-    /// The network with `tensors`, its parameters and then its buffers, on `batches`, whose weights
-    /// are set so that their losses add up to the loss of all samples as one batch: under a mean
-    /// every batch counts for the terms that it holds, so that a short last one does not count for
-    /// more.
-    pub fn new(
-        network: Arc<Network>,
-        loss: LossSpec,
-        mut tensors: Vec<Tensor>,
-        batches: Vec<Batch>,
-    ) -> Self {
-        let mut problem = Self {
-            buffers: tensors.split_off(network.parameters().len()),
-            parameters: tensors,
-            network,
-            loss,
-            batches,
-        };
-        problem.weigh();
-        problem
-    }
-
-    /// Numbers the samples of all batches, and sets the weights.
-    fn weigh(&mut self) {
-        let Self { loss, batches, .. } = self;
-        let mut first = 0;
-        for batch in batches.iter_mut() {
-            batch.first = first;
-            first += batch.len() as u64;
-        }
-        let terms: Option<Vec<f64>> = batches.iter().map(|b| loss.terms(&b.targets)).collect();
-        if let Some(terms) = terms {
-            let all: f64 = terms.iter().sum();
-            for (batch, terms) in batches.iter_mut().zip(terms) {
-                batch.weight = terms / all;
-            }
-        }
-    }
-
-    /// The same network, loss and parameters on other data.
-    fn on(&self, batches: Vec<Batch>) -> Self {
-        Self {
-            network: self.network.clone(),
-            loss: self.loss.clone(),
-            parameters: self.parameters.iter().map(Tensor::shallow_clone).collect(),
-            buffers: self.buffers.iter().map(Tensor::shallow_clone).collect(),
-            batches,
-        }
-    }
-
-    /// The problem on every batch alone, its loss weighted: losses, gradients and Hessians of all
-    /// add up to those of the whole.
-    ///
-    /// Every batch is placed on the device when its turn comes, so that a loop over them needs the
-    /// memory of one.
-    pub fn each_batch(&self) -> impl Iterator<Item = Self> + '_ {
-        (0..self.batches.len()).map(|index| self.on_batch(index))
-    }
-
-    /// The problem on one batch alone, see [`Problem::each_batch`].
-    pub fn on_batch(&self, index: usize) -> Self {
-        self.on(vec![self.batches[index].placed(self.device(), self.kind())])
-    }
-
-    /// The problem on slices of its single batch, as [`each_batch`](Self::each_batch) cuts batches:
-    /// so few samples that the widest tangent of one probe takes `bytes` at most. On a GPU, or where
-    /// all samples are so few, the whole.
-    pub fn slices(&self, bytes: i64) -> Vec<Self> {
-        let [batch] = &self.batches[..] else {
-            return vec![self.clone()];
-        };
-        let widest = self.network.widest() * self.kind().elt_size_in_bytes() as i64;
-        let (all, few) = (batch.len() as i64, (bytes / widest.max(1)).max(1));
-        if self.device().is_cuda() || few >= all {
-            return vec![self.clone()];
-        }
-        // As even as may be.
-        let few = (all as u64).div_ceil((all as u64).div_ceil(few as u64)) as i64;
-        let slice = |first: i64| batch.slice(first, few.min(all - first));
-        let mut slices = self.clone();
-        slices.batches = (0..all).step_by(few as usize).map(slice).collect();
-        slices.weigh();
-        // Samples of which the loss takes no notice have no terms to take the mean of.
-        slices.batches.retain(|slice| slice.weight != 0.0);
-        for slice in &mut slices.batches {
-            slice.weight *= batch.weight;
-            slice.first += batch.first;
-        }
-        slices.each_batch().collect()
-    }
-
-    /// How many samples there are in all batches.
-    pub fn samples(&self) -> usize {
-        self.batches.iter().map(Batch::len).sum()
-    }
-
-    /// Where the computation happens.
+    /// Where its tensors are.
     pub fn device(&self) -> Device {
-        self.parameters[0].device()
-    }
-
-    /// The floating-point kind of parameters and products.
-    pub fn kind(&self) -> Kind {
-        self.parameters[0].kind()
-    }
-
-    /// About how many bytes a probe and its tangents take: what products need per probe.
-    pub fn bytes_per_probe(&self) -> u64 {
-        let parameters: usize = self.parameters.iter().map(Tensor::numel).sum();
-        let samples = self.batches.iter().map(Batch::len).max().unwrap_or(0);
-        let activations = samples * self.network.features() as usize;
-        ((2 * parameters + 3 * activations) * self.kind().elt_size_in_bytes()) as u64
-    }
-
-    /// One forward and one backward pass over a single batch; cost and memory as of a gradient.
-    ///
-    /// # Panics
-    /// With more than one batch: then linearise [`each_batch`](Self::each_batch) in turn.
-    pub fn linearize(&self) -> Linearization {
-        self.linearize_for(Curvature::Hessian)
-    }
-
-    /// The same for another matrix than the Hessian, for which the backward pass is not needed.
-    ///
-    /// # Panics
-    /// As [`linearize`](Self::linearize).
-    pub fn linearize_for(&self, curvature: Curvature) -> Linearization {
-        let w: Vec<Tensor> = self.parameters.iter().map(Tensor::detach).collect();
-        Linearization::new(
-            &self.network,
-            &*self.loss,
-            self.with(&w),
-            &self.only_batch(),
-            curvature,
-        )
-    }
-
-    /// The parameters as leaves of autograd's graph, for [`loss_at`](Self::loss_at) and
-    /// [`outputs_at`](Self::outputs_at): copies, or a TorchScript module's own.
-    pub fn leaves(&self) -> Vec<Tensor> {
-        let own = |p: &Tensor| match self.network.script() {
-            Some(_) => p.set_requires_grad(true),
-            None => p.detach().set_requires_grad(true),
-        };
-        self.parameters.iter().map(own).collect()
-    }
-
-    /// The outputs at `parameters` of a single batch, differentiable by libtorch's autograd.
-    ///
-    /// # Panics
-    /// With more than one batch.
-    pub fn outputs_at(&self, parameters: &[Tensor]) -> Tensor {
-        let inputs = self.only_batch().inputs;
-        self.network.forward(&inputs, self.with(parameters))
-    }
-
-    /// What stands for the output Hessian in a matrix, at the outputs of a single batch.
-    ///
-    /// # Panics
-    /// With more than one batch.
-    pub fn output_matrix(&self, outputs: &Tensor, curvature: Curvature) -> Box<dyn LocalLoss> {
-        loss::output_matrix(&*self.loss, outputs, &self.only_batch(), curvature)
-    }
-
-    /// Its tensors with other values of the parameters.
-    fn with<'a>(&'a self, parameters: &'a [Tensor]) -> Tensors<'a> {
-        Tensors {
-            parameters,
-            buffers: &self.buffers,
+        match self {
+            Self::Network(problem) => problem.device(),
+            Self::Matrix(matrix) => matrix.entries.device(),
         }
     }
 
-    fn only_batch(&self) -> Batch {
-        let [batch] = &self.batches[..] else {
-            let count = self.batches.len();
-            panic!("{count} batches cannot be looked at as one");
-        };
-        batch.placed(self.device(), self.kind())
+    /// The floating-point kind of its tensors.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Network(problem) => problem.kind(),
+            Self::Matrix(matrix) => matrix.entries.kind(),
+        }
     }
 
-    /// The loss of all batches at `parameters`, differentiable by libtorch's autograd.
-    pub fn loss_at(&self, parameters: &[Tensor]) -> Tensor {
-        let part = |batch: &Batch| {
-            let batch = batch.placed(self.device(), self.kind());
-            let output = self.network.forward(&batch.inputs, self.with(parameters));
-            let value = self.loss.value(&output, &batch.targets);
-            match batch.weight {
-                1.0 => value,
-                weight => value * weight,
+    /// The shape of every parameter; a matrix has one, of its n entries.
+    pub fn shapes(&self) -> Vec<Vec<i64>> {
+        match self {
+            Self::Network(problem) => problem.parameters.iter().map(Tensor::size).collect(),
+            Self::Matrix(matrix) => vec![vec![matrix.eigenvalues.len() as i64]],
+        }
+    }
+
+    /// About how many bytes products need per probe.
+    pub fn bytes_per_probe(&self) -> u64 {
+        match self {
+            Self::Network(problem) => problem.bytes_per_probe(),
+            Self::Matrix(matrix) => {
+                (2 * matrix.eigenvalues.len() * self.kind().elt_size_in_bytes()) as u64
             }
-        };
-        let parts = self.batches.iter().map(part);
-        parts.reduce(|a, b| a + b).expect("at least one batch")
+        }
+    }
+
+    /// The same on the first batch of the data alone, where there are several: as costly as any.
+    pub fn first_batch(&self) -> Self {
+        match self {
+            Self::Network(problem) => match problem.each_batch().next() {
+                Some(batch) => Self::Network(batch),
+                None => self.clone(),
+            },
+            Self::Matrix(_) => self.clone(),
+        }
+    }
+
+    /// The network.
+    ///
+    /// # Panics
+    /// If this is a matrix, for which a plan refuses what needs layers.
+    pub fn network(&self) -> &NetworkProblem {
+        match self {
+            Self::Network(problem) => problem,
+            Self::Matrix(_) => unreachable!("the plan refuses matrices here"),
+        }
     }
 }
 
@@ -261,25 +123,4 @@ pub fn epsilon(kind: Kind) -> f64 {
         Kind::Double => f64::EPSILON,
         _ => f64::from(f32::EPSILON),
     }
-}
-
-/// The parameters, and then the buffers, as torch.nn initialises them in order, in float32 on the CPU.
-///
-/// They are drawn in float32 whatever the dtype of the experiment, as `module.double()` would have
-/// it, so that both dtypes look at the same network.
-pub fn initialise(network: &Network, generator: &mut TorchGenerator) -> Vec<Tensor> {
-    let draw = |info: &ParameterInfo| {
-        let values = match info.init {
-            Init::Uniform { bound } => generator.uniform(info.numel() as usize, -bound, bound),
-            Init::Normal { .. } => generator.normal(info.numel() as usize),
-            Init::Constant { value } => vec![value as f32; info.numel() as usize],
-        };
-        let values = Tensor::from_slice(&values).reshape(&info.shape);
-        if let Init::Normal { zero: Some(row) } = info.init {
-            let _ = values.get(row).zero_();
-        }
-        values
-    };
-    let infos = network.parameters().iter().chain(network.buffers());
-    infos.map(draw).collect()
 }

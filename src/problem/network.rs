@@ -185,7 +185,10 @@ impl Network {
     /// For a node that picks some outputs of an activation that nothing else takes in: that
     /// activation, which may as well act on what is picked.
     pub(super) fn exchanged(&self, index: usize) -> Option<usize> {
-        let node = self.nodes.get(index).filter(|node| node.layer.picks())?;
+        let node = self
+            .nodes
+            .get(index)
+            .filter(|node| node.layer.selects_inputs())?;
         let below = index.checked_sub(1)?;
         let takes = |node: &&Node| node.inputs.sources().any(|source| source == below);
         let alone = takes(&node) && self.nodes.iter().filter(takes).count() == 1;

@@ -75,7 +75,7 @@ impl Signs {
     /// rows, so that a row takes `from / 5` additions a sample and no multiplication: a fraction of
     /// the time of a matrix product (the method of Arlazarov, Dinic, Kronrod, Faradzev, Dokl. Akad.
     /// Nauk SSSR 194, 1970). `None` where a matrix product is the faster way.
-    pub fn times(&self, x: &Columns) -> Option<Tensor> {
+    pub fn times(&self, x: &TiledMatrix) -> Option<Tensor> {
         let (rows, from) = (self.shape[0] as usize, x.from());
         if self.count * rows < FEWEST_ROWS {
             return None;
@@ -94,14 +94,14 @@ impl Signs {
 }
 
 /// A matrix `x: [N, from]` as products with signs read it.
-pub struct Columns {
+pub struct TiledMatrix {
     /// Tile by tile the entries of 32 samples side by side, zeros after the last sample:
     /// `[tiles, from, 32]`, contiguous.
     tiles: Tensor,
     samples: i64,
 }
 
-impl Columns {
+impl TiledMatrix {
     /// `None` where products with signs are none of table lookup: off the CPU, or of few samples.
     pub fn of(x: &Tensor) -> Option<Self> {
         let (samples, from) = (x.size()[0], x.size()[1]);
@@ -162,7 +162,7 @@ struct Tile<F>([F; TILE]);
 /// The samples of x summed with the signs of every row, whose bits begin at `places`: into
 /// `result: [K, rows, N]`.
 #[allow(unsafe_code)]
-fn sums<F: Number>(x: &Columns, bytes: &[u8], places: &[usize], result: &Tensor) {
+fn sums<F: Number>(x: &TiledMatrix, bytes: &[u8], places: &[usize], result: &Tensor) {
     let samples = x.samples as usize;
     // SAFETY: contiguous tensors of this kind on the CPU; nothing else knows the result yet.
     let (tiles, result) = unsafe {
@@ -291,7 +291,9 @@ mod tests {
         for (from, samples) in [(784, 256), (97, 70), (5, 33), (6, 64)] {
             let signs = signs(7, &[20, from], Kind::Double);
             let x = Tensor::randn([samples, from], (Kind::Double, Device::Cpu));
-            let found = signs.times(&Columns::of(&x).unwrap()).expect("enough rows");
+            let found = signs
+                .times(&TiledMatrix::of(&x).unwrap())
+                .expect("enough rows");
             let expected = signs.dense().matmul(&x.tr());
             let error = (found - expected).abs().max().double_value(&[]);
             assert!(error < 1e-11, "{from} × {samples}: {error}");
@@ -301,9 +303,9 @@ mod tests {
     #[test]
     fn few_rows_or_samples_are_left_to_the_matrix_product() {
         let x = Tensor::ones([256, 30], (Kind::Float, Device::Cpu));
-        let columns = Columns::of(&x).expect("enough samples");
+        let columns = TiledMatrix::of(&x).expect("enough samples");
         assert!(signs(1, &[20, 30], Kind::Float).times(&columns).is_none());
-        assert!(Columns::of(&x.narrow(0, 0, 15)).is_none());
+        assert!(TiledMatrix::of(&x.narrow(0, 0, 15)).is_none());
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! Two passes over data in several batches must see the same loss.
 
-use crate::problem::{Problem, Subject};
+use crate::problem::{NetworkProblem, Problem};
 use anyhow::{Result, ensure};
 use tch::Kind;
 
-/// Compares the loss of two passes over the batches of every subject: where it is left to chance,
+/// Compares the loss of two passes over the batches of every problem: where it is left to chance,
 /// so is the matrix, and products with it do not belong together.
 ///
 /// # Errors
 /// Losses that differ by more than rounding.
-pub(super) fn check(subjects: &[Subject]) -> Result<()> {
-    for subject in subjects {
-        match subject {
-            Subject::Network(problem) if problem.batches.len() > 1 => compare(problem)?,
+pub(super) fn check(problems: &[Problem]) -> Result<()> {
+    for problem in problems {
+        match problem {
+            Problem::Network(problem) if problem.batches.len() > 1 => compare(problem)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-fn compare(problem: &Problem) -> Result<()> {
-    let loss = |part: Problem| part.loss_at(&part.parameters).double_value(&[]);
+fn compare(problem: &NetworkProblem) -> Result<()> {
+    let loss = |part: NetworkProblem| part.loss_at(&part.parameters).double_value(&[]);
     let pass = || problem.each_batch().map(loss).sum::<f64>();
     let (first, second) = tch::no_grad(|| (pass(), pass()));
     let rounding = match problem.kind() {

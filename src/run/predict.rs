@@ -1,12 +1,12 @@
 //! What a run will cost, from a short trial of every setting.
 
 use super::caught::caught;
-use super::perform::estimates;
+use super::job::estimates;
 use crate::estimator::{Budget, Start};
-use crate::lists::Batch;
+use crate::lists::VBatch;
 use crate::memory::growth_of;
 use crate::plan::{Job, Plan};
-use crate::problem::Subject;
+use crate::problem::Problem;
 use crate::spec::ExperimentKind;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -45,10 +45,10 @@ pub fn predict(plan: &Arc<Plan>, limit: Duration) -> Vec<Prediction> {
     std::thread::spawn(move || {
         let threads = if plan.side_by_side() { 1 } else { plan.threads };
         tch::set_num_threads(threads as i32);
-        let (subjects, _) = plan.setup.build(plan.device, plan.dtype);
+        let (problems, _) = plan.setup.build(plan.device, plan.dtype);
         for (place, prediction) in jobs.iter().enumerate() {
             let job = &plan.jobs[prediction.job];
-            let cost = caught(|| trial(job, &subjects[job.subject])).ok();
+            let cost = caught(|| trial(job, &problems[job.problem])).ok();
             if sender.send((place, cost)).is_err() {
                 break;
             }
@@ -72,7 +72,7 @@ fn settings(plan: &Plan) -> Vec<Prediction> {
     };
     let mut found: Vec<(_, Prediction)> = Vec::new();
     for (index, job) in plan.jobs.iter().enumerate() {
-        let setting = (job.task.columns(), job.subject, job.v_batch, &job.budget);
+        let setting = (job.task.columns(), job.problem, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
             Some((_, prediction)) => prediction.runs += repeats,
             None => {
@@ -91,19 +91,19 @@ fn settings(plan: &Plan) -> Vec<Prediction> {
         .collect()
 }
 
-fn trial(job: &Job, subject: &Subject) -> Cost {
+fn trial(job: &Job, problem: &Problem) -> Cost {
     // What "auto" will find is not known; a small batch is the safe side.
     let v_batch = match job.v_batch {
-        Some(Batch::Fixed(v_batch)) => v_batch,
-        Some(Batch::Auto) | None => 10,
+        Some(VBatch::Fixed(v_batch)) => v_batch,
+        Some(VBatch::Auto) | None => 10,
     };
     let run = |budget: &Budget| {
         let clock = Instant::now();
-        let work = || estimates(job, subject, &Start::Philox(0), budget, v_batch);
+        let work = || estimates(job, problem, &Start::Philox(0), budget, v_batch);
         let (estimates, growth) = growth_of(work);
         // Growth does not see memory that was used and freed before.
         let probes = budget.most().map_or(0, |most| most.min(v_batch));
-        let memory = growth.unwrap_or(0).max(probes * subject.bytes_per_probe());
+        let memory = growth.unwrap_or(0).max(probes * problem.bytes_per_probe());
         let products = estimates.last().map_or(0, |estimate| estimate.products);
         (clock.elapsed().as_secs_f64(), products as f64, memory)
     };

@@ -1,18 +1,18 @@
 //! The rows of a job.
 
-use super::perform::Performer;
+use super::job::JobRunner;
 use crate::estimator::{Estimate, written};
 use crate::lists::Seed;
 use crate::output::{Diagonal, FailureRecord, File, ParameterRecord, Record, Rows, add_artefacts};
 use crate::plan::{Job, device_name};
-use crate::problem::Subject;
+use crate::problem::Problem;
 use crate::problem::data::hex;
 use sha2::{Digest, Sha256};
 
 /// The estimates of a job, and by how many bytes the process grew.
 pub(super) type Measured = (Vec<Estimate>, Option<u64>);
 
-impl Performer<'_> {
+impl JobRunner<'_> {
     /// The rows and files of a job, `repeated` holding its estimates for every repetition.
     pub(super) fn rows(
         &self,
@@ -46,7 +46,7 @@ impl Performer<'_> {
     pub(super) fn diagonals(
         &self,
         job: &Job,
-        subject: &Subject,
+        problem: &Problem,
         repeated: &[Measured],
     ) -> Vec<Diagonal> {
         let estimates = repeated.first().into_iter().flat_map(|(all, _)| all);
@@ -80,7 +80,7 @@ impl Performer<'_> {
                     rest = after;
                     (name.clone(), shape, own.to_vec())
                 };
-                let parameters = self.parameters.iter().zip(subject.shapes());
+                let parameters = self.parameters.iter().zip(problem.shapes());
                 Diagonal {
                     name: metadata.iter().map(part).collect::<Vec<_>>().join("-"),
                     parameters: parameters.map(parameter).collect(),
@@ -107,7 +107,7 @@ impl Performer<'_> {
             repeat,
             estimate: estimate.value.mean,
             std_error: estimate.value.std_error,
-            exact: self.known(job.subject, estimate.quantity),
+            exact: self.known(job.problem, estimate.quantity),
             products: estimate.products,
             seconds: estimate.seconds,
             device: device_name(self.plan.device),
@@ -126,12 +126,12 @@ impl Performer<'_> {
     }
 
     fn checkpoint(&self, job: &Job) -> Option<String> {
-        self.plan.setup.checkpoint(job.subject)?.name.clone()
+        self.plan.setup.checkpoint(job.problem)?.name.clone()
     }
 
     /// What its matrix is called: a given one has a name of its own.
     fn matrix(&self, job: &Job, of_network: Option<String>) -> String {
-        of_network.unwrap_or_else(|| self.matrices[job.subject].clone())
+        of_network.unwrap_or_else(|| self.matrices[job.problem].clone())
     }
 
     /// The row of a job that could not be done.

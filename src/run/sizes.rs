@@ -3,36 +3,36 @@
 use super::Todo;
 use super::caught::caught;
 use crate::estimator::{Columns, tuned_v_batch};
-use crate::lists::Batch;
+use crate::lists::VBatch;
 use crate::plan::{Job, Plan};
-use crate::problem::Subject;
+use crate::problem::Problem;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// The V_batch of every setting that does not simply stand in the spec.
 pub(super) struct Sizes(Mutex<HashMap<Setting, u64>>);
 
-/// An estimator on a subject, the V_batch that was asked for, and the most probes.
-type Setting = (Columns, usize, Option<Batch>, Option<u64>);
+/// An estimator on a problem, the V_batch that was asked for, and the most probes.
+type Setting = (Columns, usize, Option<VBatch>, Option<u64>);
 
 fn setting(job: &Job) -> Setting {
     let most = job.budget.most();
-    (job.task.columns(), job.subject, job.v_batch, most)
+    (job.task.columns(), job.problem, job.v_batch, most)
 }
 
 impl Sizes {
     /// Takes over what earlier jobs came to, and tries what is still to be found out.
-    pub fn new(plan: &Plan, todo: &Todo, subjects: &[Subject]) -> Self {
+    pub fn new(plan: &Plan, todo: &Todo, problems: &[Problem]) -> Self {
         let mut sizes: HashMap<Setting, u64> = HashMap::new();
         for &(index, v_batch) in &todo.v_batch {
             let size = sizes.entry(setting(&plan.jobs[index])).or_insert(v_batch);
             *size = v_batch.min(*size);
         }
         let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
-        for job in jobs.filter(|job| job.v_batch == Some(Batch::Auto)) {
+        for job in jobs.filter(|job| job.v_batch == Some(VBatch::Auto)) {
             let most = job.budget.most().unwrap_or(1);
-            let (task, subject) = (job.task.as_ref(), &subjects[job.subject]);
-            let trial = || caught(|| tuned_v_batch(task, subject, most, plan.memory)).unwrap_or(1);
+            let (task, problem) = (job.task.as_ref(), &problems[job.problem]);
+            let trial = || caught(|| tuned_v_batch(task, problem, most, plan.memory)).unwrap_or(1);
             let size = *sizes.entry(setting(job)).or_insert_with(trial);
             tracing::info!("{}: V_batch = \"auto\" is {size}", job.task.columns());
         }
@@ -48,8 +48,8 @@ impl Sizes {
             .get(&setting(job))
             .copied();
         match (job.v_batch?, found) {
-            (_, Some(size)) | (Batch::Fixed(size), None) => Some(size),
-            (Batch::Auto, None) => unreachable!("sizes are found before the jobs begin"),
+            (_, Some(size)) | (VBatch::Fixed(size), None) => Some(size),
+            (VBatch::Auto, None) => unreachable!("sizes are found before the jobs begin"),
         }
     }
 

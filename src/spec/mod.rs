@@ -4,15 +4,15 @@
 
 mod de;
 pub(crate) mod example;
+mod overrides;
 mod reference;
 mod schema;
-mod setting;
-mod source;
+mod text;
 
+pub use overrides::Override;
 pub use reference::reference;
 pub use schema::schema;
-pub use setting::Setting;
-pub use source::{Source, SpecError};
+pub use text::{SpecError, SpecText};
 
 use crate::estimator::{EstimatorSpec, Sampling};
 use crate::problem::ProblemSpec;
@@ -87,7 +87,7 @@ impl Spec {
     ///
     /// # Errors
     /// The first mistake in syntax, keys or types, with its place.
-    pub fn parse(source: &Source) -> Result<Self, SpecError> {
+    pub fn parse(source: &SpecText) -> Result<Self, SpecError> {
         source.deserialize()
     }
 

@@ -11,9 +11,9 @@ mod ways;
 use crate::error::UserError;
 use crate::output::{ParameterRecord, Record};
 use crate::plan::{Plan, Setup};
-use crate::problem::Subject;
-use crate::run::{Todo, Unwatched, run};
-use crate::spec::{Source, Spec, SpecError};
+use crate::problem::Problem;
+use crate::run::{NoObserver, Todo, run};
+use crate::spec::{Spec, SpecError, SpecText};
 use anyhow::Result;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Reduced {
     ///
     /// # Errors
     /// A mistake in the spec or in what it names; a spec that is about no network.
-    pub fn new(source: &Source) -> Result<Self, SpecError> {
+    pub fn new(source: &SpecText) -> Result<Self, SpecError> {
         // First as it stands, for errors with their place in the file.
         let plan = Plan::new(Spec::parse(source)?, source)?;
         if !matches!(plan.setup, Setup::Network(_)) {
@@ -128,7 +128,7 @@ impl Reduced {
         run(
             plan,
             &Todo::all(plan),
-            &(Arc::new(Unwatched) as Arc<_>),
+            &(Arc::new(NoObserver) as Arc<_>),
             |job| {
                 finished.push(job);
                 Ok(())
@@ -157,8 +157,8 @@ impl Reduced {
 
 /// The exact trace of every parameter tensor that is not too large, against autodiff.
 fn oracle(plan: &Plan, records: &[Record], parameters: &[ParameterRecord]) -> Vec<Check> {
-    let (subjects, _) = plan.setup.build(plan.device, plan.dtype);
-    let Some(Subject::Network(problem)) = subjects.first() else {
+    let (problems, _) = plan.setup.build(plan.device, plan.dtype);
+    let Some(Problem::Network(problem)) = problems.first() else {
         return Vec::new();
     };
     let traces = oracle::traces(problem);

@@ -1,6 +1,6 @@
 //! Second derivatives by libtorch's autograd alone, entry by entry.
 
-use crate::problem::Problem;
+use crate::problem::NetworkProblem;
 use tch::{Kind, Tensor};
 
 /// Entries that are differentiated in all; a second or so each thousand on a small network.
@@ -8,7 +8,7 @@ const MOST: usize = 2000;
 
 /// The sum of `∂²ℓ/∂w_i²` over each parameter tensor, smallest tensors first as far as [`MOST`]
 /// entries go; `None` for the others. Uses no layer rule; one backward pass per entry.
-pub(super) fn traces(problem: &Problem) -> Vec<Option<f64>> {
+pub(super) fn traces(problem: &NetworkProblem) -> Vec<Option<f64>> {
     let leaves = problem.leaves();
     let loss = problem.loss_at(&leaves);
     let gradient = Tensor::run_backward(&[loss], &leaves, true, true);

@@ -2,7 +2,7 @@
 
 use crate::estimator::EstimatorSpec;
 use crate::plan::Plan;
-use crate::spec::{Source, Spec, SpecError, schema};
+use crate::spec::{Spec, SpecError, SpecText, schema};
 use serde_json::Value;
 
 /// The most samples in the batch of a verification.
@@ -103,11 +103,11 @@ fn names(of: &Value, schema: &Value) -> Vec<String> {
 pub(super) fn plan(
     spec: &Spec,
     mut ways: Vec<toml::Table>,
-    source: &Source,
+    source: &SpecText,
 ) -> Result<(Plan, Vec<(String, String)>), SpecError> {
     let mut left_out = Vec::new();
     loop {
-        let reduced = Source::new(source.path.clone(), reduced(spec, &ways));
+        let reduced = SpecText::new(source.path.clone(), reduced(spec, &ways));
         let error = match Spec::parse(&reduced).and_then(|spec| Plan::new(spec, &reduced)) {
             Ok(plan) => return Ok((plan, left_out)),
             Err(error) => error,

@@ -1,6 +1,6 @@
 //! The JSON schema of specs against the reader of specs: both take the same ones.
 
-use curvature_runner::spec::{Source, Spec, schema};
+use curvature_runner::spec::{Spec, SpecText, schema};
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ pub fn validator() -> Validator {
 }
 
 /// What is TOML fits the schema if and only if it reads as a spec.
-pub fn check(validator: &Validator, source: &Source) {
+pub fn check(validator: &Validator, source: &SpecText) {
     let Ok(table) = toml::from_str(&source.text) else {
         return;
     };
@@ -43,9 +43,9 @@ fn json(value: toml::Value) -> Value {
 }
 
 /// What is written of a spec, as in a manifest, reads back as the same.
-fn reads_back(spec: &Spec, source: &Source) {
+fn reads_back(spec: &Spec, source: &SpecText) {
     let text = toml::to_string(spec).expect("a spec is TOML");
-    let again = Spec::parse(&Source::new(source.path.clone(), text.clone()));
+    let again = Spec::parse(&SpecText::new(source.path.clone(), text.clone()));
     let again = again.unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(toml::to_string(&again).expect("a spec is TOML"), text);
 }

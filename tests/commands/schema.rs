@@ -4,16 +4,16 @@
 mod agreement;
 
 use assert_cmd::Command;
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::spec::{Spec, SpecText};
 use std::path::{Path, PathBuf};
 
 /// The specs in a folder of the repository.
-fn specs(folder: &str) -> Vec<Source> {
+fn specs(folder: &str) -> Vec<SpecText> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
-        .filter_map(|path: PathBuf| Source::read(&path).ok())
+        .filter_map(|path: PathBuf| SpecText::read(&path).ok())
         .collect()
 }
 

@@ -906,7 +906,7 @@ fn special_losses() -> Vec<(LossSpec, Network)> {
 }
 
 /// All cases: networks, losses, reductions and batch sizes.
-pub fn cases() -> Vec<(String, Problem)> {
+pub fn cases() -> Vec<(String, NetworkProblem)> {
     let all: Vec<(LossSpec, i64)> = losses()
         .into_iter()
         .flat_map(|loss| [(loss.clone(), 1), (loss, 5)])
@@ -939,12 +939,12 @@ pub fn cases() -> Vec<(String, Problem)> {
 }
 
 /// Every network and every loss in one of them.
-pub fn cases_once() -> impl Iterator<Item = (String, Problem)> {
+pub fn cases_once() -> impl Iterator<Item = (String, NetworkProblem)> {
     let mean = format!("{:?}, batch 5", cross_entropy(Reduction::Mean));
     let special = special_losses().len();
     let all = cases();
     let first = all.len() - special;
-    let chosen = move |(index, case): (usize, (String, Problem))| {
+    let chosen = move |(index, case): (usize, (String, NetworkProblem))| {
         (index >= first || case.0.ends_with(&mean)).then_some(case)
     };
     all.into_iter().enumerate().filter_map(chosen)

@@ -8,14 +8,14 @@ use curvature_runner::estimator::{
     Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, Propagation, Sampling,
     Task,
 };
-use curvature_runner::lists::{Batches, Counts, Seeds};
+use curvature_runner::lists::{Counts, Seeds, VBatches};
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{
     Flatten, LayerSpec, Linear, ParallelBlock, Relu, ResidualBlock, Sigmoid, Tanh,
 };
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
 use curvature_runner::problem::{
-    Batch, Combine, Curvature, MatrixKind, Network, Problem, ProblemSpec, initialise,
+    Batch, Combine, Curvature, MatrixKind, Network, NetworkProblem, ProblemSpec, initialise,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub fn problem(
     batch: i64,
     loss: LossSpec,
     seed: u64,
-) -> Problem {
+) -> NetworkProblem {
     let network = Network::new(layers, input).expect("shapes that fit");
     let mut generator = TorchGenerator::seeded(seed);
     let mut uniform = |shape: &[i64]| {
@@ -102,11 +102,11 @@ pub fn problem(
         TargetKind::Values { shape } => uniform(&[&[batch], shape.as_slice()].concat()),
     };
     let data = Batch::new(inputs, targets);
-    Problem::new(network.into(), loss, tensors, vec![data])
+    NetworkProblem::new(network.into(), loss, tensors, vec![data])
 }
 
 /// The example's network on random data, as torch.nn initialises it.
-pub fn example_network(dtype: Kind) -> Problem {
+pub fn example_network(dtype: Kind) -> NetworkProblem {
     let layers = [flatten(), linear(20, false), sigmoid(), linear(10, false)];
     let mut problem = problem(&layers, &[1, 28, 28], 16, cross_entropy(Reduction::Mean), 3);
     problem.parameters = initialise(&problem.network, &mut TorchGenerator::seeded(0))
@@ -118,7 +118,7 @@ pub fn example_network(dtype: Kind) -> Problem {
 }
 
 /// The Hessian in all parameters, `[P, P]`, by differentiating every entry of the gradient.
-pub fn dense_hessian(problem: &Problem) -> Tensor {
+pub fn dense_hessian(problem: &NetworkProblem) -> Tensor {
     let leaves: Vec<Tensor> = problem
         .parameters
         .iter()
@@ -150,7 +150,7 @@ fn rows(vector: &Tensor, leaves: &[Tensor]) -> Tensor {
 }
 
 /// A matrix with all entries between parameters of different blocks set to zero.
-pub fn block_diagonal(problem: &Problem, matrix: &Tensor, blocks: &Blocks) -> Tensor {
+pub fn block_diagonal(problem: &NetworkProblem, matrix: &Tensor, blocks: &Blocks) -> Tensor {
     let sizes: Vec<i64> = problem
         .parameters
         .iter()
@@ -172,7 +172,7 @@ pub fn block_diagonal(problem: &Problem, matrix: &Tensor, blocks: &Blocks) -> Te
 
 /// The matrix in all parameters, `[P, P]`: `Jᵀ G J` from the Jacobian of the outputs, entry by
 /// entry, unless it is the Hessian.
-pub fn dense_matrix(problem: &Problem, curvature: Curvature) -> Tensor {
+pub fn dense_matrix(problem: &NetworkProblem, curvature: Curvature) -> Tensor {
     if curvature == Curvature::Hessian {
         return dense_hessian(problem);
     }
@@ -185,7 +185,7 @@ pub fn dense_matrix(problem: &Problem, curvature: Curvature) -> Tensor {
 }
 
 /// G at the outputs f of the whole batch, by autograd of the loss's value alone.
-fn dense_output_matrix(problem: &Problem, f: &Tensor, curvature: Curvature) -> Tensor {
+fn dense_output_matrix(problem: &NetworkProblem, f: &Tensor, curvature: Curvature) -> Tensor {
     let y = &problem.batches[0].targets;
     let value = problem.loss.value(f, y);
     let gradient = Tensor::run_backward(&[value], &[f], true, true).remove(0);
@@ -266,7 +266,7 @@ pub fn flat(tensors: &[Tensor], from: i64) -> Tensor {
 }
 
 /// K vectors in parameter space, uniform on [-1, 1]: one `[K, *shape]` per parameter.
-pub fn vectors(problem: &Problem, count: i64, seed: u64) -> Vec<Tensor> {
+pub fn vectors(problem: &NetworkProblem, count: i64, seed: u64) -> Vec<Tensor> {
     let mut generator = TorchGenerator::seeded(seed);
     let mut draw = |p: &Tensor| {
         let shape = [&[count], p.size().as_slice()].concat();
@@ -290,7 +290,7 @@ pub fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
 pub fn sampling(v: i64, v_batch: i64) -> Sampling {
     Sampling {
         v: Some(Counts::List(vec![v])),
-        v_batch: Some(Batches::Counts(Counts::List(vec![v_batch]))),
+        v_batch: Some(VBatches::Counts(Counts::List(vec![v_batch]))),
         seeds: Some(Seeds::List(vec![0])),
         ..Sampling::default()
     }

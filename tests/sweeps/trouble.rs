@@ -4,9 +4,9 @@ use super::{MANY, Sweep, assert_same, timeless};
 use curvature_runner::estimator::{Budget, Columns, Estimate, Start, Task};
 use curvature_runner::output::{Session, read_records};
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::Subject;
-use curvature_runner::run::{Todo, Unwatched, Watch, run};
-use curvature_runner::spec::{Source, Spec};
+use curvature_runner::problem::Problem;
+use curvature_runner::run::{NoObserver, Observer, Todo, run};
+use curvature_runner::spec::{Spec, SpecText};
 use std::fmt::Debug;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Task for Failing {
         self.0.columns()
     }
 
-    fn run(&self, _: &Subject, _: &Start, _: &Budget, _: u64) -> Vec<Estimate> {
+    fn run(&self, _: &Problem, _: &Start, _: &Budget, _: u64) -> Vec<Estimate> {
         let shape = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
         panic!("never here: {:?}", shape.reshape([5]));
     }
@@ -82,7 +82,7 @@ impl Task for Failing {
 #[test]
 fn a_failing_job_is_recorded_and_the_rest_goes_on() {
     let sweep = Sweep::new(MANY);
-    let source = Source::read(&sweep.0.path().join("spec.toml")).unwrap();
+    let source = SpecText::read(&sweep.0.path().join("spec.toml")).unwrap();
     let mut plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     // The exact trace, and the second job.
     for job in [1, 24] {
@@ -91,7 +91,7 @@ fn a_failing_job_is_recorded_and_the_rest_goes_on() {
     }
     assert_eq!(plan.jobs[24].task.columns().estimator, "exact");
     let mut session = Session::start(&sweep.results(), &plan, &source, false).unwrap();
-    let watch: Arc<dyn Watch> = Arc::new(Unwatched);
+    let watch: Arc<dyn Observer> = Arc::new(NoObserver);
     run(&plan, &Todo::all(&plan), &watch, |finished| {
         session.append(finished)
     })

@@ -2,8 +2,8 @@
 
 mod route;
 
-use crate::problem::{Diagonal, Linearization, LinearizedLayer, Undiagonal, Vectors};
-use route::{Route, Source};
+use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
+use route::{ColumnSource, Route};
 use tch::{Kind, Tensor};
 
 /// What [`diagonal`] may use for columns and tangents, in bytes. On a CPU more is not faster: larger
@@ -30,22 +30,22 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
 
 /// The same in chunks that take about `bytes` at most.
 pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
-    let mut sources = vec![Source {
+    let mut sources = vec![ColumnSource {
         layer: at.top(),
         seen: at.layers().len(),
         columns: at.loss().column_count(),
     }];
-    at.carry(|d| {
+    at.propagate_diagonals(|d| {
         if d.ends {
             let columns = d.layer.output[1..].iter().product();
-            sources.push(Source {
+            sources.push(ColumnSource {
                 layer: d.index,
                 seen: d.index,
                 columns,
             });
         }
     });
-    sources.extend(at.undiagonal().map(|own| Source {
+    sources.extend(at.non_diagonal_curvatures().map(|own| ColumnSource {
         layer: own.below,
         seen: own.below + 1,
         columns: own.matrix.signs().size()[1..].iter().product(),
@@ -57,8 +57,9 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
         diagonal: (0..at.parameter_count()).map(|_| None).collect(),
     };
     sum.loss_columns();
-    at.undiagonal().for_each(|own| sum.root_columns(&own));
-    at.carry(|d| {
+    at.non_diagonal_curvatures()
+        .for_each(|own| sum.root_columns(&own));
+    at.propagate_diagonals(|d| {
         sum.add(d.layer, |layer, i| {
             layer.parameters().diagonal_of_diagonal(i, &d.entries)
         });
@@ -96,7 +97,7 @@ impl Accumulator<'_> {
     }
 
     /// The columns of a root of a layer's own curvature, for the layers below it.
-    fn root_columns(&mut self, own: &Undiagonal<'_>) {
+    fn root_columns(&mut self, own: &NonDiagonalCurvature<'_>) {
         let goals = self.route.goals(self.at, own.below + 1);
         if goals.is_empty() {
             return;
@@ -133,7 +134,7 @@ impl Accumulator<'_> {
     /// Pulls signed columns `s: [Q, N, *]` at the output of layer `from` down to the layers `goals`.
     fn columns(&mut self, from: usize, goals: &[usize], s: Tensor, sign: Option<&Tensor>) {
         let at = self.at;
-        at.pull(from, s, Some(goals), |index, layer, s| {
+        at.propagate_adjoints(from, s, Some(goals), |index, layer, s| {
             if goals.contains(&index) {
                 self.add(layer, |layer, i| {
                     layer.parameters().diagonal_of_columns(i, s, sign)
@@ -170,7 +171,7 @@ impl Accumulator<'_> {
         let units = units.reshape([&[count], layer.parameters().shape(i).as_slice()].concat());
         let tangents = self
             .at
-            .push_parameters(&[index], &[Vectors::Numbers(&units)]);
+            .parameter_tangents(&[index], &[Vectors::Numbers(&units)]);
         let curvature = self.at.curvature_along(&tangents);
         curvature
             .sum_dim_intlist(1, false, None::<Kind>)

@@ -8,7 +8,7 @@ pub(super) struct Route {
 }
 
 /// Columns that stand at the output of a layer.
-pub(super) struct Source {
+pub(super) struct ColumnSource {
     pub layer: usize,
     /// Layers below this number have not yet seen what the columns stand for.
     pub seen: usize,
@@ -18,7 +18,7 @@ pub(super) struct Source {
 impl Route {
     /// The cheapest found: beginning with columns for all, one layer after another from the bottom
     /// changes over where that saves work.
-    pub fn cheapest(at: &Linearization, sources: &[Source]) -> Self {
+    pub fn cheapest(at: &Linearization, sources: &[ColumnSource]) -> Self {
         let costs = Costs::new(at, sources);
         let mut route = Self {
             by_columns: vec![true; at.parameter_count()],
@@ -56,7 +56,7 @@ impl Route {
 /// Work in multiplications for a vector and a sample, as far as it tells one way from another.
 struct Costs<'a> {
     at: &'a Linearization,
-    sources: &'a [Source],
+    sources: &'a [ColumnSource],
     /// Of a tangent or an adjoint through every layer.
     through: Vec<f64>,
     /// Of a tangent from every layer's output to the network's.
@@ -64,7 +64,7 @@ struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    fn new(at: &'a Linearization, sources: &'a [Source]) -> Self {
+    fn new(at: &'a Linearization, sources: &'a [ColumnSource]) -> Self {
         let through: Vec<f64> = at.layers().iter().map(through).collect();
         let up = |start: usize| {
             let above = at.above(&[start]);

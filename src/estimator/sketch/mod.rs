@@ -29,16 +29,16 @@ pub use xdiag::XDiag;
 pub use xnystrace::XNysTrace;
 pub use xtrace::XTrace;
 
-use super::rows::product_access;
+use super::rows::product_operator;
 use super::sampling::{batches, budget, philox_seeds, semidefinite};
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Start, Stop,
     Task, Tolerance, written,
 };
-use crate::curvature::{Access, Blocks, ProductKind};
+use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Batches, Counts, Seeds};
-use crate::problem::{MatrixKind, Network, ProblemSpec, Subject};
+use crate::lists::{Counts, Seeds, VBatches};
+use crate::problem::{MatrixKind, Network, Problem, ProblemSpec};
 use block::Sketcher;
 use budgeted::{Meter, given, until};
 use schemars::JsonSchema;
@@ -132,7 +132,7 @@ pub struct Sketch<M: Method> {
     pub v: Option<Counts>,
     /// Products at once, instead of `[sampling]`'s.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<Batches>,
+    pub v_batch: Option<VBatches>,
     /// Instead of `[sampling]`'s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
@@ -167,7 +167,7 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
                 "this estimator needs a positive semidefinite matrix, which kind = \"xtrace\" does not",
             )?;
         }
-        let access = product_access(
+        let operator_spec = product_operator(
             problem,
             shared,
             self.matrix,
@@ -183,7 +183,7 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
         check_budget::<M>(&budget)?;
         Ok(Expanded {
             task: Arc::new(SketchTask {
-                access,
+                operator_spec,
                 probe: probe::<M>(self.probe, shared)?,
                 method: PhantomData::<M>,
             }),
@@ -247,46 +247,47 @@ fn probe<M: Method>(own: Option<Probe>, shared: &Sampling) -> Result<Probe, User
 /// A method over one operator.
 #[derive(Clone, Debug)]
 struct SketchTask<M> {
-    access: Access,
+    operator_spec: OperatorSpec,
     probe: Probe,
     method: PhantomData<M>,
 }
 
 impl<M: Method> Task for SketchTask<M> {
     fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
-        self.access.check(network)
+        self.operator_spec.check(network)
     }
 
     fn columns(&self) -> Columns {
         Columns {
             probe: Some(written(self.probe)),
             stream: Some("philox".into()),
-            ..Columns::over(&self.access, M::KIND)
+            ..Columns::over(&self.operator_spec, M::KIND)
         }
     }
 
     fn run(
         &self,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        self.access.open(subject, budget.least(), |operator| {
-            let sketcher = Sketcher::new(
-                operator,
-                start.philox(subject),
-                self.probe,
-                v_batch,
-                M::DOUBLE,
-            );
-            let meter = Meter::new(clock, &sketcher);
-            match budget {
-                Budget::Counts(counts) => given::<M>(meter, counts),
-                Budget::Tolerance(tolerance) => vec![until::<M>(meter, tolerance)],
-            }
-        })
+        self.operator_spec
+            .open(problem, budget.least(), |operator| {
+                let sketcher = Sketcher::new(
+                    operator,
+                    start.philox(problem),
+                    self.probe,
+                    v_batch,
+                    M::DOUBLE,
+                );
+                let meter = Meter::new(clock, &sketcher);
+                match budget {
+                    Budget::Counts(counts) => given::<M>(meter, counts),
+                    Budget::Tolerance(tolerance) => vec![until::<M>(meter, tolerance)],
+                }
+            })
     }
 
     fn kept(&self, v: u64, _v_batch: u64) -> u64 {

@@ -117,8 +117,8 @@ impl PhiloxStream {
         vectors.to_device(self.device)
     }
 
-    fn source(&self, space: Space) -> Source {
-        Source {
+    fn source(&self, space: Space) -> RandomBits {
+        RandomBits {
             key: self.key,
             batch: self.batch,
             space: space.word(),
@@ -144,13 +144,13 @@ fn fill<T: Send>(rows: &Tensor, numel: i64, row: &(dyn Fn(u64, &mut [T]) + Sync)
 
 /// The random bits of one space and batch under one key.
 #[derive(Clone, Copy)]
-struct Source {
+struct RandomBits {
     key: [u32; 2],
     batch: u32,
     space: u32,
 }
 
-impl Source {
+impl RandomBits {
     fn block(&self, probe: u64, block: u32) -> [u32; 4] {
         let probe = u32::try_from(probe).expect("fewer than 2^32 probes");
         philox([block, probe, self.batch, self.space], self.key)

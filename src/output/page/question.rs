@@ -16,8 +16,8 @@ pub(super) fn section(results: &Results) -> Markup {
     let rows = &results.records;
     html! {
         h1 { (question(results)) }
-        @if let Some(subject) = results.spec.as_ref().and_then(|spec| subject(spec, results)) {
-            p { (subject) }
+        @if let Some(problem) = results.spec.as_ref().and_then(|spec| problem(spec, results)) {
+            p { (problem) }
         }
         ul.answers {
             @for answer in answers(results.kind(), rows) { li { (answer) } }
@@ -58,7 +58,7 @@ fn question(results: &Results) -> String {
 }
 
 /// Network, loss and data in a sentence or two; `None` of a problem without them.
-fn subject(spec: &Spec, results: &Results) -> Option<String> {
+fn problem(spec: &Spec, results: &Results) -> Option<String> {
     let (model, loss, data) = (
         spec.model.as_ref()?,
         spec.loss.as_ref()?,

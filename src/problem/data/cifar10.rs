@@ -4,7 +4,8 @@
 //! and 3 x 32 x 32 pixels, channel by channel, 10,000 to a file.
 
 use super::{
-    BatchCount, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection, Source, read_file,
+    BatchCount, DataSource, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection,
+    read_file,
 };
 use crate::error::UserError;
 use schemars::JsonSchema;
@@ -32,7 +33,7 @@ pub struct Cifar10 {
     pub order: Order,
 }
 
-impl Source for Cifar10 {
+impl DataSource for Cifar10 {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let root = base.join(&self.root);
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());

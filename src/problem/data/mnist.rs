@@ -4,7 +4,8 @@
 //! `0x0000_08dd` for unsigned bytes in `dd` dimensions, one u32 per dimension, then the values.
 
 use super::{
-    BatchCount, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection, Source, read_file,
+    BatchCount, DataSource, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection,
+    read_file,
 };
 use crate::error::UserError;
 use flate2::read::MultiGzDecoder;
@@ -33,7 +34,7 @@ pub struct Mnist {
     pub order: Order,
 }
 
-impl Source for Mnist {
+impl DataSource for Mnist {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let root = base.join(&self.root);
         let (images, images_file) = read_idx(&root, IMAGES, 3)?;

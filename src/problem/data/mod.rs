@@ -31,7 +31,7 @@ use tch::{Kind, Tensor};
 
 tagged! {
     /// `[data]` of a spec; paths are relative to the spec file.
-    pub enum DataSpec: Source, by "source" {
+    pub enum DataSpec: DataSource, by "source" {
         /// MNIST's training set in IDX form.
         Mnist(Mnist) = "mnist",
         /// CIFAR-10's training set in its binary version.
@@ -50,7 +50,7 @@ tagged! {
 }
 
 /// Where data come from.
-pub trait Source {
+pub trait DataSource {
     /// Reads the files, relative to `base`, and checks all that needs no network.
     ///
     /// # Errors

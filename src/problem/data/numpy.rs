@@ -1,7 +1,7 @@
 //! NumPy's files: two .npy, or an .npz with "x" and "y".
 
 use super::{
-    BatchCount, Dataset, FileRecord, Order, RawTensor, Selection, Source, check_pair, listed,
+    BatchCount, DataSource, Dataset, FileRecord, Order, RawTensor, Selection, check_pair, listed,
     read_file,
 };
 use crate::error::UserError;
@@ -48,7 +48,7 @@ pub struct Npy {
     pub order: Order,
 }
 
-impl Source for Npz {
+impl DataSource for Npz {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let path = base.join(&self.path);
         let (bytes, file) = read_file(&path, "path")?;
@@ -80,7 +80,7 @@ impl Source for Npz {
     }
 }
 
-impl Source for Npy {
+impl DataSource for Npy {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let read = |path: &Path, key: &str| {
             let path = base.join(path);

@@ -1,6 +1,6 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{BatchCount, Dataset, Order, Selection, Source, check_pair, listed};
+use super::{BatchCount, DataSource, Dataset, Order, Selection, check_pair, listed};
 use crate::error::UserError;
 use crate::problem::weights::read_safetensors;
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ pub struct Safetensors {
     pub order: Order,
 }
 
-impl Source for Safetensors {
+impl DataSource for Safetensors {
     fn load(&self, base: &Path) -> Result<Dataset, UserError> {
         let path = base.join(&self.path);
         let (mut tensors, file) = read_safetensors(&path, "path")?;

@@ -1,6 +1,6 @@
 //! Data made up from a seed, for experiments without files.
 
-use super::{BatchCount, Dataset, Order, RawTensor, Selection, Source};
+use super::{BatchCount, DataSource, Dataset, Order, RawTensor, Selection};
 use crate::error::UserError;
 use crate::problem::generator::TorchGenerator;
 use schemars::JsonSchema;
@@ -68,7 +68,7 @@ fn one() -> f64 {
     1.0
 }
 
-impl Source for Classification {
+impl DataSource for Classification {
     fn load(&self, _base: &Path) -> Result<Dataset, UserError> {
         check_sizes(self.samples, &self.shape)?;
         at_least_one("classes", self.classes)?;
@@ -88,7 +88,7 @@ impl Source for Classification {
     }
 }
 
-impl Source for Regression {
+impl DataSource for Regression {
     fn load(&self, _base: &Path) -> Result<Dataset, UserError> {
         check_sizes(self.samples, &self.shape)?;
         at_least_one("outputs", self.outputs)?;

@@ -3,7 +3,7 @@
 use super::avg_pool::shape_only;
 use super::linear_map::{Fixed, LinearMap};
 use super::window::channels;
-use super::{Config, Layer, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -18,7 +18,7 @@ pub struct AdaptiveAvgPool<const D: usize> {
 }
 
 impl<const D: usize> Config for AdaptiveAvgPool<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, _) = channels(input, D)?;
         let sizes = self.output_size.checked("output_size", 1)?;
         let output = [&[features], sizes.as_slice()].concat();

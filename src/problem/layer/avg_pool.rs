@@ -3,7 +3,7 @@
 use super::conv::{yes, zero};
 use super::linear_map::{Fixed, LinearMap};
 use super::window::{Window, channels};
-use super::{Config, Layer, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -47,14 +47,14 @@ impl<const D: usize> AvgPool<D> {
 }
 
 impl<const D: usize> Config for AvgPool<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, spatial) = channels(input, D)?;
         let stride = self.stride.unwrap_or(self.kernel_size);
         let window = Window::new(self.kernel_size, stride, self.padding, 1.into())?;
         window.padded_by_half()?;
         let positions = window.positions(spatial, self.ceil_mode)?;
         if let Some(divisor) = self.divisor_override.filter(|&n| n < 1 || D == 1) {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!(
                     "`divisor_override` of at least 1, or none in one dimension, found {divisor}"
                 ),

@@ -5,7 +5,7 @@ use super::normalisation::{
     Affine, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon,
 };
 use super::window::channels;
-use super::{Config, Init, Layer, Local, Misfit, ParameterShape};
+use super::{Config, Init, Layer, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -34,7 +34,7 @@ impl<const D: usize> Default for BatchNorm<D> {
 }
 
 impl<const D: usize> Config for BatchNorm<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         // In one dimension a sample may also be a vector.
         if D > 1 || input.len() != 1 {

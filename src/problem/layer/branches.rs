@@ -1,6 +1,6 @@
 //! Layers made of others: branches that begin at one input and meet again.
 
-use super::{Element, LayerSpec, Misfit, Part};
+use super::{Element, LayerError, LayerSpec, Part};
 use crate::problem::join::Combine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct ParallelBlock {
 }
 
 impl Element for ResidualBlock {
-    fn part(&self, _input: &[i64]) -> Result<Part<'_>, Misfit> {
+    fn part(&self, _input: &[i64]) -> Result<Part<'_>, LayerError> {
         Ok(Part::Branches(Branches {
             lists: vec![
                 ("body".into(), self.body.as_slice()),
@@ -48,9 +48,9 @@ impl Element for ResidualBlock {
 }
 
 impl Element for ParallelBlock {
-    fn part(&self, _input: &[i64]) -> Result<Part<'_>, Misfit> {
+    fn part(&self, _input: &[i64]) -> Result<Part<'_>, LayerError> {
         if self.branches.is_empty() {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: "`branches` with at least one list of layers, found []".into(),
                 remedy: "write for example branches = [[], [{ kind = \"tanh\" }]]".into(),
             });

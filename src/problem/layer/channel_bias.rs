@@ -38,7 +38,7 @@ impl ChannelBias {
     }
 
     /// 1 where each entry of z has a bias of its own.
-    pub fn gain(&self, like: &Tensor) -> Option<Tensor> {
+    pub fn trace_factor(&self, like: &Tensor) -> Option<Tensor> {
         let alone = self.output[1..].iter().product::<i64>() == 1;
         alone.then(|| Tensor::ones([like.size()[0]], (like.kind(), like.device())))
     }

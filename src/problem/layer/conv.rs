@@ -3,7 +3,7 @@
 use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
-use super::{Config, Layer, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ impl<const D: usize> Conv<D> {
 }
 
 impl<const D: usize> Config for Conv<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (inputs, spatial) = channels(input, D)?;
         divisible(inputs, self.out, self.groups)?;
         let window = Window::new(self.kernel_size, self.stride, self.padding, self.dilation)?;
@@ -87,9 +87,9 @@ impl<const D: usize> Config for Conv<D> {
 }
 
 /// Channels that fall into as many groups.
-pub(super) fn divisible(inputs: i64, out: i64, groups: i64) -> Result<(), Misfit> {
+pub(super) fn divisible(inputs: i64, out: i64, groups: i64) -> Result<(), LayerError> {
     let wrong = |expected: String, remedy: &str| {
-        Err(Misfit {
+        Err(LayerError {
             expected,
             remedy: remedy.into(),
         })

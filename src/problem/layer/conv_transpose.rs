@@ -4,7 +4,7 @@ use super::conv::{divisible, one, ungrouped, yes, zero};
 use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
-use super::{Config, Layer, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,11 +53,11 @@ impl<const D: usize> ConvTranspose<D> {
     }
 
     /// `(S − 1) stride − 2 padding + span + output_padding` along every dimension.
-    fn positions(&self, window: &Window, spatial: &[i64]) -> Result<Vec<i64>, Misfit> {
+    fn positions(&self, window: &Window, spatial: &[i64]) -> Result<Vec<i64>, LayerError> {
         let added = self.output_padding.checked("output_padding", 0)?;
         let fits = |d: usize| added[d] < window.stride[d].max(window.dilation[d]);
         if !(0..D).all(fits) {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!("`output_padding` below stride or dilation, found {added:?}"),
                 remedy: "make output_padding smaller".into(),
             });
@@ -69,7 +69,7 @@ impl<const D: usize> ConvTranspose<D> {
         let positions: Vec<i64> = (0..D).map(along).collect();
         match positions.iter().all(|&size| size > 0) {
             true => Ok(positions),
-            false => Err(Misfit {
+            false => Err(LayerError {
                 expected: format!(
                     "`padding` that leaves something of its output, found {:?}",
                     window.padding
@@ -81,7 +81,7 @@ impl<const D: usize> ConvTranspose<D> {
 }
 
 impl<const D: usize> Config for ConvTranspose<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (inputs, spatial) = channels(input, D)?;
         divisible(inputs, self.out, self.groups)?;
         let window = Window::new(self.kernel_size, self.stride, self.padding, self.dilation)?;

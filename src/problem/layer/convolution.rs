@@ -277,9 +277,9 @@ impl LocalParameters for LocalConvolution {
     }
 
     /// Positions share the weight.
-    fn gain(&self, i: usize) -> Option<Tensor> {
+    fn trace_factor(&self, i: usize) -> Option<Tensor> {
         match i {
-            BIAS => self.bias.gain(&self.x),
+            BIAS => self.bias.trace_factor(&self.x),
             _ => None,
         }
     }

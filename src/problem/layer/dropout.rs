@@ -1,7 +1,7 @@
 //! Dropout, as it is in evaluation.
 
 use super::linear_map::identity;
-use super::{Config, Layer, Misfit};
+use super::{Config, Layer, LayerError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,10 @@ impl Default for Dropout {
 }
 
 impl Config for Dropout {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         match (0.0..=1.0).contains(&self.p) {
             true => Ok((identity(), input.to_vec())),
-            false => Err(Misfit {
+            false => Err(LayerError {
                 expected: format!("`p` from 0 to 1, found {}", self.p),
                 remedy: "leave it out for torch.nn's default, 0.5".into(),
             }),

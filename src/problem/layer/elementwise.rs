@@ -1,6 +1,6 @@
 //! The template of activations `z = σ(x)`: a new one states `σ`, `σ'`, `σ''`, and its keys if any.
 
-use super::{Config, Layer, Local, Misfit, Residual};
+use super::{Config, Layer, LayerError, Local, OwnCurvature};
 use std::fmt::Debug;
 use tch::Tensor;
 
@@ -19,24 +19,24 @@ pub trait Activation: Debug + Send + Sync + Clone + 'static {
     ///
     /// # Errors
     /// What was expected of them, otherwise.
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self) -> Result<(), LayerError> {
         Ok(())
     }
 }
 
 /// An activation takes any shape.
 impl<A: Activation> Config for A {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         self.check()?;
         Ok((Box::new(Elementwise(self.clone())), input.to_vec()))
     }
 }
 
 /// A key that has to be a number, neither infinite nor NaN.
-pub(super) fn finite(key: &str, value: f64) -> Result<(), Misfit> {
+pub(super) fn finite(key: &str, value: f64) -> Result<(), LayerError> {
     match value.is_finite() {
         true => Ok(()),
-        false => Err(Misfit {
+        false => Err(LayerError {
             expected: format!("`{key}` to be finite, found {value}"),
             remedy: "leave it out for torch.nn's default".into(),
         }),
@@ -78,10 +78,10 @@ impl Local for LocalElementwise {
         gz * &self.first
     }
 
-    fn residual(&self, g: &Tensor) -> Residual {
+    fn own_curvature(&self, g: &Tensor) -> OwnCurvature {
         match &self.second {
-            Some(second) => Residual::Diagonal(second * g),
-            None => Residual::Zero,
+            Some(second) => OwnCurvature::Diagonal(second * g),
+            None => OwnCurvature::Zero,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Exponential linear unit.
 
-use super::Misfit;
+use super::LayerError;
 use super::elementwise::{Activation, finite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl Activation for Elu {
         Some(self.below(x, z, 0.0))
     }
 
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self) -> Result<(), LayerError> {
         finite("alpha", self.alpha)
     }
 }

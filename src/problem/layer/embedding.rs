@@ -1,7 +1,7 @@
 //! Vectors for tokens.
 
 use super::sizes::Sizes;
-use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
+use super::{Config, Init, Layer, LayerError, Local, LocalParameters, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -21,13 +21,13 @@ pub struct Embedding {
 }
 
 impl Config for Embedding {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         Sizes([self.num_embeddings]).checked("num_embeddings", 1)?;
         Sizes([self.embedding_dim]).checked("embedding_dim", 1)?;
         if let Some(padding) = self.padding_idx
             && !(0..self.num_embeddings).contains(&padding)
         {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!(
                     "`padding_idx` from 0 to {}, found {padding}",
                     self.num_embeddings - 1
@@ -179,7 +179,7 @@ impl LocalParameters for LocalTable {
     }
 
     /// With one token per sample every output entry has a parameter of its own.
-    fn gain(&self, _i: usize) -> Option<Tensor> {
+    fn trace_factor(&self, _i: usize) -> Option<Tensor> {
         let alone = self.tokens.size()[1] == 1;
         alone.then(|| self.counts.flatten(0, -1))
     }

@@ -1,6 +1,6 @@
 //! Flattens a sample to a vector.
 
-use super::{Config, Layer, Local, Misfit};
+use super::{Config, Layer, LayerError, Local};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -11,7 +11,7 @@ use tch::Tensor;
 pub struct Flatten {}
 
 impl Config for Flatten {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let layer = Reshape {
             input: input.to_vec(),
         };

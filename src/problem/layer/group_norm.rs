@@ -3,7 +3,7 @@
 use super::conv::yes;
 use super::normalisation::{Affine, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
 use super::standardise::Grouped;
-use super::{Config, Layer, Local, Misfit, ParameterShape};
+use super::{Config, Layer, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -36,16 +36,16 @@ impl GroupNorm {
 }
 
 impl Config for GroupNorm {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         let Some(&channels) = input.first() else {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: "an input [channels, *spatial]".into(),
                 remedy: "remove it".into(),
             });
         };
         if self.num_groups < 1 || channels % self.num_groups != 0 {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!(
                     "`num_groups` that divides {channels} channels, found {}",
                     self.num_groups

@@ -1,6 +1,6 @@
 //! Clamp.
 
-use super::Misfit;
+use super::LayerError;
 use super::elementwise::{Activation, finite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,12 +40,12 @@ impl Activation for Hardtanh {
         None
     }
 
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self) -> Result<(), LayerError> {
         finite("min_val", self.min_val)?;
         finite("max_val", self.max_val)?;
         match self.min_val < self.max_val {
             true => Ok(()),
-            false => Err(Misfit {
+            false => Err(LayerError {
                 expected: format!(
                     "`min_val` below max_val = {}, found {}",
                     self.max_val, self.min_val

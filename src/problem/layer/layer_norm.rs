@@ -3,7 +3,7 @@
 use super::conv::yes;
 use super::normalisation::{Affine, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
 use super::standardise::Grouped;
-use super::{Config, Layer, Local, Misfit, ParameterShape};
+use super::{Config, Layer, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -39,11 +39,11 @@ impl LayerNorm {
 }
 
 impl Config for LayerNorm {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         let last = &self.normalized_shape;
         if last.is_empty() || !input.ends_with(last) {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!("an input whose last axes are normalized_shape, {last:?}"),
                 remedy: format!("write normalized_shape = {:?}", input.last().as_slice()),
             });

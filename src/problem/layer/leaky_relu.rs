@@ -1,6 +1,6 @@
 //! Leaky rectifier.
 
-use super::Misfit;
+use super::LayerError;
 use super::elementwise::{Activation, finite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ impl Activation for LeakyRelu {
         None
     }
 
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self) -> Result<(), LayerError> {
         finite("negative_slope", self.negative_slope)
     }
 }

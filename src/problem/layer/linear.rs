@@ -1,8 +1,8 @@
 //! The linear layer.
 
 use super::positions::AtPositions;
-use super::{Config, Init, Layer, Local, LocalParameters, Misfit, ParameterShape};
-use crate::problem::signs::{Columns, Signs};
+use super::{Config, Init, Layer, LayerError, Local, LocalParameters, ParameterShape};
+use crate::problem::signs::{Signs, TiledMatrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -24,15 +24,15 @@ fn yes() -> bool {
 }
 
 impl Config for Linear {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         if self.out < 1 {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!("`out` of at least 1, found {}", self.out),
                 remedy: "write the number of out-features, for example out = 10".into(),
             });
         }
         let Some((&inputs, positions)) = input.split_last() else {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: "an input [features] or [*positions, features]".into(),
                 remedy: "give the data an axis of features".into(),
             });
@@ -109,7 +109,7 @@ struct LocalAffine {
     x: Tensor,
     weight: Tensor,
     /// x for products with signs, made when the first is asked for.
-    columns: OnceLock<Option<Columns>>,
+    columns: OnceLock<Option<TiledMatrix>>,
 }
 
 impl Local for LocalAffine {
@@ -158,7 +158,7 @@ impl LocalParameters for LocalAffine {
 
     /// `x dWᵀ` without a multiplication.
     fn tangent_of_signs(&self, i: usize, dw: &Signs) -> Tensor {
-        let product = (i == WEIGHT).then(|| self.columns.get_or_init(|| Columns::of(&self.x)));
+        let product = (i == WEIGHT).then(|| self.columns.get_or_init(|| TiledMatrix::of(&self.x)));
         let product = product.and_then(|columns| dw.times(columns.as_ref()?));
         match product {
             Some(product) => product.transpose(1, 2),
@@ -207,7 +207,7 @@ impl LocalParameters for LocalAffine {
     }
 
     /// `‖x_n‖²`, and 1 for the bias.
-    fn gain(&self, i: usize) -> Option<Tensor> {
+    fn trace_factor(&self, i: usize) -> Option<Tensor> {
         Some(match i {
             BIAS => Tensor::ones([self.x.size()[0]], (self.x.kind(), self.x.device())),
             _ => (&self.x * &self.x).sum_dim_intlist(1, false, None::<Kind>),
@@ -217,8 +217,8 @@ impl LocalParameters for LocalAffine {
     /// `Σ_n γ_n ‖s_kn‖²`.
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
         let squares = (s * s).sum_dim_intlist(-1, false, None::<Kind>);
-        let gain = self.gain(i).expect("no positions share the weight");
-        (squares.to_kind(Kind::Double) * gain).sum_dim_intlist(1, false, None::<Kind>)
+        let factor = self.trace_factor(i).expect("no positions share the weight");
+        (squares.to_kind(Kind::Double) * factor).sum_dim_intlist(1, false, None::<Kind>)
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {

@@ -2,7 +2,7 @@
 
 use super::conv::{one, zero};
 use super::window::{Window, channels};
-use super::{Config, Layer, Local, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Local, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -42,7 +42,7 @@ impl<const D: usize> MaxPool<D> {
 }
 
 impl<const D: usize> Config for MaxPool<D> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, spatial) = channels(input, D)?;
         let stride = self.stride.unwrap_or(self.kernel_size);
         let window = Window::new(self.kernel_size, stride, self.padding, self.dilation)?;
@@ -95,7 +95,7 @@ fn channels_last(x: &Tensor) -> Tensor {
 }
 
 impl Layer for Maxima {
-    fn picks(&self) -> bool {
+    fn selects_inputs(&self) -> bool {
         true
     }
 

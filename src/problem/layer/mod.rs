@@ -28,9 +28,9 @@ mod linear_map;
 mod log_sigmoid;
 mod max_pool;
 mod normalisation;
+mod own_curvature;
 mod positions;
 mod relu;
-mod residual;
 mod selu;
 mod sigmoid;
 mod silu;
@@ -59,8 +59,8 @@ pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use log_sigmoid::LogSigmoid;
 pub use max_pool::MaxPool;
+pub use own_curvature::{OwnCurvature, Symmetric};
 pub use relu::Relu;
-pub use residual::{Residual, Symmetric};
 pub use selu::Selu;
 pub use sigmoid::Sigmoid;
 pub use silu::Silu;
@@ -70,7 +70,7 @@ pub use tanh::Tanh;
 pub use zero_pad::ZeroPad;
 
 pub(super) use linear_map::identity;
-pub(super) use residual::units;
+pub(super) use own_curvature::units;
 
 use crate::error::UserError;
 use crate::problem::Signs;
@@ -115,7 +115,7 @@ pub trait Config {
     ///
     /// # Errors
     /// The shape that was expected, when `input` does not fit.
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit>;
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError>;
 }
 
 /// What stands in a list of layers.
@@ -124,7 +124,7 @@ pub trait Element {
     ///
     /// # Errors
     /// The shape that was expected, when `input` does not fit.
-    fn part(&self, input: &[i64]) -> Result<Part<'_>, Misfit>;
+    fn part(&self, input: &[i64]) -> Result<Part<'_>, LayerError>;
 }
 
 /// An element of a list of layers.
@@ -136,7 +136,7 @@ pub enum Part<'a> {
 }
 
 impl<C: Config> Element for C {
-    fn part(&self, input: &[i64]) -> Result<Part<'_>, Misfit> {
+    fn part(&self, input: &[i64]) -> Result<Part<'_>, LayerError> {
         let (layer, output) = self.build(input)?;
         Ok(Part::Layer(layer, output))
     }
@@ -144,7 +144,7 @@ impl<C: Config> Element for C {
 
 /// An input that a layer cannot take.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Misfit {
+pub struct LayerError {
     /// What the layer takes, in words: `a flat input [features]`; or, of a setting, its key in
     /// backquotes first and what was found last: ``` `out` of at least 1, found 0 ```.
     pub expected: String,
@@ -152,7 +152,7 @@ pub struct Misfit {
     pub remedy: String,
 }
 
-impl Misfit {
+impl LayerError {
     /// The same as an error of the layer `kind` in a spec; `input` is what it gets.
     pub(super) fn of(self, kind: &str, input: &[i64]) -> UserError {
         let message = format!("{kind} expects {}", self.expected);
@@ -192,7 +192,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// Whether each of its outputs is one of its inputs.
-    fn picks(&self) -> bool {
+    fn selects_inputs(&self) -> bool {
         false
     }
 
@@ -224,8 +224,8 @@ pub trait Local {
     fn adjoint(&self, gz: &Tensor) -> Tensor;
 
     /// The layer's own curvature `Σ_a g_a ∂²z_a/∂x²` at fixed `g`.
-    fn residual(&self, _g: &Tensor) -> Residual {
-        Residual::Zero
+    fn own_curvature(&self, _g: &Tensor) -> OwnCurvature {
+        OwnCurvature::Zero
     }
 
     /// `J` is diagonal, so that a diagonal Hessian below stays diagonal: `d ↦ J d Jᵀ` on `[N, *]`.
@@ -275,7 +275,7 @@ pub trait LocalParameters {
 
     /// `γ: [N]` with `tr((∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)) = γ_n tr H_n` for every `H_n`, which holds
     /// where each output entry has parameters of its own; `None` where positions share them.
-    fn gain(&self, i: usize) -> Option<Tensor>;
+    fn trace_factor(&self, i: usize) -> Option<Tensor>;
 
     /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;
@@ -284,7 +284,7 @@ pub trait LocalParameters {
     fn expect_columns(&self, _count: u64) {}
 
     /// `(∂z_n/∂w_i) dw_n` with a vector of its own for every sample, for a parameter without
-    /// [`gain`](Self::gain): `[K, N, *shape] -> [K, N, *out]`.
+    /// [`trace_factor`](Self::trace_factor): `[K, N, *shape] -> [K, N, *out]`.
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor;
 }
 

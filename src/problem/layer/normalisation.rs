@@ -2,7 +2,7 @@
 
 use super::channel_bias::ChannelBias;
 use super::elementwise::finite;
-use super::{Init, Local, LocalParameters, Misfit, ParameterShape, Residual};
+use super::{Init, LayerError, Local, LocalParameters, OwnCurvature, ParameterShape};
 use tch::Tensor;
 
 pub(super) const WEIGHT: usize = 0;
@@ -23,8 +23,8 @@ pub(super) trait Standardised {
     }
 
     /// `Σ_a u_a ∂²x̂_a/∂x²` for `u: [N, *in]`.
-    fn residual(&self, _u: &Tensor) -> Residual {
-        Residual::Zero
+    fn own_curvature(&self, _u: &Tensor) -> OwnCurvature {
+        OwnCurvature::Zero
     }
 }
 
@@ -99,11 +99,11 @@ impl Affine {
 }
 
 /// Refuses an `eps` that is none.
-pub(super) fn check_epsilon(eps: f64) -> Result<(), Misfit> {
+pub(super) fn check_epsilon(eps: f64) -> Result<(), LayerError> {
     finite("eps", eps)?;
     match eps < 0.0 {
         false => Ok(()),
-        true => Err(Misfit {
+        true => Err(LayerError {
             expected: format!("`eps` of 0 or more, found {eps}"),
             remedy: "leave it out for torch.nn's default, 1e-5".into(),
         }),
@@ -139,8 +139,8 @@ impl<S: Standardised> Local for Normalised<S> {
         self.standard.jacobian(&self.scale(gz))
     }
 
-    fn residual(&self, g: &Tensor) -> Residual {
-        self.standard.residual(&self.scale(g))
+    fn own_curvature(&self, g: &Tensor) -> OwnCurvature {
+        self.standard.own_curvature(&self.scale(g))
     }
 
     fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
@@ -213,9 +213,9 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     /// Entries differ in what the weight sees.
-    fn gain(&self, i: usize) -> Option<Tensor> {
+    fn trace_factor(&self, i: usize) -> Option<Tensor> {
         match i {
-            BIAS => self.affine.bias().gain(self.standard.value()),
+            BIAS => self.affine.bias().trace_factor(self.standard.value()),
             _ => None,
         }
     }

@@ -160,8 +160,8 @@ impl LocalParameters for LocalAtPositions {
         self.maps().trace_of_diagonal(i, &first(d, 1))
     }
 
-    fn gain(&self, i: usize) -> Option<Tensor> {
-        self.maps().gain(i)
+    fn trace_factor(&self, i: usize) -> Option<Tensor> {
+        self.maps().trace_factor(i)
     }
 
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {

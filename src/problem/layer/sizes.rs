@@ -1,6 +1,6 @@
 //! Numbers per spatial dimension, as a spec writes them: `3`, or `[3, 5]`.
 
-use super::Misfit;
+use super::LayerError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,10 +16,10 @@ impl<const D: usize> Sizes<D> {
     pub(super) const MOST: i64 = 1 << 24;
 
     /// The numbers, if each is at least `least`; `key` is what the spec calls them.
-    pub(super) fn checked(&self, key: &str, least: i64) -> Result<Vec<i64>, Misfit> {
+    pub(super) fn checked(&self, key: &str, least: i64) -> Result<Vec<i64>, LayerError> {
         match self.0.iter().find(|&n| !(least..=Self::MOST).contains(n)) {
             None => Ok(self.0.to_vec()),
-            Some(found) => Err(Misfit {
+            Some(found) => Err(LayerError {
                 expected: format!("`{key}` from {least} to {}, found {found}", Self::MOST),
                 remedy: format!("write for example {key} = {}", least.max(1)),
             }),

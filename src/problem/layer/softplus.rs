@@ -1,6 +1,6 @@
 //! Softplus.
 
-use super::Misfit;
+use super::LayerError;
 use super::elementwise::{Activation, finite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,12 +50,12 @@ impl Activation for Softplus {
         Some(self.bent(&(&s * (1 - &s) * self.beta), x, 0.0))
     }
 
-    fn check(&self) -> Result<(), Misfit> {
+    fn check(&self) -> Result<(), LayerError> {
         finite("beta", self.beta)?;
         finite("threshold", self.threshold)?;
         match self.beta != 0.0 {
             true => Ok(()),
-            false => Err(Misfit {
+            false => Err(LayerError {
                 expected: "`beta` other than 0, found 0".into(),
                 remedy: "leave it out for torch.nn's default, 1".into(),
             }),

@@ -1,7 +1,7 @@
 //! Entries standardised by their own mean and variance, group by group, and the curvature of that.
 
 use super::normalisation::Standardised;
-use super::{Residual, Symmetric};
+use super::{OwnCurvature, Symmetric};
 use crate::problem::epsilon;
 use tch::{Kind, Tensor};
 
@@ -49,9 +49,9 @@ impl Standardised for Grouped {
         ((centre(&d) - along) * &self.slope).reshape(dx.size())
     }
 
-    fn residual(&self, u: &Tensor) -> Residual {
+    fn own_curvature(&self, u: &Tensor) -> OwnCurvature {
         let u = centre(&u.reshape(self.normal.size()));
-        Residual::General(Box::new(GroupedCurvature::new(self, &u)))
+        OwnCurvature::General(Box::new(GroupedCurvature::new(self, &u)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sliding windows: the geometry that convolutions and pooling share.
 
-use super::{Misfit, Sizes};
+use super::{LayerError, Sizes};
 
 /// A window of `kernel` entries, `dilation` apart, that moves by `stride` over an input with
 /// `padding` entries added at both ends; one number per spatial dimension.
@@ -19,7 +19,7 @@ impl Window {
         stride: Sizes<D>,
         padding: Sizes<D>,
         dilation: Sizes<D>,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, LayerError> {
         Ok(Self {
             kernel: kernel.checked("kernel_size", 1)?,
             stride: stride.checked("stride", 1)?,
@@ -41,7 +41,7 @@ impl Window {
     /// Where it fits on an input of spatial shape `input`: `⌊(S + 2 padding − span) / stride⌋ + 1`.
     ///
     /// With `ceil` a last window may stand over the end, if it begins before that.
-    pub fn positions(&self, input: &[i64], ceil: bool) -> Result<Vec<i64>, Misfit> {
+    pub fn positions(&self, input: &[i64], ceil: bool) -> Result<Vec<i64>, LayerError> {
         let along = |dimension: usize| {
             let (size, stride) = (input[dimension], self.stride[dimension]);
             let free = size + 2 * self.padding[dimension] - self.span(dimension);
@@ -60,7 +60,7 @@ impl Window {
     }
 
     /// Pooling pads by half a window at most, as torch.nn has it.
-    pub fn padded_by_half(&self) -> Result<(), Misfit> {
+    pub fn padded_by_half(&self) -> Result<(), LayerError> {
         match self
             .padding
             .iter()
@@ -68,7 +68,7 @@ impl Window {
             .all(|(p, k)| 2 * p <= *k)
         {
             true => Ok(()),
-            false => Err(Misfit {
+            false => Err(LayerError {
                 expected: format!(
                     "`padding` of at most half of kernel_size {:?}, found {:?}",
                     self.kernel, self.padding
@@ -78,10 +78,10 @@ impl Window {
         }
     }
 
-    fn too_large(&self) -> Misfit {
+    fn too_large(&self) -> LayerError {
         let least = |d: usize| (self.span(d) - 2 * self.padding[d]).max(1);
         let least: Vec<i64> = (0..self.kernel.len()).map(least).collect();
-        Misfit {
+        LayerError {
             expected: format!("at least {least:?} positions per channel under its kernel"),
             remedy: "make kernel_size or dilation smaller, or padding larger".into(),
         }
@@ -89,10 +89,10 @@ impl Window {
 }
 
 /// Splits an input `[channels, *spatial]` with `dimensions` spatial ones.
-pub(super) fn channels(input: &[i64], dimensions: usize) -> Result<(i64, &[i64]), Misfit> {
+pub(super) fn channels(input: &[i64], dimensions: usize) -> Result<(i64, &[i64]), LayerError> {
     match input {
         [channels, spatial @ ..] if spatial.len() == dimensions => Ok((*channels, spatial)),
-        _ => Err(Misfit {
+        _ => Err(LayerError {
             expected: match dimensions {
                 1 => "an input [channels, length]",
                 2 => "an input [channels, height, width]",

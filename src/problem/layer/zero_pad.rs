@@ -2,7 +2,7 @@
 
 use super::linear_map::{Fixed, LinearMap};
 use super::window::channels;
-use super::{Config, Layer, Misfit, Sizes};
+use super::{Config, Layer, LayerError, Sizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -16,7 +16,7 @@ pub struct ZeroPad<const SIDES: usize> {
 }
 
 impl<const SIDES: usize> Config for ZeroPad<SIDES> {
-    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), Misfit> {
+    fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         channels(input, SIDES / 2)?;
         let sides = self.padding.checked("padding", -Sizes::<SIDES>::MOST)?;
         // The first two sides are those of the last dimension.
@@ -25,7 +25,7 @@ impl<const SIDES: usize> Config for ZeroPad<SIDES> {
             *size += sides[0] + sides[1];
         }
         if output[1..].iter().any(|&size| size < 1) {
-            return Err(Misfit {
+            return Err(LayerError {
                 expected: format!("`padding` that leaves something of its input, found {sides:?}"),
                 remedy: "cut off less".into(),
             });

@@ -3,58 +3,63 @@
 use super::caught::{caught, is_out_of_memory};
 use super::rows::Measured;
 use super::sizes::Sizes;
-use super::{Todo, Watch};
+use super::{Observer, Todo};
 use crate::estimator::{Budget, Estimate, Quantity, Start, listening};
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
-use crate::problem::Subject;
+use crate::problem::Problem;
 use crate::spec::ExperimentKind;
 use std::sync::Arc;
 use tch::{Cuda, Device};
 
 /// Runs jobs of a plan.
-pub(super) struct Performer<'a> {
+pub(super) struct JobRunner<'a> {
     pub plan: &'a Plan,
-    pub watch: Arc<dyn Watch>,
+    pub watch: Arc<dyn Observer>,
     /// libtorch threads that a job has.
     pub threads: usize,
     /// Name and number of entries of every parameter.
     pub parameters: Vec<(String, i64)>,
-    /// Of every subject: which matrix the estimates are of.
+    /// Of every problem: which matrix the estimates are of.
     pub matrices: Vec<String>,
-    /// Of every subject: its eigenvalues, where it is given by them.
+    /// Of every problem: its eigenvalues, where it is given by them.
     spectra: Vec<Option<Vec<f64>>>,
     sizes: Sizes,
     /// Whether other jobs run at the same time.
     side_by_side: bool,
 }
 
-impl<'a> Performer<'a> {
-    pub fn new(plan: &'a Plan, todo: &Todo, subjects: &[Subject], watch: Arc<dyn Watch>) -> Self {
-        let matrix = |subject: &Subject| match subject {
-            Subject::Network(_) => "hessian".into(),
-            Subject::Matrix(matrix) => matrix.name.clone(),
+impl<'a> JobRunner<'a> {
+    pub fn new(
+        plan: &'a Plan,
+        todo: &Todo,
+        problems: &[Problem],
+        watch: Arc<dyn Observer>,
+    ) -> Self {
+        let matrix = |problem: &Problem| match problem {
+            Problem::Network(_) => "hessian".into(),
+            Problem::Matrix(matrix) => matrix.name.clone(),
         };
-        let spectrum = |subject: &Subject| match subject {
-            Subject::Network(_) => None,
-            Subject::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
+        let spectrum = |problem: &Problem| match problem {
+            Problem::Network(_) => None,
+            Problem::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
         };
         Self {
             plan,
             watch,
             threads: plan.threads,
             parameters: plan.setup.parameters(),
-            matrices: subjects.iter().map(matrix).collect(),
-            spectra: subjects.iter().map(spectrum).collect(),
-            sizes: Sizes::new(plan, todo, subjects),
+            matrices: problems.iter().map(matrix).collect(),
+            spectra: problems.iter().map(spectrum).collect(),
+            sizes: Sizes::new(plan, todo, problems),
             side_by_side: false,
         }
     }
 
-    /// The exact value of a quantity of a subject, where nothing has to be computed for it.
-    pub fn known(&self, subject: usize, quantity: Quantity) -> Option<f64> {
-        quantity.of_spectrum(self.spectra[subject].as_ref()?)
+    /// The exact value of a quantity of a problem, where nothing has to be computed for it.
+    pub fn known(&self, problem: usize, quantity: Quantity) -> Option<f64> {
+        quantity.of_spectrum(self.spectra[problem].as_ref()?)
     }
 
     /// The same for jobs that run side by side.
@@ -67,7 +72,7 @@ impl<'a> Performer<'a> {
     }
 
     /// Runs a job; where memory runs out, again with half the V_batch.
-    pub fn perform(&self, index: usize, subject: &Subject, start: &Start) -> Finished {
+    pub fn perform(&self, index: usize, problem: &Problem, start: &Start) -> Finished {
         let job = &self.plan.jobs[index];
         self.watch.started(index);
         tracing::debug!("job {index} begins: {job:?}");
@@ -77,10 +82,10 @@ impl<'a> Performer<'a> {
         let (rows, mut notes) = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
-            let work = || listening(tell, || self.repeated(job, v_batch, subject, start));
+            let work = || listening(tell, || self.repeated(job, v_batch, problem, start));
             let error = match caught(work) {
                 Ok((repeated, notes)) => {
-                    diagonals = self.diagonals(job, subject, &repeated);
+                    diagonals = self.diagonals(job, problem, &repeated);
                     let (rows, found) = self.rows(job, v_batch, &repeated);
                     files = found;
                     break (rows, notes);
@@ -119,7 +124,7 @@ impl<'a> Performer<'a> {
         &self,
         job: &Job,
         v_batch: Option<u64>,
-        subject: &Subject,
+        problem: &Problem,
         start: &Start,
     ) -> Vec<Measured> {
         let timing = self.plan.spec.timing;
@@ -128,7 +133,7 @@ impl<'a> Performer<'a> {
             ExperimentKind::Convergence => (0, 1),
         };
         let v_batch = v_batch.unwrap_or(1);
-        let estimates = || estimates(job, subject, start, &job.budget, v_batch);
+        let estimates = || estimates(job, problem, start, &job.budget, v_batch);
         for _ in 0..warmup {
             estimates();
         }
@@ -143,13 +148,13 @@ impl<'a> Performer<'a> {
 /// The estimates of a job, nothing else being at work on its device.
 pub(super) fn estimates(
     job: &Job,
-    subject: &Subject,
+    problem: &Problem,
     start: &Start,
     budget: &Budget,
     v_batch: u64,
 ) -> Vec<Estimate> {
-    synchronize(subject.device());
-    job.task.run(subject, start, budget, v_batch)
+    synchronize(problem.device());
+    job.task.run(problem, start, budget, v_batch)
 }
 
 fn synchronize(device: Device) {

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 /// A key of a spec with the value that an option of the command line gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct Override {
     /// The option as it was written, which errors point into.
     option: String,
     /// Where the key and the value stand in it.
@@ -18,7 +18,7 @@ pub struct Setting {
 }
 
 /// Why a setting cannot be applied: what was found, what to do, and the place in the option.
-pub(super) struct Misfit {
+pub(super) struct OverrideError {
     pub message: String,
     pub help: &'static str,
     pub span: Range<usize>,
@@ -26,7 +26,7 @@ pub(super) struct Misfit {
 
 const EXAMPLE: &str = "write for example --set sampling.V_batch=[20] or --set estimator[0].V=[100]";
 
-impl Setting {
+impl Override {
     /// From `KEY=VALUE`, the value being TOML, or a word without its quotes.
     ///
     /// # Errors
@@ -88,10 +88,10 @@ impl Setting {
         root: &mut Spanned<DeValue<'a>>,
         document: &'a str,
         offset: usize,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), OverrideError> {
         let value = self.value(document, offset)?;
         let key = offset + self.key.start..offset + self.key.end;
-        *place(root, &self.option[self.key.clone()], &key).map_err(|message| Misfit {
+        *place(root, &self.option[self.key.clone()], &key).map_err(|message| OverrideError {
             message,
             help: EXAMPLE,
             span: key.clone(),
@@ -103,7 +103,7 @@ impl Setting {
         &'a self,
         document: &'a str,
         offset: usize,
-    ) -> Result<Spanned<DeValue<'a>>, Misfit> {
+    ) -> Result<Spanned<DeValue<'a>>, OverrideError> {
         let text = &self.option[self.value.clone()];
         let span = offset + self.value.start..offset + self.value.end;
         let plain = || Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(text)));
@@ -114,7 +114,7 @@ impl Setting {
         };
         match self.plain {
             true => Ok(plain()),
-            false => parsed().or_else(|| is_word(text).then(plain)).ok_or(Misfit {
+            false => parsed().or_else(|| is_word(text).then(plain)).ok_or(OverrideError {
                 message: format!("found `{text}`, expected a value as in a spec"),
                 help: "quote it for the shell: --set 'sampling.V_batch=[20]' or --set 'name=\"mine\"'",
                 span: span.clone(),

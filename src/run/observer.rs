@@ -3,7 +3,7 @@
 use crate::estimator::Progress;
 
 /// Looks on while jobs run, from whichever threads they run on, and may end the run.
-pub trait Watch: Send + Sync {
+pub trait Observer: Send + Sync {
     /// Job `index` begins.
     fn started(&self, _index: usize) {}
 
@@ -18,6 +18,6 @@ pub trait Watch: Send + Sync {
 
 /// Nobody looks on.
 #[derive(Clone, Copy, Debug)]
-pub struct Unwatched;
+pub struct NoObserver;
 
-impl Watch for Unwatched {}
+impl Observer for NoObserver {}

@@ -2,7 +2,7 @@
 
 use super::de;
 use super::example::example;
-use super::setting::Setting;
+use super::overrides::Override;
 use crate::error::UserError;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use std::fs::File;
@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 /// A spec file as it was read, and what the command line sets over it.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct SpecText {
     /// Where it lies.
     pub path: PathBuf,
     /// What it says.
@@ -27,7 +27,7 @@ pub struct Source {
 /// span what it points into.
 #[derive(Clone, Debug)]
 struct Placed {
-    setting: Setting,
+    setting: Override,
     offset: usize,
     document: String,
 }
@@ -46,7 +46,7 @@ pub struct SpecError {
     span: Option<SourceSpan>,
 }
 
-impl Source {
+impl SpecText {
     /// The longest text that is taken for a spec, in bytes.
     const LONGEST: u64 = 1 << 20;
 
@@ -95,7 +95,7 @@ impl Source {
     }
 
     /// The same with `settings` over what the file says, the last one last.
-    pub fn with(mut self, settings: &[Setting]) -> Self {
+    pub fn with(mut self, settings: &[Override]) -> Self {
         for setting in settings {
             let end = |placed: &Placed| placed.offset + placed.setting.option().len();
             let offset = 1 + self.settings.last().map_or(self.text.len(), end);

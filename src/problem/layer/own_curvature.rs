@@ -14,7 +14,7 @@ pub trait Symmetric {
     /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
-    /// Columns `first..first + count` of the root and their signs, so that all of them have
+    /// TiledMatrix `first..first + count` of the root and their signs, so that all of them have
     /// `Σ_q sign_qn s_qn s_qnᵀ = H_n`: `[count, N, *in]` and `[count, N]`.
     fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
         let signs = self.signs();
@@ -27,7 +27,7 @@ pub trait Symmetric {
 }
 
 /// The curvature that a layer adds at its input, besides what passes through it.
-pub enum Residual {
+pub enum OwnCurvature {
     /// The layer is linear, or piecewise linear, in its input.
     Zero,
     /// `diag(r)` for every sample, `r: [N, *in]`.
@@ -36,7 +36,7 @@ pub enum Residual {
     General(Box<dyn Symmetric>),
 }
 
-impl Residual {
+impl OwnCurvature {
     /// The curvature times K tangents: `[K, N, *in] -> [K, N, *in]`; `None` if zero.
     pub fn apply(&self, dx: &Tensor) -> Option<Tensor> {
         match self {
