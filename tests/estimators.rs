@@ -319,7 +319,7 @@ fn hadamard_probes_are_exact_at_the_width() {
             {
                 let (l, i) = at.locate(index);
                 let close = (found.mean - expected).abs() < 1e-9 * expected.abs().max(1.0);
-                let shared = at.layers()[l].parameters().gain(i).is_none();
+                let shared = at.layers()[l].parameters().trace_factor(i).is_none();
                 assert!(close || shared, "{name}, parameter {index}");
             }
         }
