@@ -3,7 +3,7 @@
 use curvature_runner::output::{ParameterRecord, Record};
 use curvature_runner::plan::Plan;
 use curvature_runner::run::{NoObserver, Observer, Todo, run};
-use curvature_runner::spec::{Setting, Spec, SpecText};
+use curvature_runner::spec::{Override, Spec, SpecText};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
         .join("experiments")
         .join(spec);
     let source = SpecText::read(&path).unwrap();
-    let source = source.with(&[Setting::text("--device", "device", "cpu")]);
+    let source = source.with(&[Override::text("--device", "device", "cpu")]);
     let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
     let mut jobs = Vec::new();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);

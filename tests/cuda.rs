@@ -10,7 +10,7 @@ use curvature_runner::plan::Plan;
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Curvature, NetworkProblem};
 use curvature_runner::run::{NoObserver, Observer, Todo, run};
-use curvature_runner::spec::{Setting, Spec, SpecText};
+use curvature_runner::spec::{Override, Spec, SpecText};
 use std::sync::Arc;
 use support::*;
 use tch::{Device, Kind, Tensor};
@@ -133,7 +133,7 @@ fn the_example_agrees_with_the_cpu() {
     }
     let records = |device: &str| -> Vec<Record> {
         let source = SpecText::read(&experiment("smoke.toml")).unwrap();
-        let source = source.with(&[Setting::text("--device", "device", device)]);
+        let source = source.with(&[Override::text("--device", "device", device)]);
         let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
         let mut records = Vec::new();
         let watch: Arc<dyn Observer> = Arc::new(NoObserver);
