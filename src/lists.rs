@@ -5,12 +5,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`.
+/// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`; `5` is a
+/// list of one.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Counts {
     /// As they stand.
-    List(Vec<i64>),
+    List(#[schemars(schema_with = "one_or_list::<i64>")] Vec<i64>),
     /// From one number to another.
     Range(CountRange),
 }
@@ -39,6 +40,12 @@ pub enum Scale {
     Linear,
     /// As `torch.logspace(log10(from), log10(to), steps).int()`.
     Log,
+}
+
+/// A list, or one number for a list of one.
+fn one_or_list<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (one, list) = (T::json_schema(generator), Vec::<T>::json_schema(generator));
+    json_schema!({ "anyOf": [one, list] })
 }
 
 /// Probes at once: a list or range like V, or `"auto"`.
@@ -83,12 +90,12 @@ impl VBatches {
     }
 }
 
-/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`.
+/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`; `0` is a list of one.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Seeds {
     /// As they stand.
-    List(Vec<u64>),
+    List(#[schemars(schema_with = "one_or_list::<u64>")] Vec<u64>),
     /// So many, one after another.
     Range(SeedRange),
     /// No seed: the draws go on where the model's initialisation, the data's order and the
@@ -246,6 +253,15 @@ struct CountsVisitor;
 impl<'de> serde::de::Visitor<'de> for CountsVisitor {
     type Value = Counts;
 
+    fn visit_i64<E: serde::de::Error>(self, one: i64) -> Result<Counts, E> {
+        Ok(Counts::List(vec![one]))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, one: u64) -> Result<Counts, E> {
+        // TOML's integers have 63 bits and a sign.
+        Ok(Counts::List(vec![one as i64]))
+    }
+
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(
             "a list [10, 100] or a range { from = 10, to = 1000, steps = 30, scale = \"log\" }",
@@ -273,6 +289,14 @@ struct BatchesVisitor;
 
 impl<'de> serde::de::Visitor<'de> for BatchesVisitor {
     type Value = VBatches;
+
+    fn visit_i64<E: serde::de::Error>(self, one: i64) -> Result<VBatches, E> {
+        CountsVisitor.visit_i64(one).map(VBatches::Counts)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, one: u64) -> Result<VBatches, E> {
+        CountsVisitor.visit_u64(one).map(VBatches::Counts)
+    }
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list [10, 100] or \"auto\"")
@@ -304,6 +328,10 @@ struct SeedsVisitor;
 
 impl<'de> serde::de::Visitor<'de> for SeedsVisitor {
     type Value = Seeds;
+
+    fn visit_u64<E: serde::de::Error>(self, one: u64) -> Result<Seeds, E> {
+        Ok(Seeds::List(vec![one]))
+    }
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list [0, 1], a range { from = 0, count = 15 }, or \"continue\"")

@@ -1,5 +1,6 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
+mod choice;
 mod key;
 mod memory;
 mod setup;
@@ -19,8 +20,10 @@ use tch::{Device, Kind};
 /// A checked experiment: everything that running it needs.
 #[derive(Debug)]
 pub struct Plan {
-    /// The spec as written.
+    /// The spec as written, with an estimator.
     pub spec: Spec,
+    /// Which estimator was taken and why, where the spec has none.
+    pub choice: Option<String>,
     /// Where the problem lives.
     pub device: Device,
     /// Its floating-point type.
@@ -73,7 +76,7 @@ impl Plan {
         many && !timed && !continues && self.device == Device::Cpu
     }
 
-    fn check(spec: Spec, source: &SpecText) -> Result<Self, UserError> {
+    fn check(mut spec: Spec, source: &SpecText) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
@@ -84,6 +87,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
+        let choice = choice::choose(&mut spec, &setup);
         let jobs = jobs(&spec, setup.problems())?;
         check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, bytes)?;
@@ -95,6 +99,7 @@ impl Plan {
             jobs,
             memory: spec.sampling.memory()?,
             confidence: spec.sampling.confidence()?,
+            choice,
             spec,
         })
     }
@@ -130,7 +135,7 @@ fn without_rules(kind: &str, product: Option<String>) -> UserError {
         "",
         format!("found {found}, which needs layer rules; a TorchScript module has none"),
         "write product = \"autodiff\", with hutchinson or any estimator over products; for the others \
-         write the network as layers (tools/export_torch.py)",
+         write the network as layers (python -m curvature_runner.export)",
     )
 }
 
@@ -202,13 +207,6 @@ pub fn device_name(device: Device) -> String {
 }
 
 fn jobs(spec: &Spec, problems: usize) -> Result<Vec<Job>, UserError> {
-    if spec.estimator.is_empty() {
-        return Err(UserError::new(
-            "estimator",
-            "found no estimator, expected at least one",
-            "add [[estimator]] with kind = \"exact\"",
-        ));
-    }
     let mut jobs: Vec<Job> = Vec::new();
     let mut settings: HashMap<(Columns, usize, Option<VBatch>), usize> = HashMap::new();
     let mut taken: HashMap<Key, Taken> = HashMap::new();

@@ -5,6 +5,7 @@ mod compare;
 mod completions;
 mod interrupt;
 mod log;
+mod new;
 mod predictions;
 mod progress;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Write a commented spec to begin with
+    New(new::Arguments),
     /// Draw the summary, figures and report of a results folder anew from its CSV files
     Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
@@ -70,6 +73,7 @@ impl Arguments {
             Some(Command::Check(arguments)) => check::execute(arguments),
             Some(Command::Compare(arguments)) => compare::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
+            Some(Command::New(arguments)) => new::execute(arguments),
             Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema(arguments)) => schema::execute(arguments),
             Some(Command::Verify(arguments)) => verify::execute(arguments),

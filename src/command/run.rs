@@ -198,6 +198,9 @@ fn experiment(
     let mut session = Session::start(&folder, plan, source, arguments.fresh)?;
     let todo = todo(arguments, plan, &session);
     if !arguments.quiet {
+        if let Some(choice) = &plan.choice {
+            eprintln!("{choice}");
+        }
         eprint!(
             "{}",
             report::before(&folder, session.before(), todo.jobs.len())

@@ -29,7 +29,7 @@ pub struct Hutchinson {
     /// Which matrix of a network: the Hessian if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
+    /// Which entries of a network's matrix are seen: all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
     /// How products with a network's matrix are computed: forward if absent.
@@ -68,7 +68,7 @@ impl EstimatorConfig for Hutchinson {
             _ => batches(&self.v_batch, &shared.v_batch)?,
         };
         let seeds = seeds(&self.seeds, &shared.seeds)?;
-        let budget = budget(&self.v, shared, "[1000]")?;
+        let budget = budget(&self.v, shared, 1000)?;
         check_stream(shared.stream, probe, &seeds, &batches, &budget)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {

@@ -35,7 +35,7 @@ pub struct Lanczos {
     /// Which matrix of a network: the Hessian if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
+    /// Which entries of a network's matrix are seen: all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
     /// How products with a network's matrix are computed: hmp if absent.

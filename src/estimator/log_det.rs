@@ -32,7 +32,7 @@ pub struct LogDet {
     /// Which matrix of a network: the Hessian if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
+    /// Which entries of a network's matrix are seen: all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
     /// How products with a network's matrix are computed: hmp if absent.
@@ -89,7 +89,7 @@ impl EstimatorConfig for LogDet {
         Ok(Expanded {
             task: Arc::new(LogDetTask { quadrature, deltas }),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: budget(&self.v, shared, "[10]")?,
+            budget: budget(&self.v, shared, 10)?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }

@@ -50,7 +50,7 @@ pub(super) fn expand(
     Ok(Expanded {
         task: Arc::new(task),
         batches: batches(v_batch, &shared.v_batch)?,
-        budget: budget(v, shared, "[10]")?,
+        budget: budget(v, shared, 10)?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
 }

@@ -141,10 +141,11 @@ impl Start {
     }
 }
 
-/// How an estimator's `blocks` and `product` (`usual` if absent) reach the matrix of `problem`.
+/// How an estimator's `blocks` (all of the matrix if absent) and `product` (`usual` if absent) reach the
+/// matrix of `problem`.
 ///
 /// # Errors
-/// A network without `blocks`, a matrix with either key, or what [`curvature`] refuses.
+/// A matrix with either key, or what [`curvature`] refuses.
 pub(super) fn operator_spec(
     problem: &ProblemSpec,
     shared: &Sampling,
@@ -156,16 +157,11 @@ pub(super) fn operator_spec(
     let curvature = curvature(problem, shared, matrix)?;
     let meaningless = |key: &str| Err(meaningless(key));
     match (problem.is_network(), blocks, product) {
-        (true, Some(blocks), product) => Ok(OperatorSpec::Network {
+        (true, blocks, product) => Ok(OperatorSpec::Network {
             curvature,
-            blocks,
+            blocks: blocks.unwrap_or(Blocks::Full),
             product: product.unwrap_or(usual),
         }),
-        (true, None, _) => Err(UserError::new(
-            "",
-            "missing key `blocks`",
-            "add `blocks = \"full\"` or `blocks = \"parameter\"`",
-        )),
         (false, None, None) => Ok(OperatorSpec::Matrix),
         (false, Some(_), _) => meaningless("blocks"),
         (false, None, Some(_)) => meaningless("product"),
@@ -206,64 +202,65 @@ fn meaningless(key: &str) -> UserError {
     )
 }
 
-/// V as it stands with an estimator (`own`), or else the tolerance or V of `[sampling]`.
+/// V as it stands with an estimator (`own`), or else the tolerance or V of `[sampling]`, or else
+/// `usual`.
 ///
 /// # Errors
-/// Neither of them, or what makes no sense.
+/// What makes no sense.
 pub(super) fn budget(
     own: &Option<Counts>,
     shared: &Sampling,
-    example: &str,
+    usual: i64,
 ) -> Result<Budget, UserError> {
     match shared.tolerance()? {
         Some(tolerance) if own.is_none() => Ok(Budget::Tolerance(tolerance)),
         _ => {
-            let (list, key) = pick(own, &shared.v, "V", example)?;
+            let (list, key) = pick(own, &shared.v, "V", Counts::List(vec![usual]));
             let counts = list.expand().map_err(|error| error.within(&key))?;
             Ok(Budget::Counts(counts))
         }
     }
 }
 
-/// V as it stands with an estimator (`own`), or else in `[sampling]`, for one that has no rule to
-/// stop by.
+/// V as it stands with an estimator (`own`), or else in `[sampling]`, or else `usual`, for one that
+/// has no rule to stop by.
 ///
 /// # Errors
 /// A tolerance in place of V, or what makes no sense.
 pub(super) fn fixed_budget(
     own: &Option<Counts>,
     shared: &Sampling,
-    example: &str,
+    usual: i64,
 ) -> Result<Budget, UserError> {
-    match budget(own, shared, example)? {
+    match budget(own, shared, usual)? {
         Budget::Tolerance(_) => Err(UserError::new(
             "",
             "found a tolerance, which this estimator cannot stop by",
-            format!("add V = {example} here"),
+            format!("add V = {usual} here"),
         )),
         counts => Ok(counts),
     }
 }
 
-/// Probes at once, as they stand with an estimator, or else in `[sampling]`.
+/// Probes at once, as they stand with an estimator, or else in `[sampling]`, or else found by a trial.
 ///
 /// # Errors
-/// Sizes that are in neither place, or below 1.
+/// Sizes below 1.
 pub(super) fn batches(
     own: &Option<VBatches>,
     shared: &Option<VBatches>,
 ) -> Result<Vec<Option<VBatch>>, UserError> {
-    let (batches, key) = pick(own, shared, "V_batch", "\"auto\"")?;
+    let (batches, key) = pick(own, shared, "V_batch", VBatches::Auto);
     let batches = batches.expand().map_err(|error| error.within(&key))?;
     Ok(batches.into_iter().map(Some).collect())
 }
 
-/// The seeds that stand with an estimator, or else in `[sampling]`.
+/// The seeds that stand with an estimator, or else in `[sampling]`, or else 0.
 ///
 /// # Errors
-/// No seeds in either place, or an empty list.
+/// An empty list.
 pub(super) fn seeds(own: &Option<Seeds>, shared: &Option<Seeds>) -> Result<Vec<Seed>, UserError> {
-    let (seeds, key) = pick(own, shared, "seeds", "[0]")?;
+    let (seeds, key) = pick(own, shared, "seeds", Seeds::List(vec![0]));
     seeds.expand().map_err(|error| error.within(&key))
 }
 
@@ -327,19 +324,11 @@ pub(super) fn semidefinite(
     ))
 }
 
-fn pick<'a, T>(
-    own: &'a Option<T>,
-    shared: &'a Option<T>,
-    name: &str,
-    example: &str,
-) -> Result<(&'a T, String), UserError> {
+/// What stands with an estimator, or else in `[sampling]`, or else what is usual; and its key.
+fn pick<T: Clone>(own: &Option<T>, shared: &Option<T>, name: &str, usual: T) -> (T, String) {
     match (own, shared) {
-        (Some(own), _) => Ok((own, name.to_string())),
-        (None, Some(shared)) => Ok((shared, format!("sampling.{name}"))),
-        (None, None) => Err(UserError::new(
-            "",
-            format!("{name} is set neither here nor in [sampling]"),
-            format!("add {name} = {example} to one of them"),
-        )),
+        (Some(own), _) => (own.clone(), name.to_string()),
+        (None, Some(shared)) => (shared.clone(), format!("sampling.{name}")),
+        (None, None) => (usual, name.to_string()),
     }
 }

@@ -41,7 +41,7 @@ pub struct Slq {
     /// Which matrix of a network: the Hessian if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
+    /// Which entries of a network's matrix are seen: all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
     /// How products with a network's matrix are computed: hmp if absent.
@@ -84,7 +84,7 @@ impl EstimatorConfig for Slq {
         Ok(Expanded {
             task: Arc::new(task),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: budget(&self.v, shared, "[10]")?,
+            budget: budget(&self.v, shared, 10)?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }

@@ -62,7 +62,7 @@ impl EstimatorConfig for VarianceReport {
                 curvature: curvature(problem, shared, self.matrix)?,
             }),
             batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: fixed_budget(&self.v, shared, "[1000]")?,
+            budget: fixed_budget(&self.v, shared, 1000)?,
             seeds: philox_seeds(&self.seeds, shared)?,
         })
     }

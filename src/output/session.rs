@@ -92,7 +92,11 @@ impl Session {
             journal,
             jobs,
             before,
-            notes: plan.warnings(),
+            notes: plan
+                .warnings()
+                .into_iter()
+                .chain(plan.choice.clone())
+                .collect(),
             clock: Instant::now(),
             due: Instant::now(),
             _lock: lock,

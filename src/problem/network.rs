@@ -3,6 +3,7 @@
 use super::assembly::Assembly;
 use super::join::Inputs;
 use super::layer::{Init, Layer, LayerSpec};
+use super::names::Names;
 use super::script::{Script, ScriptFile};
 use crate::error::UserError;
 use std::ops::Range;
@@ -104,6 +105,15 @@ impl Network {
         })
     }
 
+    /// The same network with `names` in place of positions.
+    ///
+    /// # Errors
+    /// A position that there is not, or a name that two tensors would have.
+    pub fn with_names(mut self, names: &Names) -> Result<Self, UserError> {
+        names.give(&mut self.parameters, &mut self.buffers)?;
+        Ok(self)
+    }
+
     /// The network of a TorchScript file for samples of shape `input`: nothing is known of its
     /// layers.
     ///
@@ -160,7 +170,11 @@ impl Network {
 
     /// Which parameters every layer that has any has: those whose names differ in the last part.
     pub fn layers(&self) -> impl Iterator<Item = Range<usize>> {
-        let layer = |p: &ParameterInfo| p.name.rsplit_once('.').map(|(layer, _)| layer.to_owned());
+        // A name without a dot stands for itself.
+        let layer = |p: &ParameterInfo| {
+            let (layer, _) = p.name.rsplit_once('.').unwrap_or((&p.name, ""));
+            layer.to_owned()
+        };
         let mut first = 0;
         self.parameters
             .chunk_by(move |a, b| layer(a) == layer(b))

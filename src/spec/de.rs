@@ -4,7 +4,7 @@
 //! stands for an enum by one of its keys: the enum's serde name says which ("kind" or "source"),
 //! so `{ kind = "linear", out = 20 }` needs no buffering and every error keeps its span.
 
-use super::example::example;
+use super::missing;
 use crate::error::join;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use std::fmt::{self, Display};
@@ -20,6 +20,8 @@ pub(super) struct Error {
     pub message: String,
     pub help: Option<String>,
     pub span: Option<Range<usize>>,
+    /// It is about a key that is not there.
+    missing: bool,
 }
 
 impl Error {
@@ -29,6 +31,7 @@ impl Error {
             message,
             help,
             span: None,
+            missing: false,
         }
     }
 
@@ -82,11 +85,11 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        let help = match example(field) {
-            Some(example) => format!("add {example}"),
-            None => format!("add `{field} = ...`"),
-        };
-        Self::new(format!("missing key `{field}`"), Some(help))
+        let (message, help) = missing::in_words(&[field]);
+        Self {
+            missing: true,
+            ..Self::new(message, Some(help))
+        }
     }
 }
 
@@ -203,6 +206,31 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// Tells of all keys that are missing, where serde stops at the first.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let table = self.value.get_ref().as_table();
+        self.deserialize_any(visitor)
+            .map_err(|error| match (error.missing, table) {
+                (true, Some(table)) if error.key.is_empty() => {
+                    let absent = missing::required(fields)
+                        .filter(|key| !table.contains_key(*key))
+                        .collect::<Vec<_>>();
+                    let (message, help) = missing::in_words(&absent);
+                    Error {
+                        message,
+                        help: Some(help),
+                        ..error
+                    }
+                }
+                _ => error,
+            })
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         tag: &'static str,
@@ -218,7 +246,7 @@ impl<'de, 'a, 'i> de::Deserializer<'de> for Node<'a, 'i> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

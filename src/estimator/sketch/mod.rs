@@ -121,7 +121,7 @@ pub struct Sketch<M: Method> {
     /// Which matrix of a network: the Hessian if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
+    /// Which entries of a network's matrix are seen: all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
     /// How products with a network's matrix are computed: hmp if absent.
@@ -179,7 +179,7 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
             _ => batches(&self.v_batch, &shared.v_batch)?,
         };
         let seeds = philox_seeds(&self.seeds, shared)?;
-        let budget = budget(&self.v, shared, "[300]")?;
+        let budget = budget(&self.v, shared, 300)?;
         check_budget::<M>(&budget)?;
         Ok(Expanded {
             task: Arc::new(SketchTask {
