@@ -7,6 +7,7 @@ mod interrupt;
 mod log;
 mod new;
 mod predictions;
+mod print;
 mod progress;
 mod report;
 mod run;
