@@ -74,7 +74,7 @@ python3 - "$flavour" "$TMP" >"$TMP/requirements.txt" <<'PY'
 import glob, re, sys, zipfile
 
 flavour, tmp = sys.argv[1:]
-unused = r"torch/(bin|test)/"
+unused = r"torch/(bin/(?!torch_shm_manager)|test/)"
 if flavour == "lean":
     # What only a GPU uses; stubs.py needs some of it for a moment.
     unused += r"|torch/lib/lib(torch_cuda_linalg|caffe2_nvrtc|torch\.so)"

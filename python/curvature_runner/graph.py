@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,7 @@ class Converter:
         self.owners: dict[int, fx.Node] = {}
         for node in self.graph.nodes:
             self.note_flatten(node)
-        # Checks have done their work when a module was written.
-        for node in reversed(self.graph.nodes):
-            if node.target is torch._assert:
-                self.graph.erase_node(node)
-        self.graph.eliminate_dead_code()
+        self.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
         self.order = {node: i for i, node in enumerate(self.graph.nodes)}
 
     def layers(self) -> list[Layer]:
@@ -170,11 +167,21 @@ class Converter:
             self.flattens.add(node)
 
 
+class Tracer(fx.Tracer):
+    """Records the user's lines, and takes what they assert for true."""
+
+    record_stack_traces = True
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        line = innermost(traceback.extract_stack())
+        if line is not None and (line.line or "").startswith("assert "):
+            return True
+        return super().to_bool(obj)
+
+
 def traced(module: nn.Module) -> fx.Graph:
     """The graph of the module in evaluation mode; its modes stay as they are."""
-    tracer = fx.Tracer()
-    tracer.record_stack_traces = True
-    tracer.trace_asserts = True
+    tracer = Tracer()
     modes = [(part, part.training) for part in module.modules()]
     try:
         return tracer.trace(module.eval())
@@ -220,13 +227,16 @@ def place(node: fx.Node) -> str:
     return last_line([traceback.FrameSummary(f, int(n), "", line=line) for f, n, line in found])
 
 
-def last_line(frames: list[traceback.FrameSummary] | traceback.StackSummary) -> str:
+def innermost(frames: Iterable[traceback.FrameSummary]) -> traceback.FrameSummary | None:
     """The innermost line that is neither torch's nor ours."""
     libraries = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-    own = [f for f in frames if not f.filename.startswith(libraries) and not f.filename.startswith("<")]
-    if not own:
-        return ""
-    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}: `{(own[-1].line or '').strip()}`"
+    own = [f for f in frames if not f.filename.startswith((*libraries, "<"))]
+    return own[-1] if own else None
+
+
+def last_line(frames: Iterable[traceback.FrameSummary]) -> str:
+    line = innermost(frames)
+    return "" if line is None else f" at {Path(line.filename).name}:{line.lineno}: `{(line.line or '').strip()}`"
 
 
 def residual(body: list[Layer], shortcut: list[Layer]) -> Layer:

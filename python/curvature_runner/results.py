@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any, Union
 
 import torch
 from safetensors.torch import load_file
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Cell = Union[float, int, str, bool, None]
 Row = dict[str, Cell]
@@ -246,10 +252,4 @@ def read(out: Path, spec: str, notes: list[str]) -> dict[str, Any]:
 
 
 def noted(manifest: Path) -> list[str]:
-    """The notes of a manifest, which the runner writes on one line, as JSON would be."""
-    import json
-
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        if line.startswith("notes = "):
-            return json.loads(line.removeprefix("notes = "))
-    return []
+    return tomllib.loads(manifest.read_text(encoding="utf-8"))["manifest"].get("notes", [])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from .layers import Unsupported
 
@@ -20,7 +19,6 @@ class Whole(nn.Module):
 
     def __init__(self, module: nn.Module):
         super().__init__()
-        self.tensors = {}
         # In a tuple, so that nothing of the module itself is saved.
         self.module = (module,)
         for name, parameter in module.named_parameters():
@@ -39,10 +37,9 @@ class Whole(nn.Module):
             at.register_parameter(last, tensor)
         else:
             at.register_buffer(last, tensor)
-        self.tensors[name] = tensor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional_call(self.module[0], self.tensors, (x,))
+        return self.module[0](x)
 
 
 def save(module: nn.Module, x: torch.Tensor, path: Path) -> None:

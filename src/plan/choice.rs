@@ -28,10 +28,7 @@ pub(super) fn choose(spec: &mut Spec, setup: &Setup) -> Option<String> {
     if is_open {
         sampling.rtol = rtol;
     }
-    let chosen = format!(
-        "no [[estimator]] in the spec, so {}: {why}",
-        in_words(&estimator)
-    );
+    let chosen = format!("no [[estimator]], so {}: {why}", in_words(&estimator));
     spec.estimator = vec![estimator];
     Some(match rtol.filter(|_| is_open) {
         Some(rtol) => format!("{chosen}; to {} % (rtol = {rtol})", rtol * 100.0),
@@ -102,11 +99,8 @@ fn is_curved(kind: &str) -> bool {
 }
 
 fn in_words(estimator: &EstimatorSpec) -> String {
-    let table = toml::Table::try_from(estimator).unwrap_or_default();
-    let setting = |(key, value): (String, toml::Value)| format!("{key} = {value}");
-    table
-        .into_iter()
-        .map(setting)
-        .collect::<Vec<_>>()
-        .join(", ")
+    match estimator {
+        EstimatorSpec::Hutchinson(_) => "hutchinson with product = \"autodiff\"".into(),
+        other => format!("kind = \"{}\"", other.kind()),
+    }
 }
