@@ -1,6 +1,7 @@
 //! Diagonal blocks of few rows, laid out once instead of multiplied with again and again.
 
 use super::Partition;
+use super::chunks::{chunks, widest};
 use super::hmp::walk;
 use crate::problem::{Linearization, LinearizedLayer};
 use tch::{Kind, Tensor};
@@ -26,7 +27,7 @@ pub(super) struct DenseBlock {
 const MOST_ROWS: i64 = 1024;
 
 /// Bytes for tangents of unit vectors at once.
-const BYTES: i64 = 1 << 26;
+const BYTES: u64 = 1 << 26;
 
 impl<'a> DenseBlocks<'a> {
     /// Of the sum of `parts`, for about `vectors` products in all.
@@ -62,12 +63,14 @@ impl DenseBlock {
         let shapes: Vec<Vec<i64>> = shapes.collect();
         let like = parts[0].loss().gradient();
         let units = Tensor::eye(rows, (like.kind(), like.device()));
-        let columns = |units: &Tensor| {
-            let units = split(units, &shapes);
+        let columns = |(first, count)| {
+            let units = split(&units.narrow(0, first, count), &shapes);
             let columns = parts.iter().map(|at| joined(&walk(at, block, &units)));
             columns.reduce(|a, b| a + b).expect("at least one part")
         };
-        let columns: Vec<Tensor> = units.split(at_once(parts), 0).iter().map(columns).collect();
+        // Of slices the first one is the largest.
+        let (first, widest) = (&parts[0], widest(parts[0].layers()));
+        let columns: Vec<Tensor> = chunks(first, rows, widest, BYTES).map(columns).collect();
         Self {
             matrix: Tensor::cat(&columns, 0),
             shapes,
@@ -85,16 +88,6 @@ impl DenseBlock {
         let terms = (v.matmul(&self.matrix) * v).to_kind(Kind::Double);
         terms.sum_dim_intlist(1, false, None::<Kind>)
     }
-}
-
-/// How many vectors at once keep tangents within bounds.
-fn at_once(parts: &[Linearization]) -> i64 {
-    let bytes = |layer: &LinearizedLayer| {
-        let numbers: i64 = layer.output.iter().product();
-        numbers * parts[0].loss().gradient().kind().elt_size_in_bytes() as i64
-    };
-    let widest = parts[0].layers().iter().map(bytes).max();
-    (BYTES / (4 * widest.unwrap_or(1))).max(1)
 }
 
 /// The layer of parameter `index`, and its number within that layer.

@@ -53,6 +53,7 @@
 
 mod autodiff;
 mod blocks;
+mod chunks;
 mod dense;
 pub mod exact;
 mod forward;
@@ -62,6 +63,7 @@ mod operator;
 
 pub use autodiff::Autodiff;
 pub use blocks::{Blocks, Partition};
+pub use chunks::{chunk_memory, chunks, widest};
 pub use forward::Forward;
 pub use hmp::Hmp;
 pub use operator::{Operator, OperatorSpec, ProductKind};

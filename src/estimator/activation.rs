@@ -139,10 +139,10 @@ pub(super) fn draws(
     passes: PassKind,
     kind: ActivationProbe,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    one_pass::over_batches(problem, move |index, batch: &NetworkProblem| {
+    one_pass::over_batches(problem, stream, move |stream, batch: &NetworkProblem| {
         let probes = Probes {
             at: batch.linearize_for(curvature),
-            stream: stream.of_batch(index),
+            stream,
             kind,
         };
         move |first, count| match passes {

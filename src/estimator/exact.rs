@@ -5,13 +5,14 @@ use super::sampling::curvature;
 use super::{
     Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
 };
-use crate::curvature::exact;
+use crate::curvature::{chunk_memory, exact};
 use crate::error::UserError;
 use crate::problem::{Curvature, MatrixKind, NetworkProblem, Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
+use tch::Device;
 
 /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
@@ -61,10 +62,7 @@ impl Task for ExactTask {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let bytes = match problem.device().is_cuda() {
-            true => self.memory,
-            false => self.memory.min(exact::MEMORY),
-        };
+        let bytes = chunk_memory(problem.device(), self.memory);
         let traces = traces_within(problem, self.matrix.unwrap_or_default(), bytes);
         vec![Estimate {
             quantity: Quantity::Trace,
@@ -82,7 +80,7 @@ impl Task for ExactTask {
 
 /// The exact trace of every parameter's block.
 pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
-    traces_within(problem, curvature, exact::MEMORY)
+    traces_within(problem, curvature, chunk_memory(Device::Cpu, u64::MAX))
 }
 
 /// The same in chunks that take about `bytes` at most.

@@ -23,6 +23,7 @@ use tch::Tensor;
 pub struct Linearization {
     layers: Vec<LinearizedLayer>,
     loss: Box<dyn LocalLoss>,
+    parameter_count: usize,
 }
 
 /// One layer: its local maps, the gradient at its output, and its own curvature under it.
@@ -54,6 +55,19 @@ impl LinearizedLayer {
     /// Entries of its parameter i.
     pub fn numel(&self, i: usize) -> i64 {
         self.parameters().shape(i).iter().product()
+    }
+
+    /// Entries that it puts out per sample.
+    pub fn features(&self) -> i64 {
+        self.output[1..].iter().product()
+    }
+
+    /// Whether each of its outputs has parameters of its own, as every output of a linear layer has:
+    /// of a matrix over the outputs, the diagonal in the parameters then depends on the diagonal
+    /// alone. No if it has no parameters.
+    pub fn sees_diagonals_only(&self) -> bool {
+        let own = |i| self.parameters().trace_factor(i).is_some();
+        !self.indices.is_empty() && (0..self.indices.len()).all(own)
     }
 
     /// Whether its input depends on parameters.
@@ -111,7 +125,11 @@ impl Linearization {
     ) -> Self {
         let (layers, output) = local_layers(network, &batch.inputs.detach(), w);
         let loss = output_matrix(loss, &output, batch, curvature);
-        let mut at = Self { layers, loss };
+        let mut at = Self {
+            layers,
+            loss,
+            parameter_count: w.parameters.len(),
+        };
         if curvature == Curvature::Hessian {
             at.take_gradients();
         }
@@ -154,7 +172,7 @@ impl Linearization {
 
     /// How many parameters the network has.
     pub fn parameter_count(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.indices.end)
+        self.parameter_count
     }
 
     /// The layer of parameter `index`, and its number within that layer.

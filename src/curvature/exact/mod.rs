@@ -2,13 +2,10 @@
 
 mod route;
 
+use super::{chunk_memory, chunks, widest};
 use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
 use route::{ColumnSource, Route};
-use tch::{Kind, Tensor};
-
-/// What [`diagonal`] may use for columns and tangents, in bytes. On a CPU more is not faster: larger
-/// buffers come fresh from the system.
-pub const MEMORY: u64 = 1 << 28;
+use tch::{Device, Kind, Tensor};
 
 /// The diagonal, one tensor of its shape per parameter.
 ///
@@ -25,19 +22,25 @@ pub const MEMORY: u64 = 1 << 28;
 /// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
 /// tangent pass for every entry of the parameter. Valid where no layer couples samples.
 pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
-    diagonal_within(at, MEMORY)
+    diagonal_within(at, chunk_memory(Device::Cpu, u64::MAX))
 }
 
-/// The same in chunks that take about `bytes` at most.
+/// The exact diagonal as [`diagonal`] has it, in chunks of columns that take about `bytes` at most.
 pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
-    let mut sources = vec![ColumnSource {
+    let top = &at.layers()[at.top()];
+    let loss = ColumnSource {
         layer: at.top(),
-        seen: at.layers().len(),
+        seen: match top.sees_diagonals_only() {
+            true => at.top(),
+            false => at.top() + 1,
+        },
         columns: at.loss().column_count(),
-    }];
+    };
+    let below_loss = loss.seen;
+    let mut sources = vec![loss];
     at.propagate_diagonals(|d| {
         if d.ends {
-            let columns = d.layer.output[1..].iter().product();
+            let columns = d.layer.features();
             sources.push(ColumnSource {
                 layer: d.index,
                 seen: d.index,
@@ -56,7 +59,13 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
         bytes,
         diagonal: (0..at.parameter_count()).map(|_| None).collect(),
     };
-    sum.loss_columns();
+    if below_loss == at.top() {
+        let d = at.loss().hessian_diagonal();
+        sum.add(top, |layer, i| {
+            layer.parameters().diagonal_of_diagonal(i, &d)
+        });
+    }
+    sum.loss_columns(below_loss);
     at.non_diagonal_curvatures()
         .for_each(|own| sum.root_columns(&own));
     at.propagate_diagonals(|d| {
@@ -86,10 +95,13 @@ struct Accumulator<'a> {
 }
 
 impl Accumulator<'_> {
-    /// The columns of the loss's root.
-    fn loss_columns(&mut self) {
+    /// The columns of the loss's root, for the layers below number `seen`.
+    fn loss_columns(&mut self, seen: usize) {
         let (at, all) = (self.at, self.at.loss().column_count());
-        let goals = self.route.goals(at, at.layers().len());
+        let goals = self.route.goals(at, seen);
+        if goals.is_empty() {
+            return;
+        }
         for (first, count) in self.chunks(all, widest(at.layers())) {
             let columns = at.loss().columns(first, count);
             self.columns(at.top(), &goals, columns, None);
@@ -151,7 +163,7 @@ impl Accumulator<'_> {
             let numbers = layer.indices.clone().filter(|&i| !self.route.by_columns[i]);
             for index in numbers.collect::<Vec<_>>() {
                 let i = index - layer.indices.start;
-                let all: i64 = at.layers()[l..].iter().map(features).sum();
+                let all: i64 = at.layers()[l..].iter().map(LinearizedLayer::features).sum();
                 let parts = self.chunks(layer.numel(i), all);
                 let forms = parts.map(|(first, count)| self.unit_forms(index, first, count));
                 let shape = layer.parameters().shape(i);
@@ -178,15 +190,8 @@ impl Accumulator<'_> {
             .to_kind(like.kind())
     }
 
-    /// Parts `(first, count)` of `0..total` so that vectors of `numbers` per sample fit.
     fn chunks(&self, total: i64, numbers: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let like = self.at.loss().gradient();
-        let each = like.size()[0] * numbers * like.kind().elt_size_in_bytes() as i64;
-        // A step holds what it reads, what it writes and a temporary of either size.
-        let part = (self.bytes as i64 / (4 * each).max(1)).clamp(1, total.max(1));
-        (0..total)
-            .step_by(part as usize)
-            .map(move |first| (first, part.min(total - first)))
+        chunks(self.at, total, numbers, self.bytes)
     }
 
     /// Adds to the diagonals of a layer's parameters that see columns.
@@ -202,12 +207,4 @@ impl Accumulator<'_> {
             });
         }
     }
-}
-
-fn features(layer: &LinearizedLayer) -> i64 {
-    layer.output[1..].iter().product()
-}
-
-fn widest(layers: &[LinearizedLayer]) -> i64 {
-    layers.iter().map(features).max().unwrap_or(1)
 }

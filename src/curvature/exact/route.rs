@@ -101,7 +101,7 @@ impl<'a> Costs<'a> {
 
 /// A layer's outputs times what of its weights meets each, and its inputs.
 fn through(layer: &LinearizedLayer) -> f64 {
-    let outputs = layer.output[1..].iter().product::<i64>() as f64;
+    let outputs = layer.features() as f64;
     let meets = |i: usize| {
         let shape = layer.parameters().shape(i);
         shape[1..].iter().product::<i64>() as f64

@@ -78,23 +78,21 @@ struct LocalBceWithLogits {
     weight: Tensor,
 }
 
-impl LocalBceWithLogits {
-    fn diagonal(&self) -> Tensor {
-        (&self.p - self.p.square()) * &self.weight
-    }
-}
-
 impl LocalLoss for LocalBceWithLogits {
     fn gradient(&self) -> Tensor {
         (&self.p - &self.q) * &self.weight
     }
 
     fn hessian(&self, df: &Tensor) -> Tensor {
-        df * self.diagonal()
+        df * self.hessian_diagonal()
+    }
+
+    fn hessian_diagonal(&self) -> Tensor {
+        (&self.p - self.p.square()) * &self.weight
     }
 
     fn root(&self, v: &Tensor) -> Tensor {
-        v * self.diagonal().sqrt()
+        v * self.hessian_diagonal().sqrt()
     }
 }
 

@@ -174,6 +174,11 @@ impl LocalLoss for LocalCrossEntropy {
         (pdf - &self.p * mean) * &self.weight
     }
 
+    /// `c p (1 − p)`, so written that nothing cancels where p is close to 1.
+    fn hessian_diagonal(&self) -> Tensor {
+        &self.p * (1.0 - &self.p) * &self.weight
+    }
+
     /// `R v = √c (√p ∘ v − p (√p · v))`.
     fn root(&self, v: &Tensor) -> Tensor {
         let scaled = self.p.sqrt() * v;

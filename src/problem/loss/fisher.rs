@@ -39,6 +39,11 @@ impl LocalLoss for Fisher {
             .expect("at least one column")
     }
 
+    /// `Σ_m s_m²`: terms share no output.
+    fn hessian_diagonal(&self) -> Tensor {
+        self.s.square().sum_dim_intlist(0, false, None::<Kind>)
+    }
+
     /// M numbers for every term.
     fn root_shape(&self) -> Vec<i64> {
         let s = self.s.get(0);

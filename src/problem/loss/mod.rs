@@ -175,6 +175,9 @@ pub trait LocalLoss {
         features(&(df * self.hessian(df)))
     }
 
+    /// The diagonal of `H_n` for every sample, without its columns: `[N, *out]`.
+    fn hessian_diagonal(&self) -> Tensor;
+
     /// The shape of the vectors that [`root`](Self::root) maps, `[N, *w]`.
     fn root_shape(&self) -> Vec<i64> {
         self.gradient().size()

@@ -54,6 +54,10 @@ impl LocalLoss for LocalMse {
         df * self.twice_weight
     }
 
+    fn hessian_diagonal(&self) -> Tensor {
+        self.error.full_like(self.twice_weight)
+    }
+
     /// `R = √(2c) I`.
     fn root(&self, v: &Tensor) -> Tensor {
         v * self.twice_weight.sqrt()
