@@ -1,11 +1,10 @@
 //! What the estimators with probes of their own, in activation space, share.
 
 use super::cores::{ReadOnly, each};
-use super::sampling::{batches, budget, seeds};
 use super::stream::PhiloxStream;
-use super::{Budget, Expanded, Sampling, StreamKind, Task};
+use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds, VBatches};
+use crate::lists::Seed;
 use crate::problem::{NetworkProblem, ProblemSpec};
 use std::sync::Arc;
 use tch::Tensor;
@@ -17,12 +16,10 @@ use tch::Tensor;
 pub(super) fn expand(
     shared: &Sampling,
     problem: &ProblemSpec,
-    v: &Option<Counts>,
-    v_batch: &Option<VBatches>,
-    own_seeds: &Option<Seeds>,
+    options: &Options,
     task: impl Task + 'static,
 ) -> Result<Expanded, UserError> {
-    let seeds = seeds(own_seeds, &shared.seeds)?;
+    let seeds = options.seeds(shared)?;
     let refused = |setting: &str, help: &str| {
         let message = format!(
             "{setting} is not defined for this estimator, whose probes live in activation space"
@@ -50,8 +47,8 @@ pub(super) fn expand(
     }
     Ok(Expanded {
         task: Arc::new(task),
-        batches: batches(v_batch, &shared.v_batch)?,
-        budget: budget(v, shared, "[10]")?,
+        batches: options.batches(shared)?,
+        budget: options.budget(shared, "[10]")?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
 }

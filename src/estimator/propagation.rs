@@ -1,67 +1,49 @@
 //! Curvature propagation: the trace of every layer from random columns pulled down once.
 
 use super::cores::Cores;
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::samples::sample;
-use super::sampling::curvature;
 use super::stream::{PhiloxStream, Space};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
+    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
+    one_pass,
 };
 use crate::curvature::{chunk_memory, chunks, widest};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{
-    Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, NetworkProblem, Problem,
-    ProblemSpec, sum,
+    Adjoints, Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec, sum,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
-///
-/// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
-/// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
-/// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
-/// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
-/// root has these two columns as its real and imaginary part). A block's trace is then
-/// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Two things are taken exactly instead of
-/// sampled: the curvature that stands directly over a parameter, and the whole topmost block.
-///
-/// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
-/// Valid for any sign of curvature where no layer couples samples; standard errors are those of the mean over passes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Propagation {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Passes, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Passes at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
+estimator_spec! {
+    /// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
+    ///
+    /// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
+    /// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
+    /// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
+    /// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
+    /// root has these two columns as its real and imaginary part). A block's trace is then
+    /// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Two things are taken exactly instead of
+    /// sampled: the curvature that stands directly over a parameter, and the whole topmost block.
+    ///
+    /// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
+    /// Valid for any sign of curvature where no layer couples samples; standard errors are those of the mean over passes.
+    #[derive(Default)]
+    pub struct Propagation shares [matrix, sampling] {
+    }
 }
 
 impl EstimatorConfig for Propagation {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
-        one_pass::expand(
-            shared,
-            problem,
-            &self.v,
-            &self.v_batch,
-            &self.seeds,
-            PropagationTask {
-                curvature: curvature(problem, shared, self.matrix)?,
-                memory: shared.memory()?,
-            },
-        )
+        let options = self.options();
+        let task = PropagationTask {
+            curvature: options.curvature(problem, shared)?,
+            memory: shared.memory()?,
+        };
+        one_pass::expand(shared, problem, &options, task)
     }
 }
 
@@ -73,12 +55,12 @@ struct PropagationTask {
 }
 
 impl Task for PropagationTask {
-    fn columns(&self) -> Columns {
-        Columns {
-            probe: Some("rademacher".into()),
-            stream: Some("philox".into()),
-            ..Columns::about(self.curvature, "propagation")
-        }
+    fn setting(&self) -> Setting {
+        Setting::about(self.curvature, "propagation").drawing(Probe::Rademacher, StreamKind::Philox)
+    }
+
+    fn probe_size(&self, _parameters: f64, activations: f64) -> f64 {
+        activations
     }
 
     fn run(

@@ -62,6 +62,15 @@ impl Interval {
         }
     }
 
+    /// What an interval of this name is longer by than Student's of the same degrees of freedom.
+    pub fn inflation_of(name: Option<&str>) -> f64 {
+        let leave_one_out = Self::LeaveOneOut { freedom: 1 };
+        match name.is_some() && name == leave_one_out.name() {
+            true => Self::INFLATION,
+            false => 1.0,
+        }
+    }
+
     /// Its name in the records.
     pub fn name(self) -> Option<&'static str> {
         match self {
@@ -165,6 +174,22 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// An estimate of `quantity` that took so many products and seconds, with nothing beside its
+    /// value.
+    pub fn new(quantity: Quantity, value: Moments, products: u64, seconds: f64) -> Self {
+        Self {
+            quantity,
+            v: None,
+            value,
+            parameters: Vec::new(),
+            products,
+            seconds,
+            stop: None,
+            diagonal: None,
+            artefacts: Vec::new(),
+        }
+    }
+
     /// Takes the standard errors away, where samples are not independent.
     pub fn forget_errors(&mut self) {
         self.value = Moments::exact(self.value.mean);

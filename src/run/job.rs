@@ -21,8 +21,8 @@ pub(super) struct JobRunner<'a> {
     pub threads: usize,
     /// Name and number of entries of every parameter.
     pub parameters: Vec<(String, i64)>,
-    /// Of every problem: which matrix the estimates are of.
-    pub matrices: Vec<String>,
+    /// Of every job: what its estimates are determined by, as a hash.
+    pub result_keys: Vec<String>,
     /// Of every problem: its eigenvalues, where it is given by them.
     spectra: Vec<Option<Vec<f64>>>,
     sizes: Sizes,
@@ -37,10 +37,6 @@ impl<'a> JobRunner<'a> {
         problems: &[Problem],
         watch: Arc<dyn Observer>,
     ) -> Self {
-        let matrix = |problem: &Problem| match problem {
-            Problem::Network(_) => "hessian".into(),
-            Problem::Matrix(matrix) => matrix.name.clone(),
-        };
         let spectrum = |problem: &Problem| match problem {
             Problem::Network(_) => None,
             Problem::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
@@ -50,7 +46,7 @@ impl<'a> JobRunner<'a> {
             watch,
             threads: plan.threads,
             parameters: plan.setup.parameters(),
-            matrices: problems.iter().map(matrix).collect(),
+            result_keys: plan.result_keys(),
             spectra: problems.iter().map(spectrum).collect(),
             sizes: Sizes::new(plan, todo, problems),
             side_by_side: false,
@@ -85,8 +81,8 @@ impl<'a> JobRunner<'a> {
             let work = || listening(tell, || self.repeated(job, v_batch, problem, start));
             let error = match caught(work) {
                 Ok((repeated, notes)) => {
-                    diagonals = self.diagonals(job, problem, &repeated);
-                    let (rows, found) = self.rows(job, v_batch, &repeated);
+                    diagonals = self.diagonals(index, problem, &repeated);
+                    let (rows, found) = self.rows(index, v_batch, &repeated);
                     files = found;
                     break (rows, notes);
                 }
@@ -106,10 +102,9 @@ impl<'a> JobRunner<'a> {
                 "out of memory at V_batch = {asked}, went on with {used}"
             ));
         }
-        let columns = job.task.columns();
         let notes = notes
             .into_iter()
-            .map(|note| format!("{columns}: {note}"))
+            .map(|note| format!("{}: {note}", job.setting))
             .collect();
         Finished {
             index,

@@ -79,7 +79,7 @@ pub struct Finished {
 }
 
 /// Replaces a CSV file by `rows`.
-pub(super) fn replace<'a, T: Serialize + 'a>(
+pub(in crate::output) fn replace<'a, T: Serialize + 'a>(
     path: &Path,
     rows: impl Iterator<Item = &'a T>,
 ) -> Result<()> {
@@ -118,7 +118,7 @@ mod as_csv {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::sample;
+    use super::super::sample;
     use super::*;
 
     #[test]

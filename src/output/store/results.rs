@@ -55,6 +55,14 @@ impl Results {
         })
     }
 
+    /// The confidence of the intervals that the rows state.
+    pub fn confidence(&self) -> f64 {
+        let sampling = self.spec.as_ref().map(|spec| &spec.sampling);
+        sampling
+            .and_then(|sampling| sampling.confidence().ok())
+            .unwrap_or(0.95)
+    }
+
     /// What was asked; without a manifest, a timing experiment is one that repeats itself.
     pub fn kind(&self) -> ExperimentKind {
         match &self.spec {

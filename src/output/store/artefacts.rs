@@ -1,13 +1,15 @@
 //! From what an estimator found beyond a number to rows of tables and files.
 
-use super::keyed::keyed;
-use super::{Record, Rows};
-use crate::estimator::{Artefact, Eigenvalue, Node, ParameterVectors, Variance};
+use super::records::Record;
+use super::tables::Rows;
+use crate::estimator::{
+    Artefact, Eigenvalue, Identity, Node, ParameterVectors, ProbeVariance, Quantity,
+};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::collections::HashMap;
 
-keyed! {
+estimate_row! {
     /// An eigenvalue that was found, a row of `eigenvalues.csv`.
     pub struct EigenvalueRecord {
         /// From 0, the first one asked for.
@@ -25,7 +27,7 @@ keyed! {
     }
 }
 
-keyed! {
+estimate_row! {
     /// A node of the quadrature rule of one probe, a row of `density.csv`.
     pub struct DensityRecord {
         /// Which probe's rule it belongs to.
@@ -37,7 +39,7 @@ keyed! {
     }
 }
 
-keyed! {
+estimate_row! {
     /// The variance of one probe of the estimator in the key columns, a row of `variance.csv`.
     pub struct VarianceRecord {
         /// From the matrix itself; empty where there is no closed form.
@@ -75,20 +77,24 @@ pub fn add_artefacts(
         match artefact {
             Artefact::Eigenvectors(_) => {}
             Artefact::Eigenvalues(found) => {
-                let row = |(index, pair): (u64, &Eigenvalue)| {
-                    let vectors = vectors.cloned();
-                    let Eigenvalue {
-                        value,
-                        bound,
-                        residual,
-                        converged,
-                    } = *pair;
-                    EigenvalueRecord::new(of, index, value, bound, residual, converged, vectors)
+                let row = |(index, pair): (u64, &Eigenvalue)| EigenvalueRecord {
+                    index,
+                    eigenvalue: pair.value,
+                    bound: pair.bound,
+                    residual: pair.residual_norm,
+                    converged: pair.converged,
+                    vectors: vectors.cloned(),
+                    ..EigenvalueRecord::keyed(&of.experiment, &of.identity())
                 };
                 rows.eigenvalues.extend((0..).zip(found).map(row));
             }
             Artefact::Density(nodes) => {
-                let row = |n: &Node| DensityRecord::new(of, n.sample, n.node, n.weight);
+                let row = |n: &Node| DensityRecord {
+                    sample: n.sample,
+                    node: n.node,
+                    weight: n.weight,
+                    ..DensityRecord::keyed(&of.experiment, &of.identity())
+                };
                 rows.density.extend(nodes.iter().map(row));
             }
             Artefact::Variance(count, variances) => {
@@ -100,28 +106,26 @@ pub fn add_artefacts(
     files
 }
 
-/// The key columns of the row are those of the estimator whose variance it is.
-fn variance(of: &Record, count: u64, variance: &Variance) -> VarianceRecord {
-    let columns = variance.of.clone();
-    let of = Record {
-        estimator: columns.estimator,
-        blocks: columns.blocks,
-        product: columns.product,
-        probe: columns.probe,
-        stream: columns.stream,
-        settings: columns.settings,
+/// The row of a variance, whose key columns are those of the estimator that it is of.
+fn variance(of: &Record, count: u64, variance: &ProbeVariance) -> VarianceRecord {
+    let estimator = variance.of.clone().with(|columns| {
+        columns.matrix = of.matrix.clone();
+        columns.checkpoint = of.checkpoint.clone();
+        columns.v_batch = of.v_batch;
+    });
+    let key = Identity {
         v: Some(count),
-        ..of.clone()
+        seed: of.seed,
+        repeat: of.repeat,
+        ..estimator.of(Quantity::Trace)
     };
-    let (predicted, empirical) = (variance.predicted, variance.empirical);
-    let to_1_percent = variance.probes_to_1_percent;
-    VarianceRecord::new(
-        &of,
-        predicted,
-        empirical.mean,
-        empirical.std_error,
-        to_1_percent,
-    )
+    VarianceRecord {
+        predicted: variance.predicted,
+        empirical: variance.empirical.mean,
+        std_error: variance.empirical.std_error,
+        probes_to_1_percent: variance.probes_to_1_percent,
+        ..VarianceRecord::keyed(&of.experiment, &key)
+    }
 }
 
 /// The bytes of a safetensors file with a float64 tensor `[k, *shape]` for every parameter.
