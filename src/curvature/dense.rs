@@ -1,8 +1,8 @@
 //! Diagonal blocks of few rows, laid out once instead of multiplied with again and again.
 
 use super::Partition;
+use super::block_product::block_product;
 use super::chunks::{chunks, widest};
-use super::hmp::walk;
 use crate::problem::{Linearization, LinearizedLayer};
 use tch::{Kind, Tensor};
 
@@ -15,22 +15,22 @@ pub(super) struct DenseBlocks<'a> {
     laid_out: Vec<Option<DenseBlock>>,
 }
 
-/// One of them.
+/// A diagonal block that is laid out.
 pub(super) struct DenseBlock {
-    /// `[R, R]`.
+    /// The entries, `[R, R]`.
     matrix: Tensor,
-    /// Of the block's parameters.
+    /// The shapes of the block's parameters.
     shapes: Vec<Vec<i64>>,
 }
 
-/// Larger blocks stay as they are: 4 MiB in float32.
+/// Blocks of more rows are not laid out: these are 4 MiB in float32.
 const MOST_ROWS: i64 = 1024;
 
 /// Bytes for tangents of unit vectors at once.
 const BYTES: u64 = 1 << 26;
 
 impl<'a> DenseBlocks<'a> {
-    /// Of the sum of `parts`, for about `vectors` products in all.
+    /// The blocks of the sum of `parts`, for about `vectors` products in all.
     pub fn new(parts: &[Linearization], partition: &'a Partition, vectors: u64) -> Self {
         let numel = |&index: &usize| {
             let (layer, i) = at(parts, index);
@@ -47,7 +47,7 @@ impl<'a> DenseBlocks<'a> {
         }
     }
 
-    /// Every block, and how it is laid out if it is.
+    /// The parameters of every block, and its entries where it is laid out.
     pub fn blocks(&self) -> impl Iterator<Item = (&[usize], Option<&DenseBlock>)> {
         let dense = self.laid_out.iter().map(Option::as_ref);
         self.partition.blocks().zip(dense)
@@ -65,7 +65,9 @@ impl DenseBlock {
         let units = Tensor::eye(rows, (like.kind(), like.device()));
         let columns = |(first, count)| {
             let units = split(&units.narrow(0, first, count), &shapes);
-            let columns = parts.iter().map(|at| joined(&walk(at, block, &units)));
+            let columns = parts
+                .iter()
+                .map(|at| joined(&block_product(at, block, &units)));
             columns.reduce(|a, b| a + b).expect("at least one part")
         };
         // Of slices the first one is the largest.
@@ -82,7 +84,7 @@ impl DenseBlock {
         split(&joined(v).matmul(&self.matrix), &self.shapes)
     }
 
-    /// Its quadratic forms: `[K]` in float64.
+    /// The block's quadratic forms: `[K]` in float64.
     pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
         let v = joined(v);
         let terms = (v.matmul(&self.matrix) * v).to_kind(Kind::Double);
@@ -96,13 +98,13 @@ fn at(parts: &[Linearization], index: usize) -> (&LinearizedLayer, usize) {
     (&parts[0].layers()[layer], i)
 }
 
-/// `[K, *shape]` for each parameter as `[K, R]`.
+/// Vectors with one `[K, *shape]` for each parameter as `[K, R]`.
 fn joined(v: &[Tensor]) -> Tensor {
     let flat: Vec<Tensor> = v.iter().map(|v| v.flatten(1, -1)).collect();
     Tensor::cat(&flat, 1)
 }
 
-/// The reverse.
+/// Vectors `[K, R]` with one `[K, *shape]` for each parameter.
 fn split(v: &Tensor, shapes: &[Vec<i64>]) -> Vec<Tensor> {
     let sizes: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
     let shaped =

@@ -12,7 +12,8 @@ use super::{
 use crate::curvature::{chunk_memory, chunks, widest};
 use crate::error::UserError;
 use crate::problem::{
-    Adjoints, Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec, sum,
+    Adjoints, Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec,
+    sum_present,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -215,8 +216,8 @@ impl Passes {
                 let own = noise
                     .zip(v.as_ref())
                     .and_then(|(noise, v)| noise.root(sign, v));
-                if let Some(column) = sum(column, own) {
-                    stream.pass(index, &column, None);
+                if let Some(column) = sum_present(column, own) {
+                    stream.propagate(index, &column, None);
                 }
             }
         }

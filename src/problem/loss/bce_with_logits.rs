@@ -98,12 +98,12 @@ impl LocalLoss for LocalBceWithLogits {
 
 impl Likelihood for LocalBceWithLogits {
     /// A coin of probability p for every entry.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         let y = u.lt_tensor(&self.p).to_kind(self.p.kind());
         (&self.p - y) * self.weight.sqrt()
     }
 
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         (&self.p - &self.q) * self.weight.sqrt()
     }
 }

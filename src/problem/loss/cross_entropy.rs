@@ -2,7 +2,7 @@
 
 use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
 use crate::error::UserError;
-use crate::problem::layer::{features, samples_innermost};
+use crate::problem::tensors::{samples_innermost, sum_entries};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -191,13 +191,13 @@ impl LocalLoss for LocalCrossEntropy {
         let pdf = &self.p * df;
         let mean = over_classes(&pdf).to_kind(Kind::Double);
         let square = over_classes(&(pdf * df)).to_kind(Kind::Double);
-        features(&((square - mean.square()) * &self.weight))
+        sum_entries(&((square - mean.square()) * &self.weight))
     }
 }
 
 impl Likelihood for LocalCrossEntropy {
     /// A class c with probability p_c gives `√c (p − e_c)`.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         let below = self.p.cumsum(1, None::<Kind>);
         // The first class whose cumulative probability reaches u; the last one if rounding hides it.
         let class = u.gt_tensor(&below).to_kind(Kind::Int64);
@@ -214,7 +214,7 @@ impl Likelihood for LocalCrossEntropy {
         self.weight.size()
     }
 
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         (&self.p - &self.q) * self.weight.sqrt()
     }
 

@@ -66,12 +66,12 @@ impl LocalLoss for LocalMse {
 
 impl Likelihood for LocalMse {
     /// `exp(−‖f − y‖²)` is a normal density of variance 1/2: a draw gives `√(2c) ξ`.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         normal(u) * self.twice_weight.sqrt()
     }
 
     /// `2 √c (f − y)`.
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         &self.error * (2.0 * self.twice_weight).sqrt()
     }
 }
