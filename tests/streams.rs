@@ -38,7 +38,7 @@ fn samples_draw_the_rows_of_their_batch() {
             for shape in [[1, 1], [1, 3], [7, 11], [2, 64]] {
                 let draw = |first: u64, samples: i64| {
                     let shape = [&[samples], &shape[..]].concat();
-                    let stream = stream.from_sample(first);
+                    let stream = stream.at_sample(first);
                     stream.draw(probe, Space::Activation(1), 4, 3, &shape)
                 };
                 let all = draw(0, 20);

@@ -78,7 +78,7 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
         let prepare = |index: usize| {
             let slice = &slices[index];
             let first = slice.batches[0].first - slices[0].batches[0].first;
-            ReadOnly::new(of_batch(stream.from_sample(first), slice))
+            ReadOnly::new(of_batch(stream.at_sample(first), slice))
         };
         each(slices.len(), device, prepare)
     });

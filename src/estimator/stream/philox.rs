@@ -82,7 +82,7 @@ impl PhiloxStream {
     /// Vectors `[N, *]` for the samples from number `first` of the batch on: the rows that the whole
     /// batch would draw for them. Means nothing for a [`Space`] without samples or for
     /// [`Probe::Sphere`].
-    pub fn from_sample(self, first: u64) -> Self {
+    pub fn at_sample(self, first: u64) -> Self {
         Self {
             first_sample: first,
             ..self

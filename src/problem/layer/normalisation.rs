@@ -79,7 +79,7 @@ impl AffineSharing {
     }
 
     /// `[K, N, *sample] -> [K, N, numel, positions]`.
-    fn to_channels(&self, z: &Tensor) -> Tensor {
+    fn by_channel(&self, z: &Tensor) -> Tensor {
         let (c, p) = (self.numel(), self.positions());
         let kn = &z.size()[..2];
         match self.last {
@@ -89,7 +89,7 @@ impl AffineSharing {
     }
 
     /// `[K, N, numel, positions] -> [K, N, *sample]`.
-    fn from_channels(&self, z: &Tensor) -> Tensor {
+    fn by_sample(&self, z: &Tensor) -> Tensor {
         let z = match self.last {
             true => z.transpose(2, 3),
             false => z.shallow_clone(),
@@ -165,11 +165,11 @@ impl<S: Standardised> Normalised<S> {
         let samples = self.standard.value().size()[0];
         let flat = dw.flatten(1, -1);
         self.affine
-            .from_channels(&self.affine.bias().tangent(&flat, samples))
+            .by_sample(&self.affine.bias().tangent(&flat, samples))
     }
 
     fn sum_shared(&self, gz: &Tensor) -> Tensor {
-        let sums = self.affine.bias().adjoint(&self.affine.to_channels(gz));
+        let sums = self.affine.bias().adjoint(&self.affine.by_channel(gz));
         self.in_shape(&sums, 1)
     }
 
@@ -202,7 +202,7 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
-        let s = self.affine.to_channels(&self.as_for_bias(i, s));
+        let s = self.affine.by_channel(&self.as_for_bias(i, s));
         let diagonal = self.affine.bias().diagonal_of_columns(&s, sign);
         self.in_shape(&diagonal, 0)
     }
@@ -221,12 +221,12 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        let s = self.affine.to_channels(&self.as_for_bias(i, s));
+        let s = self.affine.by_channel(&self.as_for_bias(i, s));
         self.affine.bias().trace_of_columns(&s)
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         let z = self.affine.bias().sample_tangent(&dw.flatten(2, -1));
-        self.as_for_bias(i, &self.affine.from_channels(&z))
+        self.as_for_bias(i, &self.affine.by_sample(&z))
     }
 }
