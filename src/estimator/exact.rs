@@ -6,11 +6,12 @@ use super::options::Shares;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
-use crate::curvature::exact;
+use crate::curvature::{chunk_memory, exact};
 use crate::error::UserError;
 use crate::problem::{Curvature, NetworkProblem, Problem, ProblemSpec};
 use std::sync::Arc;
 use std::time::Instant;
+use tch::Device;
 
 estimator_spec! {
     /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
@@ -62,10 +63,7 @@ impl Task for ExactTask {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let bytes = match problem.device().is_cuda() {
-            true => self.memory,
-            false => self.memory.min(exact::MEMORY),
-        };
+        let bytes = chunk_memory(problem.device(), self.memory);
         let traces = traces_within(problem, self.matrix.unwrap_or_default(), bytes);
         let trace = Moments::exact(traces.iter().sum());
         vec![Estimate {
@@ -77,7 +75,7 @@ impl Task for ExactTask {
 
 /// The exact trace of every parameter's block.
 pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
-    traces_within(problem, curvature, exact::MEMORY)
+    traces_within(problem, curvature, chunk_memory(Device::Cpu, u64::MAX))
 }
 
 /// The exact trace of every parameter's block, in chunks of columns that take about `bytes` at most.
