@@ -12,7 +12,7 @@ use super::{
 use crate::curvature::Blocks;
 use crate::error::UserError;
 use crate::problem::{
-    Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec,
+    Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec, sum_present,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,10 +137,10 @@ pub(super) fn draws(
     passes: PassKind,
     kind: ActivationProbe,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    one_pass::over_batches(problem, move |index, batch: &NetworkProblem| {
+    one_pass::over_batches(problem, stream, move |stream, batch: &NetworkProblem| {
         let probes = Probes {
             at: batch.linearize_for(curvature),
-            stream: stream.of_batch(index),
+            stream,
             kind,
         };
         move |first, count| match passes {
@@ -186,17 +186,17 @@ impl Probes {
             let mut injected: Option<Tensor> = None;
             for (i, _) in layer.indices.clone().enumerate() {
                 match layer.parameters().trace_factor(i) {
-                    Some(trace_factor) => factors = Some(sum(factors, trace_factor)),
+                    Some(trace_factor) => factors = sum_present(factors, Some(trace_factor)),
                     None => {
                         let own = self.own_weights(layer, i, first, count);
-                        injected = Some(sum(injected, own));
+                        injected = sum_present(injected, Some(own));
                     }
                 }
             }
             if let Some(factors) = factors {
                 let u = self.at_output(l, layer, first, count);
                 let each = [&[-1], vec![1; u.dim() - 2].as_slice()].concat();
-                injected = Some(sum(injected, u * factors.sqrt().reshape(each)));
+                injected = sum_present(injected, Some(u * factors.sqrt().reshape(each)));
             }
             injected
         });
@@ -252,13 +252,6 @@ impl Probes {
             .stream
             .draw(Probe::Rademacher, space, first, count, &shape);
         layer.parameters().sample_tangent(i, &weights)
-    }
-}
-
-fn sum(a: Option<Tensor>, b: Tensor) -> Tensor {
-    match a {
-        Some(a) => a + b,
-        None => b,
     }
 }
 

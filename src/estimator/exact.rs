@@ -6,7 +6,7 @@ use super::options::Shares;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
-use crate::curvature::exact;
+use crate::curvature::{chunk_memory, exact};
 use crate::error::UserError;
 use crate::problem::{Curvature, NetworkProblem, Problem, ProblemSpec};
 use std::sync::Arc;
@@ -76,10 +76,7 @@ impl Task for ExactTask {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let bytes = match problem.device().is_cuda() {
-            true => self.memory,
-            false => self.memory.min(exact::MEMORY),
-        };
+        let bytes = chunk_memory(problem.device(), self.memory);
         let curvature = self.matrix.unwrap_or_default();
         let found = Found::of(problem, curvature, bytes, self.diagonal);
         let trace = Moments::exact(found.traces.iter().sum());
@@ -93,7 +90,13 @@ impl Task for ExactTask {
 
 /// The exact trace of every parameter's block.
 pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
-    Found::of(problem, curvature, exact::MEMORY, false).traces
+    Found::of(
+        problem,
+        curvature,
+        chunk_memory(Device::Cpu, u64::MAX),
+        false,
+    )
+    .traces
 }
 
 /// Sums over all batches, parameter by parameter.

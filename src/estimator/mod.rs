@@ -10,11 +10,13 @@ mod block_sums;
 mod budget;
 mod cores;
 mod dominance;
+mod estimate;
 mod estimator_spec;
 mod exact;
 mod frobenius;
 mod hutchinson;
-pub(crate) mod identity;
+mod identity;
+pub(crate) mod key_columns;
 mod krylov;
 mod lanczos;
 mod log_det;
@@ -37,10 +39,12 @@ mod variance;
 pub use activation::{Activation, ActivationProbe, PassKind};
 pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, ProbeVariance};
 pub use budget::{Budget, Stop, Stopping, Tolerance};
+pub use estimate::Estimate;
 pub use exact::{Exact, exact_traces};
 pub use frobenius::Frobenius;
 pub use hutchinson::Hutchinson;
-pub use identity::{Identity, Number, Setting};
+pub use identity::{Identity, Setting};
+pub use key_columns::Number;
 pub use lanczos::{Lanczos, Which};
 pub use log_det::LogDet;
 pub use options::Options;
@@ -54,7 +58,7 @@ pub use sketch::{
     XTrace,
 };
 pub use slq::Slq;
-pub use statistics::{Estimate, Interval, Moments};
+pub use statistics::{Interval, Moments, student_quantile};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 pub use variance::Variance;
 

@@ -1,6 +1,7 @@
 //! What the estimators with probes of their own, in activation space, share.
 
 use super::cores::{ReadOnly, each};
+use super::stream::PhiloxStream;
 use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::Seed;
@@ -61,19 +62,24 @@ pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> 
 }
 
 /// `draw(first, count)` over all batches of `problem`: the sum of what every batch gives, of which
-/// `of_batch(index, batch)` makes a draw of its own.
+/// `of_batch(stream, batch)` makes a draw with a stream of its own.
 ///
-/// A single batch is prepared once, in slices whose probes are independent as those of batches are,
-/// so that cores work side by side. Of several, each is prepared anew whenever its turn comes, so
-/// that the memory of one on every core is enough.
+/// A single batch is prepared once, in slices, so that cores work side by side; together they draw
+/// what the whole batch would. Of several, each is prepared anew whenever its turn comes, so that
+/// the memory of one on every core is enough.
 pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     problem: &NetworkProblem,
-    of_batch: impl Fn(usize, &NetworkProblem) -> D + Sync,
+    stream: PhiloxStream,
+    of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
     let device = problem.device();
     let prepared = (problem.batches.len() == 1).then(|| {
         let slices = ReadOnly::new(problem.slices(SLICE));
-        let prepare = |index: usize| ReadOnly::new(of_batch(index, &slices[index]));
+        let prepare = |index: usize| {
+            let slice = &slices[index];
+            let first = slice.batches[0].first - slices[0].batches[0].first;
+            ReadOnly::new(of_batch(stream.at_sample(first), slice))
+        };
         each(slices.len(), device, prepare)
     });
     let problem = ReadOnly::new(problem);
@@ -81,7 +87,7 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
         let parts = match &prepared {
             Some(draws) => each(draws.len(), device, |index| draws[index](first, count)),
             None => each(problem.batches.len(), device, |index| {
-                of_batch(index, &problem.on_batch(index))(first, count)
+                of_batch(stream.of_batch(index), &problem.on_batch(index))(first, count)
             }),
         };
         let sum = parts.into_iter().reduce(|a, b| a + b);

@@ -1,6 +1,5 @@
 //! Means with their standard errors and confidence intervals.
 
-use super::{Artefact, Quantity, Stop};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// An estimate and how far it may be off.
@@ -83,8 +82,32 @@ impl Interval {
 
 /// The t with `P(|T| ≤ t) = confidence`.
 fn t_quantile(freedom: u64, confidence: f64) -> f64 {
+    student_quantile(0.5 + confidence / 2.0, freedom)
+}
+
+/// The `p`-quantile of Student's t with `freedom` degrees of freedom, by bisection: statrs's own inverse
+/// goes on for ever at some of them.
+///
+/// # Panics
+/// Without a degree of freedom.
+pub fn student_quantile(p: f64, freedom: u64) -> f64 {
+    if p < 0.5 {
+        return -student_quantile(1.0 - p, freedom);
+    }
     let t = StudentsT::new(0.0, 1.0, freedom as f64).expect("at least one degree of freedom");
-    t.inverse_cdf(0.5 + confidence / 2.0)
+    let (mut low, mut high) = (0.0, 1.0);
+    while t.cdf(high) < p && high < 1e18 {
+        high *= 2.0;
+    }
+    // As many halvings as a float has bits and the doublings before, and some.
+    for _ in 0..128 {
+        let middle = (low + high) / 2.0;
+        match t.cdf(middle) < p {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    high
 }
 
 impl Moments {
@@ -130,7 +153,7 @@ impl Moments {
         }
     }
 
-    /// The same about another mean.
+    /// These moments about a mean that is larger by `by`.
     pub fn shifted(self, by: f64) -> Self {
         Self {
             mean: self.mean + by,
@@ -138,7 +161,7 @@ impl Moments {
         }
     }
 
-    /// Both ends of the confidence interval.
+    /// The lower and the upper end of the confidence interval.
     pub fn bounds(&self, confidence: f64) -> Option<(f64, f64)> {
         let half = self.half_width(confidence)?;
         Some((self.mean - half, self.mean + half))
@@ -147,55 +170,6 @@ impl Moments {
     /// Half the width of the confidence interval.
     pub fn half_width(&self, confidence: f64) -> Option<f64> {
         Some(self.std_error? * self.interval.factor(confidence)?)
-    }
-}
-
-/// An estimate of one quantity, and of its part in every parameter where it has parts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Estimate {
-    /// What it is of.
-    pub quantity: Quantity,
-    /// Probes, or the budget in products; `None` where none was given.
-    pub v: Option<u64>,
-    /// The whole.
-    pub value: Moments,
-    /// Every parameter's part; empty where it cannot be split.
-    pub parameters: Vec<Moments>,
-    /// Matrix-vector products spent.
-    pub products: u64,
-    /// Wall time from network and batch in memory to this estimate alone, device synchronised.
-    pub seconds: f64,
-    /// Why an estimate to a tolerance went no further; `None` for a given V.
-    pub stop: Option<Stop>,
-    /// The diagonal of the matrix, parameter after parameter, where it was estimated too.
-    pub diagonal: Option<Vec<f64>>,
-    /// What was found beyond the number.
-    pub artefacts: Vec<Artefact>,
-}
-
-impl Estimate {
-    /// An estimate of `quantity` that took so many products and seconds, with nothing beside its
-    /// value.
-    pub fn new(quantity: Quantity, value: Moments, products: u64, seconds: f64) -> Self {
-        Self {
-            quantity,
-            v: None,
-            value,
-            parameters: Vec::new(),
-            products,
-            seconds,
-            stop: None,
-            diagonal: None,
-            artefacts: Vec::new(),
-        }
-    }
-
-    /// Takes the standard errors away, where samples are not independent.
-    pub fn forget_errors(&mut self) {
-        self.value = Moments::exact(self.value.mean);
-        for part in &mut self.parameters {
-            *part = Moments::exact(part.mean);
-        }
     }
 }
 
@@ -220,6 +194,27 @@ mod tests {
         assert_eq!(moments.std_error, Some(0.5f64.sqrt()));
         let half = moments.half_width(0.95).unwrap();
         assert!((half - 2.776 * 0.5f64.sqrt()).abs() < 1e-3);
+    }
+
+    /// Student's t of 2 degrees of freedom has a closed form, large ones are near the normal.
+    #[test]
+    fn every_quantile_is_found() {
+        for freedom in 1..300 {
+            for p in [0.5, 0.6, 0.9, 0.975, 0.995, 0.9995] {
+                let t = student_quantile(p, freedom);
+                let law = StudentsT::new(0.0, 1.0, freedom as f64).unwrap();
+                assert!((law.cdf(t) - p).abs() < 1e-12, "{freedom}, {p}: {t}");
+                assert_eq!(
+                    student_quantile(1.0 - p, freedom),
+                    -student_quantile(1.0 - (1.0 - p), freedom)
+                );
+            }
+        }
+        let (p, closed) = (0.975f64, |p: f64| {
+            (2.0 * p - 1.0) / (2.0 * p * (1.0 - p)).sqrt()
+        });
+        assert!((student_quantile(p, 2) - closed(p)).abs() < 1e-9);
+        assert!((student_quantile(0.975, 1_000_000) - 1.95997).abs() < 1e-4);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The rows of a job.
 
-use super::job::JobRunner;
-use crate::estimator::{Estimate, Identity, written};
+use crate::estimator::{Estimate, Identity, Quantity, written};
 use crate::lists::Seed;
 use crate::output::{Diagonal, FailureRecord, File, ParameterRecord, Record, Rows, add_artefacts};
 use crate::plan::{Job, Plan, device_name};
@@ -10,13 +9,38 @@ use crate::problem::Problem;
 /// The estimates of a job, and by how many bytes the process grew.
 pub(super) type Measured = (Vec<Estimate>, Option<u64>);
 
-impl JobRunner<'_> {
+/// Makes the rows of a plan's jobs.
+pub(super) struct RowMaker<'a> {
+    plan: &'a Plan,
+    /// Name and number of entries of every parameter.
+    parameters: Vec<(String, i64)>,
+    /// Of every job: what its estimates are determined by, as a hash.
+    result_keys: Vec<String>,
+    /// Of every problem: its eigenvalues, where it is given by them.
+    spectra: Vec<Option<Vec<f64>>>,
+}
+
+impl<'a> RowMaker<'a> {
+    pub(super) fn new(plan: &'a Plan, problems: &[Problem]) -> Self {
+        let spectrum = |problem: &Problem| match problem {
+            Problem::Network(_) => None,
+            Problem::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
+        };
+        Self {
+            plan,
+            parameters: plan.setup.parameters(),
+            result_keys: plan.result_keys(),
+            spectra: problems.iter().map(spectrum).collect(),
+        }
+    }
+
     /// The rows and files of a job, `repeated` holding its estimates for every repetition.
     pub(super) fn rows(
         &self,
         index: usize,
         v_batch: Option<u64>,
         repeated: &[Measured],
+        threads: usize,
     ) -> (Rows, Vec<File>) {
         let (mut rows, mut files) = (Rows::default(), Vec::new());
         let job = &self.plan.jobs[index];
@@ -25,7 +49,7 @@ impl JobRunner<'_> {
                 let identity = identity(job, v_batch, repeat, estimate);
                 let record = Record {
                     memory: *memory,
-                    ..self.record(job, &identity, estimate)
+                    ..self.record(job, &identity, estimate, threads)
                 };
                 let parts = self.parameters.iter().zip(&estimate.parameters);
                 rows.parameters.extend(parts.map(|((name, numel), part)| {
@@ -84,17 +108,23 @@ impl JobRunner<'_> {
             .collect()
     }
 
-    fn record(&self, job: &Job, identity: &Identity, estimate: &Estimate) -> Record {
+    fn record(
+        &self,
+        job: &Job,
+        identity: &Identity,
+        estimate: &Estimate,
+        threads: usize,
+    ) -> Record {
         let (ci_low, ci_high) = estimate.value.bounds(self.plan.confidence).unzip();
         Record {
             estimate: estimate.value.mean,
             std_error: estimate.value.std_error,
-            exact: self.known(job.problem, estimate.quantity),
+            exact: self.exact(job.problem, estimate.quantity),
             products: estimate.products,
             seconds: estimate.seconds,
             device: device_name(self.plan.device),
             dtype: written(self.plan.spec.dtype),
-            threads: self.threads,
+            threads,
             ci_low,
             ci_high,
             interval: estimate.value.interval.name().map(str::to_string),
@@ -120,6 +150,11 @@ impl JobRunner<'_> {
             failures: vec![failure],
             ..Rows::default()
         }
+    }
+
+    /// The exact value of a quantity of a problem, where nothing has to be computed for it.
+    fn exact(&self, problem: usize, quantity: Quantity) -> Option<f64> {
+        quantity.of_spectrum(self.spectra[problem].as_ref()?)
     }
 
     /// What tells the files of a job from those of all others, whatever the plan: a part of the hash

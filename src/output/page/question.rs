@@ -214,3 +214,31 @@ fn fastest(summary: &[SummaryRow]) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::store::sample::row;
+
+    /// The intervals of leave-one-out estimators are longer than Student's, and a run to a tolerance
+    /// has no V: the page judges what the rows promised, not an interval of its own.
+    #[test]
+    fn calibration_counts_the_intervals_that_the_rows_state() {
+        let stated = |seed: u64| Record {
+            v: None,
+            std_error: Some(0.1),
+            exact: Some(12.0),
+            ci_low: Some(11.0),
+            ci_high: Some(if seed == 0 { 11.5 } else { 13.0 }),
+            ..row(10, seed, 12.4)
+        };
+        let rows: Vec<Record> = (0..20).map(stated).collect();
+        let said = calibration(&rows, 0.9).unwrap();
+        assert_eq!(
+            said,
+            "The exact value lies in 95 % of the 20 single estimates' 90 % intervals."
+        );
+        // The repetition of a seed is no further estimate.
+        assert_eq!(calibration(&[&rows[..19], &rows[..1]].concat(), 0.9), None);
+    }
+}

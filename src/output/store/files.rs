@@ -3,6 +3,9 @@
 use anyhow::{Context, Result};
 use std::path::Path;
 
+/// A file of its own: its name and contents.
+pub type File = (String, Vec<u8>);
+
 /// Replaces a file in one step: a reader finds the old or the new one, whole.
 ///
 /// # Errors

@@ -1,13 +1,13 @@
 //! Rows of tables: the key columns of an estimate or a setting, and columns of their own.
 //!
-//! The key columns come from the one list in [`crate::estimator::Identity`]'s file. In every table
+//! The key columns come from the one list in `estimator/key_columns.rs`. In every table
 //! the experiment and the first of them lead, then come columns of the row's own, the last key
 //! columns, and further columns of its own. The macros are in scope in all of `output`.
 
 /// Declares a row that belongs to one estimate.
 macro_rules! estimate_row {
     ($($what:tt)*) => {
-        $crate::estimator::identity::with_key_columns!(
+        $crate::estimator::key_columns::with_key_columns!(
             define_estimate_row! { $($what)* }
         );
     };
@@ -15,7 +15,7 @@ macro_rules! estimate_row {
 /// Declares a row that belongs to all runs of one setting at one V.
 macro_rules! setting_row {
     ($($what:tt)*) => {
-        $crate::estimator::identity::with_key_columns!(
+        $crate::estimator::key_columns::with_key_columns!(
             define_setting_row! { $($what)* }
         );
     };

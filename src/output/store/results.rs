@@ -1,7 +1,7 @@
 //! A results folder, read back.
 
-use super::artefacts::{DensityRecord, VarianceRecord};
 use super::records::{ParameterRecord, Record};
+use super::spectral::{DensityRecord, VarianceRecord};
 use crate::error::UserError;
 use crate::spec::{ExperimentKind, Spec, SpecText};
 use serde::de::DeserializeOwned;

@@ -1,8 +1,9 @@
 //! The tables of a results folder: a CSV file for each kind of row.
 
-use super::artefacts::{DensityRecord, EigenvalueRecord, File, VarianceRecord};
 use super::diagonals::Diagonal;
+use super::files::File;
 use super::records::{FailureRecord, ParameterRecord, Record};
+use super::spectral::{DensityRecord, EigenvalueRecord, VarianceRecord};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
