@@ -3,6 +3,7 @@
 
 use super::estimator_spec::estimator_spec;
 use super::options::Shares;
+use super::progress::Cancellation;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
@@ -90,7 +91,9 @@ fn traces_within(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64
 
 fn over_batches(problem: &NetworkProblem, curvature: Curvature, bytes: u64) -> Vec<f64> {
     let mut sums = vec![0.0; problem.parameters.len()];
+    let cancellation = Cancellation::of_this_thread();
     for batch in problem.each_batch() {
+        cancellation.check();
         let diagonal = exact::diagonal_within(&batch.linearize_for(curvature), bytes);
         let traces = exact::traces(&diagonal);
         for (sum, trace) in sums.iter_mut().zip(traces) {

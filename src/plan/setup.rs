@@ -197,6 +197,7 @@ impl NetworkSetup {
     fn new(sections: &Sections<'_>, base: &Path) -> Result<Self, UserError> {
         let Sections { data, model, loss } = sections;
         let dataset = data.load(base).map_err(|e| e.within("data"))?;
+        dataset.check_finite().map_err(|e| e.within("data"))?;
         let (network, script) =
             network(model, base, &dataset.input()).map_err(|e| e.within("model"))?;
         dataset
