@@ -6,7 +6,7 @@ use super::predictions::duration;
 use super::print;
 use curvature_runner::error::UserError;
 use curvature_runner::plan::Plan;
-use curvature_runner::run::{Trials, guess};
+use curvature_runner::run::{Prediction, Trials, guess};
 use curvature_runner::spec::SpecText;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -18,6 +18,9 @@ const LONG: f64 = 3600.0;
 
 /// Where a guess without a trial stays below this, no trial is worth its time.
 const CERTAINLY_SHORT: f64 = LONG / 6.0;
+
+/// How long trials before a run may take.
+const TRIALS: Duration = Duration::from_secs(5);
 
 /// Lets a run of `jobs` begin, unless it is predicted to last long and the user does not want that.
 ///
@@ -33,20 +36,19 @@ pub fn check(
         return Ok(());
     }
     let stopped = || stop.came();
-    let found = Trials::default().foresee(plan, jobs, &stopped);
+    let found = Trials::new(TRIALS).foresee(plan, jobs, &stopped);
     let seconds = found.iter().map(|prediction| prediction.seconds(plan));
     let total: f64 = seconds.sum();
     if total < LONG || stop.came() {
         return Ok(());
     }
-    let by_seconds = |a: &&_, b: &&_| -> std::cmp::Ordering {
-        let of = |p: &curvature_runner::run::Prediction| p.seconds(plan);
-        of(a).total_cmp(&of(b))
-    };
-    let longest = found.iter().max_by(by_seconds);
+    let seconds = |prediction: &Prediction| prediction.seconds(plan);
+    let longest = found
+        .iter()
+        .max_by(|a, b| seconds(a).total_cmp(&seconds(b)));
     let longest = longest.map_or(String::new(), |p| {
         let setting = print::setting(&plan.jobs[p.job]);
-        format!("; {} of it {setting}", duration(p.seconds(plan)))
+        format!("; {} of it {setting}", duration(seconds(p)))
     });
     let message = format!(
         "{}: the run is predicted to last about {}{longest}",

@@ -11,6 +11,7 @@ use curvature_runner::spec::{Override, Spec, SpecError, SpecText};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -87,9 +88,12 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     Ok(end)
 }
 
+/// How long the trials of a dry run may take, a spec.
+const TRIALS: Duration = Duration::from_secs(20);
+
 /// Prints every plan, and what it will cost.
 fn dry_run(plans: &[(SpecText, Arc<Plan>)], stop: &Interrupt) -> End {
-    let mut trials = Trials::default();
+    let mut trials = Trials::new(TRIALS);
     for (source, plan) in plans {
         print!("{}", print::plan(source, plan));
         for warning in plan.warnings() {

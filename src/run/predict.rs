@@ -52,8 +52,10 @@ pub struct Cost {
 }
 
 /// Trials of plans, one plan after another: those of one have ended before those of the next begin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trials {
+    /// For the trials of a plan.
+    limit: Duration,
     under_way: Option<JoinHandle<()>>,
 }
 
@@ -64,14 +66,14 @@ enum News {
 }
 
 impl Trials {
-    /// Trials of a dry run that take longer are not waited for.
-    const LIMIT: Duration = Duration::from_secs(20);
-
-    /// Those before a run.
-    const SHORT_LIMIT: Duration = Duration::from_secs(5);
-
-    /// Before a run, a trial may take a small share of what it is about: this many batches less.
+    /// A trial adds little to so many batches.
     const LONG: u64 = 50;
+
+    /// Trials that take `limit` a plan.
+    pub fn new(limit: Duration) -> Self {
+        let under_way = None;
+        Self { limit, under_way }
+    }
 
     /// Predicts the jobs of a plan setting by setting, until time is over or `stopped`.
     ///
@@ -80,7 +82,7 @@ impl Trials {
     /// once it has ended; time that this takes is the next plan's.
     pub fn predict(&mut self, plan: &Arc<Plan>, stopped: &dyn Fn() -> bool) -> Vec<Prediction> {
         let all: Vec<usize> = (0..plan.jobs.len()).collect();
-        self.of_settings(plan, settings(plan, &all), Self::LIMIT, stopped)
+        self.of_settings(plan, settings(plan, &all), stopped)
     }
 
     /// Predicts those of `jobs` of which there are so many that a trial adds little, and waits until
@@ -100,7 +102,7 @@ impl Trials {
             let batches = probes.div_ceil(v_batch(job));
             prediction.runs.saturating_mul(batches) >= Self::LONG
         });
-        let found = self.of_settings(plan, long, Self::SHORT_LIMIT, stopped);
+        let found = self.of_settings(plan, long, stopped);
         while !self.have_ended() && !stopped() {
             std::thread::sleep(TICK);
         }
@@ -111,10 +113,10 @@ impl Trials {
         &mut self,
         plan: &Arc<Plan>,
         mut predictions: Vec<Prediction>,
-        limit: Duration,
         stopped: &dyn Fn() -> bool,
     ) -> Vec<Prediction> {
         let clock = Instant::now();
+        let limit = self.limit;
         let over = || clock.elapsed() >= limit || stopped();
         while !self.have_ended() {
             if over() {
