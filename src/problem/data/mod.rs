@@ -91,6 +91,22 @@ impl Dataset {
         self.inputs.row_shape()
     }
 
+    /// Refuses NaN and infinity, which would be the result of everything.
+    ///
+    /// # Errors
+    /// The first of them, with its file, tensor and index.
+    pub fn check_finite(&self) -> Result<(), UserError> {
+        let (first, last) = (self.files.first(), self.files.last());
+        for (name, tensor, file) in [("x", &self.inputs, first), ("y", &self.targets, last)] {
+            if let Some(found) = tensor.non_finite(name) {
+                let place = file.map(|file| format!("{}: ", file.path.display()));
+                let help = "mend the data, or leave such samples out";
+                return Err(UserError::new("", place.unwrap_or_default() + &found, help));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the inputs against what the network takes: whole numbers below `tokens`, or without
     /// that floats.
     ///
