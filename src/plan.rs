@@ -1,19 +1,18 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
+mod jobs;
 mod key;
 mod memory;
 mod setup;
 mod warnings;
 
+pub use jobs::Job;
 pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;
 use crate::error::UserError;
-use crate::estimator::{Budget, Columns, Expanded, Task};
-use crate::lists::{Seed, VBatch};
+use crate::lists::Seed;
 use crate::spec::{Dtype, ExperimentKind, Spec, SpecError, SpecText, Timing};
-use std::collections::HashMap;
-use std::sync::Arc;
 use tch::{Device, Kind};
 
 /// A checked experiment: everything that running it needs.
@@ -35,23 +34,6 @@ pub struct Plan {
     pub confidence: f64,
     /// What is to be computed, in order.
     pub jobs: Vec<Job>,
-}
-
-/// One task from one seed: an estimate, or one for each of several numbers of probes.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The estimator with its settings.
-    pub task: Arc<dyn Task>,
-    /// Which of the setup's problems it is about.
-    pub problem: usize,
-    /// Probes at once; `None` where that means nothing.
-    pub v_batch: Option<VBatch>,
-    /// How many probes.
-    pub budget: Budget,
-    /// Where the probes begin; `None` without probes.
-    pub seed: Option<Seed>,
-    /// How many jobs before this one have the same key.
-    pub repeat: u64,
 }
 
 impl Plan {
@@ -84,7 +66,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
-        let jobs = jobs(&spec, setup.problems())?;
+        let jobs = jobs::jobs(&spec, &setup)?;
         check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, bytes)?;
         Ok(Self {
@@ -110,7 +92,7 @@ fn check_tasks(spec: &Spec, setup: &Setup) -> Result<(), UserError> {
     for (index, estimator) in spec.estimator.iter().enumerate() {
         let task = estimator.expand(&spec.sampling, &spec.problem)?.task;
         let section = format!("estimator[{index}]");
-        let product = task.columns().product;
+        let product = task.setting().product.clone();
         if network.is_some_and(|n| n.script().is_some()) && product.as_deref() != Some("autodiff") {
             let kind = estimator.kind();
             return Err(without_rules(kind, product).within(&section));
@@ -198,118 +180,5 @@ pub fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".into(),
-    }
-}
-
-fn jobs(spec: &Spec, problems: usize) -> Result<Vec<Job>, UserError> {
-    if spec.estimator.is_empty() {
-        return Err(UserError::new(
-            "estimator",
-            "found no estimator, expected at least one",
-            "add [[estimator]] with kind = \"exact\"",
-        ));
-    }
-    let mut jobs: Vec<Job> = Vec::new();
-    let mut settings: HashMap<(Columns, usize, Option<VBatch>), usize> = HashMap::new();
-    let mut taken: HashMap<Key, Taken> = HashMap::new();
-    let mut rows: usize = 0;
-    for (index, estimator) in spec.estimator.iter().enumerate() {
-        let section = format!("estimator[{index}]");
-        let expanded =
-            estimator
-                .expand(&spec.sampling, &spec.problem)
-                .map_err(|error| match error.key.starts_with("sampling") {
-                    true => error,
-                    false => error.within(&section),
-                })?;
-        rows = rows.saturating_add(expanded.rows().saturating_mul(problems));
-        if rows > MOST_ROWS {
-            return Err(UserError::new(
-                section,
-                format!("found {rows} estimates up to here, expected at most {MOST_ROWS}"),
-                "shorten V, V_batch or seeds",
-            ));
-        }
-        for mut job in jobs_of(&expanded, problems, spec.kind) {
-            let next = settings.len();
-            let settings = *settings
-                .entry((job.task.columns(), job.problem, job.v_batch))
-                .or_insert(next);
-            let keys = job.keys(settings);
-            let before = keys.iter().filter_map(|key| taken.get(key));
-            if let Some(before) = before.max_by_key(|before| before.times) {
-                if job.seed != Some(Seed::Continue) {
-                    return Err(UserError::new(
-                        section,
-                        format!(
-                            "found the same settings and seed as estimator[{}], so the same result",
-                            before.estimator
-                        ),
-                        "remove one of them, or give it other seeds",
-                    ));
-                }
-                job.repeat = before.times;
-            }
-            let times = job.repeat + 1;
-            let now = keys.into_iter().map(|key| {
-                let estimator = index;
-                (key, Taken { times, estimator })
-            });
-            taken.extend(now);
-            jobs.push(job);
-        }
-    }
-    Ok(jobs)
-}
-
-/// Most estimates that make sense; more are taken for a slip of the pen.
-const MOST_ROWS: usize = 1_000_000;
-
-/// What tells the rows of one repetition from each other: the number of their settings, seed, V.
-type Key = (usize, Option<Seed>, Option<u64>);
-
-/// How often a key has come, and which estimator had it last.
-struct Taken {
-    times: u64,
-    estimator: usize,
-}
-
-/// Every task, for its budget, from every seed, on each of so many problems.
-fn jobs_of(expanded: &Expanded, problems: usize, kind: ExperimentKind) -> Vec<Job> {
-    // One estimate per V is timed alone; a convergence run shares its probes among all V.
-    let budgets: Vec<Budget> = match (kind, expanded.budget.counts()) {
-        (ExperimentKind::Timing, counts @ [_, ..]) => {
-            counts.iter().map(|&count| [count].into()).collect()
-        }
-        _ => vec![expanded.budget.clone()],
-    };
-    let mut jobs = Vec::new();
-    for problem in 0..problems {
-        for &v_batch in &expanded.batches {
-            for budget in &budgets {
-                jobs.extend(expanded.seeds.iter().map(|&seed| Job {
-                    task: expanded.task.clone(),
-                    problem,
-                    v_batch,
-                    budget: budget.clone(),
-                    seed,
-                    repeat: 0,
-                }));
-            }
-        }
-    }
-    jobs
-}
-
-impl Job {
-    /// The keys of its rows.
-    fn keys(&self, settings: usize) -> Vec<Key> {
-        match self.budget.counts() {
-            [] => vec![(settings, self.seed, None)],
-            counts => {
-                let key = |&v| (settings, self.seed, Some(v));
-                counts.iter().map(key).collect()
-            }
-        }
     }
 }

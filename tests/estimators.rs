@@ -12,10 +12,11 @@ use curvature_runner::estimator::{
 };
 use curvature_runner::problem::Curvature;
 use curvature_runner::problem::generator::TorchGenerator;
+use curvature_runner::problem::layer::{Conv, GroupNorm, LayerSpec};
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Batch, NetworkProblem, Problem};
 use rayon::prelude::*;
-use support::cases::{branches, normalisations};
+use support::cases::{branches, normalisations, pooled_endings};
 use support::*;
 use tch::{Kind, Tensor};
 
@@ -46,6 +47,7 @@ fn problems() -> Vec<(String, NetworkProblem)> {
         }
     }
     let others = branches().into_iter().chain(normalisations());
+    let others = others.chain(pooled_endings());
     for (index, (name, layers, input)) in others.enumerate() {
         let loss = losses[index % losses.len()].clone();
         problems.push((name.into(), problem(&layers, &input, 5, loss, 7)));
@@ -234,6 +236,62 @@ fn slices_of_wide_networks_add_up_to_the_whole() {
             off < 5.0 * error,
             "{estimator:?}: {found:?}, not {expected}"
         );
+    }
+}
+
+/// The problem in another precision.
+fn in_kind(problem: &NetworkProblem, kind: Kind) -> NetworkProblem {
+    let mut other = on(problem, problem.batches.clone());
+    for tensor in other.parameters.iter_mut().chain(&mut other.buffers) {
+        *tensor = tensor.to_kind(kind);
+    }
+    other
+}
+
+/// The same seed draws the same noise whether a batch is whole or in slices, which depend on the
+/// precision: a sample's noise is a function of its number in the batch.
+#[test]
+fn noise_depends_on_the_sample_and_not_on_slices_or_precision() {
+    let conv1d = |out, kernel: i64| LayerSpec::Conv1d(Conv::new(out, kernel));
+    // Both have 80,001 or 80,000 outputs of a sample in their widest layer: with five samples, one
+    // whole batch in float32 and two slices in float64.
+    let networks = [
+        (
+            vec![linear(80_001, true), tanh(), linear(2, true)],
+            vec![2i64],
+        ),
+        (
+            vec![
+                conv1d(1, 3),
+                tanh(),
+                LayerSpec::GroupNorm(GroupNorm::new(1)),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![1, 80_002],
+        ),
+    ];
+    let estimators = [
+        activation(PassKind::Separate, ActivationProbe::Rademacher),
+        activation(PassKind::Separate, ActivationProbe::Hadamard),
+        activation(PassKind::Joint, ActivationProbe::Rademacher),
+        activation(PassKind::Joint, ActivationProbe::Hadamard),
+        EstimatorSpec::Propagation(Propagation::default()),
+    ];
+    for (layers, input) in networks {
+        // A softmax of outputs as large as these would be decided by rounding.
+        let double = problem(&layers, &input, 5, mse(Reduction::Mean), 17);
+        let float = in_kind(&double, Kind::Float);
+        let slices = [&float, &double].map(|problem| problem.slices(1 << 21).len());
+        assert_eq!(slices, [1, 2]);
+        for estimator in &estimators {
+            let value = |problem| runs(problem, estimator, 6, 1).remove(0).value.mean;
+            let (whole, sliced) = (value(&float), value(&double));
+            assert!(
+                (whole - sliced).abs() < 2e-4 * sliced.abs(),
+                "{estimator:?} on {layers:?}: {whole} of the whole batch, {sliced} of slices"
+            );
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{
-    AvgPool, Conv, ConvTranspose, Elu, Hardtanh, Layer, LayerSpec, LeakyRelu, MaxPool, Part,
+    AvgPool, Conv, ConvTranspose, Elu, Hardtanh, Layer, LayerSpec, LeakyRelu, MaxPool, Module,
     Softplus,
 };
 use curvature_runner::problem::{Combine, Network, initialise};
@@ -19,13 +19,13 @@ fn read(text: &str) -> Result<LayerSpec, String> {
 }
 
 fn built(spec: &LayerSpec, input: &[i64]) -> Option<Vec<i64>> {
-    spec.part(input).ok().map(|part| layer(part).1)
+    spec.module(input).ok().map(|module| layer(module).1)
 }
 
-fn layer(part: Part<'_>) -> (Box<dyn Layer>, Vec<i64>) {
-    match part {
-        Part::Layer(layer, output) => (layer, output),
-        Part::Branches(_) => panic!("a layer by itself was expected"),
+fn layer(module: Module<'_>) -> (Box<dyn Layer>, Vec<i64>) {
+    match module {
+        Module::Layer(layer, output) => (layer, output),
+        Module::Branches(_) => panic!("a layer by itself was expected"),
     }
 }
 
@@ -175,7 +175,7 @@ fn composed_activations_equal_libtorch() {
         (LayerSpec::Softplus(Softplus::default()), x.softplus()),
     ];
     for (spec, expected) in cases {
-        let (layer, _) = layer(spec.part(&[601]).unwrap());
+        let (layer, _) = layer(spec.module(&[601]).unwrap());
         let error = relative_error(&layer.forward(&x, &[]), &expected);
         assert!(error < 1e-15, "{}: off by {error:e}", spec.kind());
     }
@@ -345,7 +345,7 @@ fn mistakes_have_messages() {
     ];
     for (text, input, expected) in cases {
         let spec = read(text).unwrap();
-        let misfit = spec.part(input).err();
+        let misfit = spec.module(input).err();
         let misfit = misfit.unwrap_or_else(|| panic!("{text} was taken"));
         assert_eq!(misfit.expected, expected, "{text}");
         assert!(!misfit.remedy.is_empty(), "{text}");

@@ -10,7 +10,7 @@ use curvature_runner::problem::layer::{LayerSpec, Tanh};
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Curvature, Linearization, NetworkProblem, Signs};
 use proptest::prelude::*;
-use support::cases::{branches, cases, cases_once, losses};
+use support::cases::{branches, cases, cases_once, losses, pooled_endings};
 use support::*;
 use tch::Tensor;
 
@@ -146,6 +146,19 @@ fn products_equal_the_dense_matrices_without_the_network_s_curvature() {
                 curvature,
                 &[Blocks::Full, Blocks::Parameter],
             );
+        }
+    }
+}
+
+/// The activation is linearised above the pooling there, so that neither is in its place in the spec.
+#[test]
+fn products_on_networks_that_end_in_activation_and_max_pooling() {
+    for (name, layers, input) in pooled_endings() {
+        for loss in losses() {
+            let problem = problem(&layers, &input, 3, loss, 7);
+            let blocks = [Blocks::Full, Blocks::Layer, Blocks::Parameter];
+            assert_matrix(name, &problem, Curvature::Hessian, &blocks);
+            assert_matrix(name, &problem, Curvature::Ggn, &blocks);
         }
     }
 }

@@ -10,7 +10,7 @@ use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::stream::Space;
 use curvature_runner::estimator::{
     Artefact, Budget, Eigenvalue, Estimate, EstimatorConfig, Frobenius, Lanczos, LogDet, Node,
-    PhiloxStream, Probe, Quantity, Slq, Start, Stop, Task, Tolerance, Variance, VarianceReport,
+    PhiloxStream, Probe, ProbeVariance, Quantity, Slq, Start, Stop, Task, Tolerance, Variance,
 };
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::matrix::{
@@ -241,11 +241,11 @@ fn eigenpairs_are_those_of_the_dense_matrix() {
                     let error = (pair.value - expected).abs();
                     assert!(error < 1e-8 * norm, "{name}: {} for {expected}", pair.value);
                     assert!(
-                        pair.converged && pair.residual < 1e-8 * norm,
+                        pair.converged && pair.residual_norm < 1e-8 * norm,
                         "{name}: {pair:?}"
                     );
                     assert!(
-                        (pair.residual - pair.bound).abs() < 1e-10 * norm,
+                        (pair.residual_norm - pair.bound).abs() < 1e-10 * norm,
                         "{name}: {pair:?}"
                     );
                 }
@@ -551,7 +551,7 @@ fn a_few_probes_say_no_more_than_they_know() {
     assert_eq!(found, expected);
 }
 
-fn variances(estimates: &[Estimate]) -> Vec<&Variance> {
+fn variances(estimates: &[Estimate]) -> Vec<&ProbeVariance> {
     let mut all = Vec::new();
     for artefact in estimates.iter().flat_map(|estimate| &estimate.artefacts) {
         if let Artefact::Variance(_, variances) = artefact {
@@ -566,7 +566,7 @@ fn variances(estimates: &[Estimate]) -> Vec<&Variance> {
 fn predicted_variances_are_the_sampled_ones() {
     for (name, problem) in networks() {
         let case = Case::network(name, &problem, Blocks::Full);
-        let report = VarianceReport::default();
+        let report = Variance::default();
         let task = report.expand(&sampling(1, 1), &case.spec).unwrap().task;
         let estimates = task.run(
             &case.problem,
@@ -622,7 +622,7 @@ fn predicted_variances_are_the_sampled_ones() {
 #[test]
 fn variance_of_a_given_matrix() {
     let case = Case::matrix(SpectrumSpec::Exp(Exp { base: -0.9 }), 50, Basis::Haar);
-    let report = VarianceReport::default();
+    let report = Variance::default();
     let task = report.expand(&sampling(1, 1), &case.spec).unwrap().task;
     let estimates = task.run(
         &case.problem,

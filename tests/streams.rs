@@ -29,6 +29,28 @@ fn a_probe_is_the_same_in_any_chunk_and_on_any_thread() {
     }
 }
 
+/// Samples of 77 entries begin anywhere in the blocks that numbers are drawn in.
+#[test]
+fn samples_draw_the_rows_of_their_batch() {
+    for kind in [Kind::Float, Kind::Double] {
+        let stream = PhiloxStream::new(5, kind, Device::Cpu).of_batch(3);
+        for probe in [Probe::Rademacher, Probe::Gaussian] {
+            for shape in [[1, 1], [1, 3], [7, 11], [2, 64]] {
+                let draw = |first: u64, samples: i64| {
+                    let shape = [&[samples], &shape[..]].concat();
+                    let stream = stream.at_sample(first);
+                    stream.draw(probe, Space::Activation(1), 4, 3, &shape)
+                };
+                let all = draw(0, 20);
+                for (first, samples) in [(0, 20), (0, 3), (1, 1), (3, 16), (19, 1)] {
+                    let rows = all.narrow(1, first as i64, samples);
+                    assert!(draw(first, samples).equal(&rows), "{shape:?}, {first}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn both_precisions_draw_the_same_signs() {
     let draw = |kind| {
@@ -91,7 +113,14 @@ fn streams_are_not_correlated() {
             ),
             ("next parameter", draw(1, Space::Parameter(1), 0)),
             ("activation", draw(1, Space::Activation(0), 0)),
-            ("residual", draw(1, Space::Residual(0), 0)),
+            (
+                "diagonal curvature",
+                draw(1, Space::DiagonalCurvature(0), 0),
+            ),
+            (
+                "non-diagonal curvature",
+                draw(1, Space::NonDiagonalCurvature(0), 0),
+            ),
             ("loss", draw(1, Space::Loss, 0)),
             ("sample parameter", draw(1, Space::SampleParameter(0), 0)),
             ("next seed", draw(2, Space::Parameter(0), 0)),

@@ -6,6 +6,7 @@ mod completions;
 mod interrupt;
 mod log;
 mod predictions;
+mod print;
 mod progress;
 mod report;
 mod run;

@@ -1,7 +1,7 @@
 //! What `--dry-run` says of the cost of a run.
 
+use super::print;
 use bytesize::ByteSize;
-use curvature_runner::output::report;
 use curvature_runner::plan::Plan;
 use curvature_runner::run::{Prediction, predict};
 use std::fmt::Write;
@@ -30,7 +30,7 @@ fn text(plan: &Plan, predictions: &[Prediction]) -> String {
                 text,
                 "    {} x {}: no trial",
                 prediction.runs,
-                report::setting(job)
+                print::setting(job)
             );
             continue;
         };
@@ -45,7 +45,7 @@ fn text(plan: &Plan, predictions: &[Prediction]) -> String {
             text,
             "    {} x {}: {} products, {}, {}",
             prediction.runs,
-            report::setting(job),
+            print::setting(job),
             cost.products,
             duration(cost.seconds),
             ByteSize(cost.memory),

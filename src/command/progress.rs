@@ -1,8 +1,9 @@
 //! What a user sees of a run: a line for every running job and one for all on a terminal, else a
 //! line for every finished job.
 
+use super::print;
 use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::{Finished, report};
+use curvature_runner::output::Finished;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::HashMap;
 use std::fmt;
@@ -67,7 +68,7 @@ impl Progress {
         {
             line.set_length(sampled.most);
             line.set_position(sampled.done);
-            line.set_message(report::value(
+            line.set_message(print::value(
                 sampled.estimate.mean,
                 sampled.estimate.std_error,
             ));
@@ -81,7 +82,7 @@ impl Progress {
             Self::Lines { jobs, done } => {
                 let mut done = lock(done);
                 *done += 1;
-                let result = report::result(&finished.rows);
+                let result = print::result(&finished.rows);
                 // A closed terminal is no reason to end a run.
                 let _ = writeln!(std::io::stderr(), "[{done}/{jobs}] {name}: {result}");
             }

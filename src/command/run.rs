@@ -2,11 +2,12 @@
 
 use super::interrupt::Interrupt;
 use super::predictions::predictions;
+use super::print;
 use super::progress::Progress;
 use super::{End, Failure};
 use curvature_runner::error::UserError;
 use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::{Finished, Outcome, Session, report};
+use curvature_runner::output::{Finished, Results, Session, redraw, summarise};
 use curvature_runner::plan::{Job, Plan};
 use curvature_runner::run::{Impossible, Observer, Todo, run};
 use curvature_runner::spec::{Override, Spec, SpecError, SpecText};
@@ -73,7 +74,7 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     let mut end = End::Success;
     for (source, plan) in &plans {
         if arguments.dry_run {
-            print!("{}", report::plan(source, plan));
+            print!("{}", print::plan(source, plan));
             for warning in plan.warnings() {
                 tracing::warn!("{warning}");
             }
@@ -156,25 +157,19 @@ fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
     }
 }
 
-/// Whether a job is of an estimator that has all of `words`.
+/// Whether a job is of a setting that has all of `words`.
 fn has_words(job: &Job, words: &str) -> bool {
-    let columns = job.task.columns().to_string();
-    words
-        .split_whitespace()
-        .all(|word| columns.split(' ').any(|other| other == word))
+    words.split_whitespace().all(|word| job.setting.has(word))
 }
 
-/// Refuses words that no estimator has.
+/// Refuses words that no setting has.
 fn check_only(only: &[String], plan: &Plan) -> Result<(), UserError> {
     let is_known = |words: &&String| plan.jobs.iter().any(|job| has_words(job, words));
     let Some(unknown) = only.iter().find(|words| !is_known(words)) else {
         return Ok(());
     };
-    let known: BTreeSet<String> = plan
-        .jobs
-        .iter()
-        .map(|job| job.task.columns().to_string())
-        .collect();
+    let known = plan.jobs.iter().map(|job| job.setting.to_string());
+    let known: BTreeSet<String> = known.collect();
     Err(UserError::new(
         "--only",
         format!("found \"{unknown}\", which no estimator of the spec is called"),
@@ -200,11 +195,11 @@ fn experiment(
     if !arguments.quiet {
         eprint!(
             "{}",
-            report::before(&folder, session.before(), todo.jobs.len())
+            print::before(&folder, session.before(), todo.jobs.len())
         );
     }
     let observer = Arc::new(RunObserver {
-        names: plan.jobs.iter().map(report::job).collect(),
+        names: plan.jobs.iter().map(print::job).collect(),
         progress: Progress::start(todo.jobs.len(), arguments.quiet),
         interrupt: interrupt.clone(),
         failed_fast: AtomicBool::new(false),
@@ -223,22 +218,21 @@ fn experiment(
         }
         other => other.map(|()| false)?,
     };
-    let outcome = session.end(interrupt.came())?;
+    let mut ended = session.end(interrupt.came())?;
+    let results = Results::read(&folder)?;
+    ended.files.extend(redraw(&results)?);
     if !arguments.quiet {
-        print!("{}", report::outcome(plan, &outcome));
+        let summary = summarise(&results.records);
+        print!("{}", print::outcome(plan, &summary, &ended.files));
     }
-    for record in &outcome.non_finite {
-        tracing::warn!("{}", report::non_finite(record));
+    for record in &ended.non_finite {
+        tracing::warn!("{}", print::non_finite(record));
     }
-    Ok(match &outcome {
-        _ if interrupt.came() => End::Interrupted,
-        _ if impossible => End::Bad,
-        Outcome {
-            non_finite,
-            failures,
-            ..
-        } if non_finite.is_empty() && failures.is_empty() => End::Success,
-        _ => End::Bad,
+    let bad = impossible || !ended.non_finite.is_empty() || !ended.failures.is_empty();
+    Ok(match interrupt.came() {
+        true => End::Interrupted,
+        false if bad => End::Bad,
+        false => End::Success,
     })
 }
 
@@ -281,7 +275,7 @@ impl RunObserver {
             }
         }
         for failure in &finished.rows.failures {
-            tracing::error!("{}", report::failure(failure));
+            tracing::error!("{}", print::failure(failure));
             self.failed_fast.fetch_or(fail_fast, Ordering::Relaxed);
         }
     }

@@ -13,7 +13,7 @@ use tch::Tensor;
 /// through the network's for `Jᵀ`.
 pub struct Autodiff<'a> {
     parameters: Vec<Tensor>,
-    /// What is differentiable in the parameters or in u.
+    /// The gradient of the loss, differentiable in the parameters; or `Jᵀ u`, differentiable in u.
     gradient: Vec<Tensor>,
     gauss_newton: Option<GaussNewton>,
     blocks: &'a Partition,
@@ -53,7 +53,7 @@ impl<'a> Autodiff<'a> {
         }
     }
 
-    /// The block's parts of the product with v, which is zero outside the block.
+    /// The entries in a block of the product with v, which is zero outside the block.
     fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
         let terms = block.iter().zip(v).map(|(&index, v)| {
             let g = &self.gradient[index];
@@ -81,7 +81,7 @@ fn differentiate(inner: &Tensor, parameters: &[&Tensor]) -> Vec<Tensor> {
     or_zero(gradient, parameters.iter().copied())
 }
 
-/// Zeros where nothing depends on a parameter.
+/// The gradient, with zeros for parameters on which nothing depends.
 fn or_zero<'a>(gradient: Vec<Tensor>, parameters: impl Iterator<Item = &'a Tensor>) -> Vec<Tensor> {
     let defined = |(g, p): (Tensor, &Tensor)| if g.defined() { g } else { p.zeros_like() };
     gradient.into_iter().zip(parameters).map(defined).collect()

@@ -108,7 +108,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// As a spec has it.
+/// Written as in a spec.
 impl fmt::Display for Blocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

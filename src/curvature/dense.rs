@@ -1,7 +1,8 @@
 //! Diagonal blocks of few rows, laid out once instead of multiplied with again and again.
 
 use super::Partition;
-use super::hmp::walk;
+use super::block_product::block_product;
+use super::chunks::{chunks, widest};
 use crate::problem::{Linearization, LinearizedLayer};
 use tch::{Kind, Tensor};
 
@@ -14,22 +15,22 @@ pub(super) struct DenseBlocks<'a> {
     laid_out: Vec<Option<DenseBlock>>,
 }
 
-/// One of them.
+/// A diagonal block that is laid out.
 pub(super) struct DenseBlock {
-    /// `[R, R]`.
+    /// The entries, `[R, R]`.
     matrix: Tensor,
-    /// Of the block's parameters.
+    /// The shapes of the block's parameters.
     shapes: Vec<Vec<i64>>,
 }
 
-/// Larger blocks stay as they are: 4 MiB in float32.
+/// Blocks of more rows are not laid out: these are 4 MiB in float32.
 const MOST_ROWS: i64 = 1024;
 
 /// Bytes for tangents of unit vectors at once.
-const BYTES: i64 = 1 << 26;
+const BYTES: u64 = 1 << 26;
 
 impl<'a> DenseBlocks<'a> {
-    /// Of the sum of `parts`, for about `vectors` products in all.
+    /// The blocks of the sum of `parts`, for about `vectors` products in all.
     pub fn new(parts: &[Linearization], partition: &'a Partition, vectors: u64) -> Self {
         let numel = |&index: &usize| {
             let (layer, i) = at(parts, index);
@@ -46,7 +47,7 @@ impl<'a> DenseBlocks<'a> {
         }
     }
 
-    /// Every block, and how it is laid out if it is.
+    /// The parameters of every block, and its entries where it is laid out.
     pub fn blocks(&self) -> impl Iterator<Item = (&[usize], Option<&DenseBlock>)> {
         let dense = self.laid_out.iter().map(Option::as_ref);
         self.partition.blocks().zip(dense)
@@ -62,12 +63,16 @@ impl DenseBlock {
         let shapes: Vec<Vec<i64>> = shapes.collect();
         let like = parts[0].loss().gradient();
         let units = Tensor::eye(rows, (like.kind(), like.device()));
-        let columns = |units: &Tensor| {
-            let units = split(units, &shapes);
-            let columns = parts.iter().map(|at| joined(&walk(at, block, &units)));
+        let columns = |(first, count)| {
+            let units = split(&units.narrow(0, first, count), &shapes);
+            let columns = parts
+                .iter()
+                .map(|at| joined(&block_product(at, block, &units)));
             columns.reduce(|a, b| a + b).expect("at least one part")
         };
-        let columns: Vec<Tensor> = units.split(at_once(parts), 0).iter().map(columns).collect();
+        // Of slices the first one is the largest.
+        let (first, widest) = (&parts[0], widest(parts[0].layers()));
+        let columns: Vec<Tensor> = chunks(first, rows, widest, BYTES).map(columns).collect();
         Self {
             matrix: Tensor::cat(&columns, 0),
             shapes,
@@ -79,22 +84,12 @@ impl DenseBlock {
         split(&joined(v).matmul(&self.matrix), &self.shapes)
     }
 
-    /// Its quadratic forms: `[K]` in float64.
+    /// The block's quadratic forms: `[K]` in float64.
     pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
         let v = joined(v);
         let terms = (v.matmul(&self.matrix) * v).to_kind(Kind::Double);
         terms.sum_dim_intlist(1, false, None::<Kind>)
     }
-}
-
-/// How many vectors at once keep tangents within bounds.
-fn at_once(parts: &[Linearization]) -> i64 {
-    let bytes = |layer: &LinearizedLayer| {
-        let numbers: i64 = layer.output.iter().product();
-        numbers * parts[0].loss().gradient().kind().elt_size_in_bytes() as i64
-    };
-    let widest = parts[0].layers().iter().map(bytes).max();
-    (BYTES / (4 * widest.unwrap_or(1))).max(1)
 }
 
 /// The layer of parameter `index`, and its number within that layer.
@@ -103,13 +98,13 @@ fn at(parts: &[Linearization], index: usize) -> (&LinearizedLayer, usize) {
     (&parts[0].layers()[layer], i)
 }
 
-/// `[K, *shape]` for each parameter as `[K, R]`.
+/// Vectors with one `[K, *shape]` for each parameter as `[K, R]`.
 fn joined(v: &[Tensor]) -> Tensor {
     let flat: Vec<Tensor> = v.iter().map(|v| v.flatten(1, -1)).collect();
     Tensor::cat(&flat, 1)
 }
 
-/// The reverse.
+/// Vectors `[K, R]` with one `[K, *shape]` for each parameter.
 fn split(v: &Tensor, shapes: &[Vec<i64>]) -> Vec<Tensor> {
     let sizes: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
     let shaped =

@@ -1,8 +1,9 @@
 //! Quadratic forms from one tangent pass, without a product.
 
 use super::dense::DenseBlocks;
+use super::product::dot;
 use super::{Partition, Quadratic};
-use crate::problem::{Linearization, Signs, Tangents, Vectors};
+use crate::problem::{Linearization, Signs, Vectors};
 use tch::{Kind, Tensor};
 
 /// `vᵀHv` of K vectors at once from one tangent pass up and the gradients of the one stored
@@ -38,7 +39,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// `[K]`: v at the parameters of a block, zero elsewhere.
+    /// The form of v at the parameters of a block, zero elsewhere: `[K]`.
     fn block(&self, block: &[usize], v: &[Vectors]) -> Tensor {
         let forms = self.parts.iter().map(|at| form(at, block, v));
         forms.reduce(|a, b| a + b).expect("at least one part")
@@ -60,16 +61,16 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The form of one linearisation.
-fn form(at: &Linearization, block: &[usize], parts: &[Vectors]) -> Tensor {
-    let tangents = at.parameter_tangents(block, parts);
+/// The form of one linearisation for v at the parameters of a block: `[K]`.
+fn form(at: &Linearization, block: &[usize], v: &[Vectors]) -> Tensor {
+    let tangents = at.parameter_tangents(block, v);
     let own = over_samples(&at.curvature_along(&tangents));
     let mixed = |(place, &index): (usize, &usize)| {
         let (l, i) = at.locate(index);
         let layer = &at.layers()[l];
         let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
         let row = layer.parameters().mixed_parameter(i, g, dx)?;
-        Some(super::dot(&parts[place].numbers(), &row) * 2.0)
+        Some(dot(&v[place].numbers(), &row) * 2.0)
     };
     let mixed = block.iter().enumerate().filter_map(mixed);
     mixed.fold(own, |sum, term| sum + term)
@@ -93,21 +94,7 @@ impl Quadratic for Forward<'_> {
     }
 }
 
-impl Linearization {
-    /// The curvature of every sample's loss along K tangents, parameters held: `[K, N]` in float64.
-    ///
-    /// `Σ_layers ⟨r ∘ dx, dx⟩ + dfᵀ H df`, that is `uᵀ H_n u` for tangents that start with u at the
-    /// output of some layer.
-    pub fn curvature_along(&self, tangents: &Tangents) -> Tensor {
-        let own = self.loss().quadratic(&tangents.output);
-        let layers = self.layers().iter().zip(&tangents.inputs);
-        layers
-            .filter_map(|(layer, dx)| layer.own_curvature.quadratic(dx.as_ref()?))
-            .fold(own, |sum, term| sum + term)
-    }
-}
-
-/// `[K, N] -> [K]`.
+/// Sums over samples: `[K, N] -> [K]`.
 fn over_samples(curvature: &Tensor) -> Tensor {
     curvature.sum_dim_intlist(1, false, None::<Kind>)
 }

@@ -4,7 +4,7 @@ use super::Product;
 use crate::problem::matrix::Matrix;
 use tch::Tensor;
 
-/// `A V` for K vectors `[K, n]`: one matrix product, or one scaling where A is diagonal.
+/// `A V` for K vectors `[K, n]` takes one matrix product, or one scaling where A is diagonal.
 impl Product for Matrix {
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
         let [v] = v else {

@@ -1,13 +1,16 @@
 //! The batched Hessian-matrix product: K vectors at once by layer rules, without an autograd graph.
 
+use super::block_product::block_product;
 use super::dense::DenseBlocks;
+use super::product::add;
 use super::{Partition, Product};
-use crate::problem::{Linearization, Vectors, sum};
+use crate::problem::Linearization;
 use tch::Tensor;
 
-/// `H V` for K vectors at once: tangents pushed up, through the loss's Hessian, adjoints pulled down.
+/// `H V` for K vectors at once: tangents propagated up, through the loss's Hessian, adjoints
+/// propagated down.
 ///
-/// One such walk per block, from its lowest layer to the output and back: Pearlmutter's R-operator
+/// One such pass per block, from its lowest layer to the output and back: Pearlmutter's R-operator
 /// (Neural Computation 6:1, 1994, doi:10.1162/neco.1994.6.1.147) written per layer,
 /// `h_x ← Jᵀ h_z + r ∘ dx + (∂(Jᵀg)/∂w) dw` and `h_w = J_wᵀ h_z + (∂(Jᵀg)/∂w)ᵀ dx`, v being zero
 /// outside the block. For one parameter of layer l the block is `J_lᵀ H_{z_l} J_l`, into which the
@@ -37,44 +40,9 @@ impl<'a> Hmp<'a> {
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
     pub fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
-        let parts = self.parts.iter().map(|at| walk(at, block, v));
-        let sum =
-            |a: Vec<Tensor>, b: Vec<Tensor>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
-        parts.reduce(sum).expect("at least one part")
+        let parts = self.parts.iter().map(|at| block_product(at, block, v));
+        parts.reduce(add).expect("at least one part")
     }
-}
-
-/// The walk up and down one linearisation.
-pub(super) fn walk(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
-    let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
-    let tangents = at.parameter_tangents(block, &along);
-    let top = at.loss().hessian(&tangents.output);
-    let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
-    let goals: Vec<usize> = block.iter().map(|&index| at.locate(index).0).collect();
-    at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
-        let dx = tangents.inputs[l].as_ref();
-        let mut below = dx.and_then(|dx| layer.own_curvature.apply(dx));
-        for (place, &index) in block.iter().enumerate() {
-            if !layer.indices.contains(&index) {
-                continue;
-            }
-            let (maps, i) = (layer.parameters(), index - layer.indices.start);
-            let own = Some(maps.adjoint(i, hz));
-            let mixed = layer.gradient.as_ref().zip(dx);
-            let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
-            product[place] = sum(own, mixed);
-            if let Some(g) = &layer.gradient
-                && dx.is_some()
-            {
-                below = sum(below, maps.mixed_input(i, g, &v[place]));
-            }
-        }
-        below
-    });
-    product
-        .into_iter()
-        .map(|p| p.expect("every parameter's layer is visited"))
-        .collect()
 }
 
 impl Product for Hmp<'_> {

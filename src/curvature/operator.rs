@@ -1,5 +1,6 @@
 //! A symmetric matrix as estimators see it: products, counted.
 
+use super::product::add;
 use super::{Autodiff, Blocks, Forward, Hmp, Product, Quadratic};
 use crate::error::UserError;
 use crate::problem::{Curvature, Linearization, Network, NetworkProblem, Problem, Signs};
@@ -26,9 +27,9 @@ pub enum ProductKind {
 pub enum OperatorSpec {
     /// A matrix of a network's loss.
     Network {
-        /// Which one.
+        /// Which matrix it is.
         curvature: Curvature,
-        /// Which entries are seen.
+        /// Which of its entries are seen.
         blocks: Blocks,
         /// How products are computed.
         product: ProductKind,
@@ -132,7 +133,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// The same of sign vectors.
+    /// The terms of [`quadratic`](Self::quadratic) for sign vectors.
     pub fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
         match self.map {
             Map::Form(form) => {
@@ -151,7 +152,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Counts K vectors: K.
+    /// Counts K vectors, and gives K.
     fn count(&self, v: &[Tensor]) -> u64 {
         let count = v.first().map_or(0, |v| v.size()[0]) as u64;
         self.spend(count);
@@ -178,7 +179,7 @@ fn each_batch<T>(
 /// second cache.
 const SLICE: i64 = 1 << 18;
 
-/// Part by part of the samples.
+/// Linearises the problem, in slices of its samples.
 fn linearised(problem: &NetworkProblem, curvature: Curvature) -> Vec<Linearization> {
     let slices = problem.slices(SLICE);
     slices
@@ -187,13 +188,8 @@ fn linearised(problem: &NetworkProblem, curvature: Curvature) -> Vec<Linearizati
         .collect()
 }
 
-/// Entry by entry.
-fn add(a: Vec<Tensor>, b: Vec<Tensor>) -> Vec<Tensor> {
-    a.into_iter().zip(b).map(|(a, b)| a + b).collect()
-}
-
 impl OperatorSpec {
-    /// Whether `network` can be reached so.
+    /// Whether this can be made of `network`.
     ///
     /// # Errors
     /// Patterns of blocks that do not fit its parameters.
@@ -204,9 +200,9 @@ impl OperatorSpec {
         }
     }
 
-    /// Does `work` with the operator, about `vectors` products in all; for a network that begins with one linearisation (or, for
-    /// autodiff, with one differentiable gradient), or with several batches has one for each of
-    /// them in every product.
+    /// Does `work` with the operator, about `vectors` products in all. For a network that begins with
+    /// one linearisation (or, for autodiff, with one differentiable gradient); with several batches
+    /// every product takes one for each of them.
     ///
     /// # Panics
     /// If `problem` is a network and this is not, or the reverse.

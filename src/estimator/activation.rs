@@ -1,56 +1,46 @@
 //! Probes in activation space: one independent vector per sample at a layer's output.
 
 use super::cores::Cores;
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::samples::sample;
-use super::sampling::curvature;
 use super::stream::{PhiloxStream, Space};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
-    written,
+    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
+    one_pass, written,
 };
+use crate::curvature::Blocks;
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{
-    Curvature, Linearization, LinearizedLayer, MatrixKind, NetworkProblem, Problem, ProblemSpec,
+    Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec, sum_present,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "activation"`: V probes `u_n` per sample at the output of every layer with parameters.
-///
-/// A block's trace is `Σ_n tr(J_nᵀ H_n J_n)`, with `H_n` the Hessian of sample n at the layer's
-/// output, and for a layer without weight sharing `γ_n tr H_n` per sample, `γ_n = ‖x_n‖²` for a
-/// linear layer's weight. So `Σ_n γ_n u_nᵀ H_n u_n` with a probe for every sample is unbiased, and
-/// the samples' errors average out instead of interfering: for `H_n ⪰ 0` the variance falls about
-/// N-fold against probes in parameter space. Where positions share a weight (convolutions), the
-/// probe is a random weight of its own for every sample, `u_n = (∂z_n/∂w) R_n`.
-///
-/// Cost: one tangent pass from each layer up per probe (`passes = "separate"`), or one pass for
-/// all (`"joint"`: every layer's probes at once, more variance, only the total). Valid for any
-/// sign of curvature where no layer couples samples.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Activation {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Whether layers are probed one by one or together.
-    #[serde(default)]
-    pub passes: PassKind,
-    /// Distribution of the probes.
-    #[serde(default)]
-    pub probe: ActivationProbe,
-    /// Probes per sample, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Probes at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
+estimator_spec! {
+    /// `kind = "activation"`: V probes `u_n` per sample at the output of every layer with parameters.
+    ///
+    /// A block's trace is `Σ_n tr(J_nᵀ H_n J_n)`, with `H_n` the Hessian of sample n at the layer's
+    /// output, and for a layer without weight sharing `γ_n tr H_n` per sample, `γ_n = ‖x_n‖²` for a
+    /// linear layer's weight. So `Σ_n γ_n u_nᵀ H_n u_n` with a probe for every sample is unbiased, and
+    /// the samples' errors average out instead of interfering: for `H_n ⪰ 0` the variance falls about
+    /// N-fold against probes in parameter space. Where positions share a weight (convolutions), the
+    /// probe is a random weight of its own for every sample, `u_n = (∂z_n/∂w) R_n`.
+    ///
+    /// Cost: one tangent pass from each layer up per probe (`passes = "separate"`), or one pass for
+    /// all (`"joint"`: every layer's probes at once, more variance, only the total). Valid for any
+    /// sign of curvature where no layer couples samples.
+    #[derive(Default)]
+    pub struct Activation shares [matrix, sampling] {
+        /// Whether layers are probed one by one or together.
+        #[serde(default)]
+        pub passes: PassKind,
+        /// Distribution of the probes.
+        #[serde(default)]
+        pub probe: ActivationProbe,
+    }
 }
 
 /// Whether layers are probed one by one or together.
@@ -79,12 +69,13 @@ pub enum ActivationProbe {
 
 impl EstimatorConfig for Activation {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         let task = ActivationTask {
-            curvature: curvature(problem, shared, self.matrix)?,
+            curvature: options.curvature(problem, shared)?,
             passes: self.passes,
             probe: self.probe,
         };
-        one_pass::expand(shared, problem, &self.v, &self.v_batch, &self.seeds, task)
+        one_pass::expand(shared, problem, &options, task)
     }
 }
 
@@ -95,15 +86,22 @@ struct ActivationTask {
     probe: ActivationProbe,
 }
 
+/// What tells rows of activation probes from others.
+pub(super) fn setting(curvature: Curvature, passes: PassKind, probe: ActivationProbe) -> Setting {
+    let setting = Setting::about(curvature, "activation").drawing(probe, StreamKind::Philox);
+    setting.with(|columns| {
+        columns.blocks = Some(Blocks::Parameter.to_string());
+        columns.product = Some(written(passes));
+    })
+}
+
 impl Task for ActivationTask {
-    fn columns(&self) -> Columns {
-        Columns {
-            blocks: Some("parameter".into()),
-            product: Some(written(self.passes)),
-            probe: Some(written(self.probe)),
-            stream: Some("philox".into()),
-            ..Columns::about(self.curvature, "activation")
-        }
+    fn setting(&self) -> Setting {
+        setting(self.curvature, self.passes, self.probe)
+    }
+
+    fn probe_size(&self, _parameters: f64, activations: f64) -> f64 {
+        activations
     }
 
     fn run(
@@ -139,10 +137,10 @@ pub(super) fn draws(
     passes: PassKind,
     kind: ActivationProbe,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    one_pass::over_batches(problem, move |index, batch: &NetworkProblem| {
+    one_pass::over_batches(problem, stream, move |stream, batch: &NetworkProblem| {
         let probes = Probes {
             at: batch.linearize_for(curvature),
-            stream: stream.of_batch(index),
+            stream,
             kind,
         };
         move |first, count| match passes {
@@ -188,17 +186,17 @@ impl Probes {
             let mut injected: Option<Tensor> = None;
             for (i, _) in layer.indices.clone().enumerate() {
                 match layer.parameters().trace_factor(i) {
-                    Some(trace_factor) => factors = Some(sum(factors, trace_factor)),
+                    Some(trace_factor) => factors = sum_present(factors, Some(trace_factor)),
                     None => {
                         let own = self.own_weights(layer, i, first, count);
-                        injected = Some(sum(injected, own));
+                        injected = sum_present(injected, Some(own));
                     }
                 }
             }
             if let Some(factors) = factors {
                 let u = self.at_output(l, layer, first, count);
                 let each = [&[-1], vec![1; u.dim() - 2].as_slice()].concat();
-                injected = Some(sum(injected, u * factors.sqrt().reshape(each)));
+                injected = sum_present(injected, Some(u * factors.sqrt().reshape(each)));
             }
             injected
         });
@@ -254,13 +252,6 @@ impl Probes {
             .stream
             .draw(Probe::Rademacher, space, first, count, &shape);
         layer.parameters().sample_tangent(i, &weights)
-    }
-}
-
-fn sum(a: Option<Tensor>, b: Tensor) -> Tensor {
-    match a {
-        Some(a) => a + b,
-        None => b,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The variance of activation probes, from the Hessian of every sample at the outputs of layers.
 
-use crate::problem::{Linearization, LinearizedLayer};
+use crate::problem::{Linearization, LinearizedLayer, unit_vectors};
 use tch::{Kind, Tensor};
 
 /// The variance of one probe per sample and layer, the layers probed one by one: the sum over layers
@@ -29,14 +29,10 @@ fn layer_variance(
     let size = layer.output.clone();
     let (samples, width) = (size[0], size[1..].iter().product::<i64>());
     let like = at.loss().gradient();
-    let options = (like.kind(), like.device());
-    let mut off_diagonal = Tensor::zeros([samples], (Kind::Double, options.1));
+    let mut off_diagonal = Tensor::zeros([samples], (Kind::Double, like.device()));
     for first in (0..width).step_by(at_once as usize) {
         let count = at_once.min(width - first);
-        let units = Tensor::zeros([count, 1, width], options);
-        let _ = units.narrow(2, first, count).diagonal(0, 0, 2).fill_(1.0);
-        let units = units.expand([count, samples, width], false);
-        let units = units.reshape([&[count], size.as_slice()].concat());
+        let units = unit_vectors(first, count, &size, &like);
         let columns = output_hessian(at, l, &units).reshape([count, samples, width]);
         let columns = columns.to_kind(Kind::Double);
         // `[N, count]`: entry a of column a.
@@ -63,5 +59,5 @@ fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
         let dx = tangents.inputs[index].as_ref()?;
         layer.own_curvature.apply(dx)
     });
-    product.expect("the pull ends at layer l")
+    product.expect("adjoints reach layer l")
 }

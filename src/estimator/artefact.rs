@@ -1,6 +1,6 @@
 //! What an estimator finds beyond one number; a file of its own for each kind.
 
-use super::{Columns, Moments};
+use super::{Moments, Setting};
 
 /// A result that is more than a number with its error.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub enum Artefact {
     /// `density.csv`.
     Density(Vec<Node>),
     /// `variance.csv`, from so many samples.
-    Variance(u64, Vec<Variance>),
+    Variance(u64, Vec<ProbeVariance>),
 }
 
 /// A Ritz pair and how far it is from an eigenpair.
@@ -23,12 +23,12 @@ pub struct Eigenvalue {
     /// What the Krylov space says of `‖A x − θ x‖`, in exact arithmetic.
     pub bound: f64,
     /// `‖A x − θ x‖`, measured by one more product: an eigenvalue of a symmetric A lies within.
-    pub residual: f64,
+    pub residual_norm: f64,
     /// Whether the bound met the tolerance.
     pub converged: bool,
 }
 
-/// The same parameter of k vectors.
+/// The part of one parameter in each of k vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterVectors {
     /// `[k, *shape]`.
@@ -50,9 +50,9 @@ pub struct Node {
 
 /// The variance of one probe of a trace estimator.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Variance {
+pub struct ProbeVariance {
     /// Which estimator it is of.
-    pub of: Columns,
+    pub of: Setting,
     /// From the matrix itself; `None` where there is no closed form.
     pub predicted: Option<f64>,
     /// From samples, with its own standard error.

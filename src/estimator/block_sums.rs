@@ -92,15 +92,13 @@ impl BlockSums {
     /// The sums themselves, which have no sampling error.
     pub(super) fn estimates(&self, products: u64, seconds: f64) -> Vec<Estimate> {
         let estimate = |quantity, parts: Vec<f64>| Estimate {
-            quantity,
-            v: None,
-            value: Moments::exact(parts.iter().sum()),
-            parameters: parts.into_iter().map(Moments::exact).collect(),
-            products,
-            seconds,
-            artefacts: Vec::new(),
-            stop: None,
-            diagonal: None,
+            parameters: parts.iter().copied().map(Moments::exact).collect(),
+            ..Estimate::new(
+                quantity,
+                Moments::exact(parts.iter().sum()),
+                products,
+                seconds,
+            )
         };
         let rows = self.squares.iter().map(|row| row.iter().sum());
         vec![

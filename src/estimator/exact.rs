@@ -1,30 +1,28 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
-use super::sampling::curvature;
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Start, Task,
+    Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
-use crate::curvature::exact;
+use crate::curvature::{chunk_memory, exact};
 use crate::error::UserError;
-use crate::problem::{Curvature, MatrixKind, NetworkProblem, Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::problem::{Curvature, NetworkProblem, Problem, ProblemSpec};
 use std::sync::Arc;
 use std::time::Instant;
+use tch::Device;
 
-/// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Exact {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
+estimator_spec! {
+    /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
+    #[derive(Default)]
+    pub struct Exact shares [matrix] {
+    }
 }
 
 impl EstimatorConfig for Exact {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
-        let curvature = curvature(problem, shared, self.matrix)?;
+        let curvature = self.options().curvature(problem, shared)?;
         Ok(Expanded {
             task: Arc::new(ExactTask {
                 matrix: problem.is_network().then_some(curvature),
@@ -46,11 +44,15 @@ struct ExactTask {
 }
 
 impl Task for ExactTask {
-    fn columns(&self) -> Columns {
+    fn setting(&self) -> Setting {
         match self.matrix {
-            Some(curvature) => Columns::about(curvature, "exact"),
-            None => Columns::of("exact"),
+            Some(curvature) => Setting::about(curvature, "exact"),
+            None => Setting::of_estimator("exact"),
         }
+    }
+
+    fn is_exact(&self) -> bool {
+        true
     }
 
     fn run(
@@ -61,31 +63,22 @@ impl Task for ExactTask {
         _v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
-        let bytes = match problem.device().is_cuda() {
-            true => self.memory,
-            false => self.memory.min(exact::MEMORY),
-        };
+        let bytes = chunk_memory(problem.device(), self.memory);
         let traces = traces_within(problem, self.matrix.unwrap_or_default(), bytes);
+        let trace = Moments::exact(traces.iter().sum());
         vec![Estimate {
-            quantity: Quantity::Trace,
-            v: None,
-            value: Moments::exact(traces.iter().sum()),
             parameters: traces.into_iter().map(Moments::exact).collect(),
-            products: 0,
-            seconds: clock.elapsed().as_secs_f64(),
-            stop: None,
-            diagonal: None,
-            artefacts: Vec::new(),
+            ..Estimate::new(Quantity::Trace, trace, 0, clock.elapsed().as_secs_f64())
         }]
     }
 }
 
 /// The exact trace of every parameter's block.
 pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
-    traces_within(problem, curvature, exact::MEMORY)
+    traces_within(problem, curvature, chunk_memory(Device::Cpu, u64::MAX))
 }
 
-/// The same in chunks that take about `bytes` at most.
+/// The exact trace of every parameter's block, in chunks of columns that take about `bytes` at most.
 fn traces_within(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
     match problem {
         Problem::Network(problem) => over_batches(problem, curvature, bytes),

@@ -1,79 +1,51 @@
 //! Sums of squared entries: of the whole matrix and of its diagonal.
 
-use super::rows::{draw, product_operator, spend};
-use super::sampling::{batches, budget, philox_seeds};
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
+use super::rows::{draw, spend};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity,
-    Sampling, Start, Task, written,
+    Budget, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity, Sampling,
+    Setting, Start, StreamKind, Task,
 };
-use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
+use crate::curvature::{Operator, OperatorSpec};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
-use crate::problem::{MatrixKind, Network};
+use crate::problem::Network;
 use crate::problem::{Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "frobenius"`: `‖A‖²_F` and `Σ a_ii²` from the same V products.
-///
-/// `‖A v‖²` with `E[v vᵀ] = I` has the mean `tr A² = ‖A‖²_F`; the standard error is that of the mean.
-/// `d = v ∘ A v` has the diagonal of A as its mean (Bekas, Kokiopoulou, Saad, Appl. Numer. Math.
-/// 57:11, 2007, doi:10.1016/j.apnum.2007.01.003), so `d_jᵀ d_k` of two independent probes has the
-/// mean `Σ a_ii²`, where `‖d‖²` would be too large by the variance of d. The mean over pairs is a
-/// U-statistic. Probes are dealt to 32 groups, of which the sums alone are kept, and pairs within a
-/// group are left out; the standard error is the jackknife over groups (from three groups on), which
-/// is at least true on average (Efron, Stein, Ann. Stat. 9:3, 1981, doi:10.1214/aos/1176345462).
-///
-/// Parts: the rows of a parameter in `‖A‖²_F`, its entries in `Σ a_ii²`. Their difference, less the
-/// diagonal, is what the variance of Rademacher probes is made of: `2 (‖A‖²_F − Σ a_ii²)`.
-///
-/// Cost: V products, V_batch of them at once. Memory: 32 vectors. Valid for every symmetric matrix.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Frobenius {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: hmp if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// Probes, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Probes at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
+estimator_spec! {
+    /// `kind = "frobenius"`: `‖A‖²_F` and `Σ a_ii²` from the same V products.
+    ///
+    /// `‖A v‖²` with `E[v vᵀ] = I` has the mean `tr A² = ‖A‖²_F`; the standard error is that of the mean.
+    /// `d = v ∘ A v` has the diagonal of A as its mean (Bekas, Kokiopoulou, Saad, Appl. Numer. Math.
+    /// 57:11, 2007, doi:10.1016/j.apnum.2007.01.003), so `d_jᵀ d_k` of two independent probes has the
+    /// mean `Σ a_ii²`, where `‖d‖²` would be too large by the variance of d. The mean over pairs is a
+    /// U-statistic. Probes are dealt to 32 groups, of which the sums alone are kept, and pairs within a
+    /// group are left out; the standard error is the jackknife over groups (from three groups on), which
+    /// is at least true on average (Efron, Stein, Ann. Stat. 9:3, 1981, doi:10.1214/aos/1176345462).
+    ///
+    /// Parts: the rows of a parameter in `‖A‖²_F`, its entries in `Σ a_ii²`. Their difference, less the
+    /// diagonal, is what the variance of Rademacher probes is made of: `2 (‖A‖²_F − Σ a_ii²)`.
+    ///
+    /// Cost: V products, V_batch of them at once. Memory: 32 vectors. Valid for every symmetric matrix.
+    pub struct Frobenius shares [operator, sampling, probe] {
+    }
 }
 
 impl EstimatorConfig for Frobenius {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         let task = FrobeniusTask {
-            operator_spec: product_operator(
-                problem,
-                shared,
-                self.matrix,
-                self.blocks.clone(),
-                self.product,
-            )?,
-            probe: self.probe.unwrap_or(shared.probe),
+            operator_spec: options.operator_with_products(problem, shared)?,
+            probe: options.probe(shared),
         };
         Ok(Expanded {
             task: Arc::new(task),
-            batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: budget(&self.v, shared, "[100]")?,
-            seeds: philox_seeds(&self.seeds, shared)?,
+            batches: options.batches(shared)?,
+            budget: options.budget(shared, "[100]")?,
+            seeds: options.philox_seeds(shared)?,
         })
     }
 }
@@ -89,12 +61,12 @@ impl Task for FrobeniusTask {
         self.operator_spec.check(network)
     }
 
-    fn columns(&self) -> Columns {
-        Columns {
-            probe: Some(written(self.probe)),
-            stream: Some("philox".into()),
-            ..Columns::over(&self.operator_spec, "frobenius")
-        }
+    fn setting(&self) -> Setting {
+        Setting::over(&self.operator_spec, "frobenius").drawing(self.probe, StreamKind::Philox)
+    }
+
+    fn quantities(&self) -> Vec<Quantity> {
+        vec![Quantity::FrobeniusSquared, Quantity::DiagonalSquared]
     }
 
     fn kept(&self, _v: u64, _v_batch: u64) -> u64 {
@@ -119,15 +91,9 @@ impl Task for FrobeniusTask {
                 let read = |sums: &Sums, count| {
                     let (products, seconds) = (operator.products(), clock.elapsed().as_secs_f64());
                     let estimate = |(quantity, value, parameters)| Estimate {
-                        quantity,
                         v: Some(count),
-                        value,
                         parameters,
-                        products,
-                        seconds,
-                        artefacts: Vec::new(),
-                        stop: None,
-                        diagonal: None,
+                        ..Estimate::new(quantity, value, products, seconds)
                     };
                     let both = [Some(sums.frobenius()), sums.diagonal(count)];
                     both.into_iter().flatten().map(estimate).collect()

@@ -1,74 +1,41 @@
 //! Hutchinson's trace estimator.
 
 use super::cores::{Cores, ReadOnly};
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::samples::{chunks, sample};
-use super::sampling::{batches, budget, operator_spec, seeds};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, written,
+    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, Task, written,
 };
-use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
+use crate::curvature::{Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds, VBatch, VBatches};
-use crate::problem::{MatrixKind, Network, Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::lists::{Seed, VBatch};
+use crate::problem::{Network, Problem, ProblemSpec};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::Tensor;
 
-/// `kind = "hutchinson"`: `tr A ≈ (1/V) Σ_k v_kᵀ A v_k` with independent probes, `E[v vᵀ] = I`.
-///
-/// Unbiased for every square A, indefinite ones too; V products. On data in several batches the
-/// same probe multiplies them all. Girard (Numer. Math. 56, 1989),
-/// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
-/// that of the mean of V independent quadratic forms.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hutchinson {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: forward if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
+estimator_spec! {
+    /// `kind = "hutchinson"`: `tr A ≈ (1/V) Σ_k v_kᵀ A v_k` with independent probes, `E[v vᵀ] = I`.
+    ///
+    /// Unbiased for every square A, indefinite ones too; V products. On data in several batches the
+    /// same probe multiplies them all. Girard (Numer. Math. 56, 1989),
+    /// Hutchinson (Comm. Stat. Sim. 18:3, 1989, doi:10.1080/03610918908812806). The standard error is
+    /// that of the mean of V independent quadratic forms.
+    #[derive(Default)]
+    pub struct Hutchinson shares [operator, sampling, probe] {
+    }
 }
 
 impl EstimatorConfig for Hutchinson {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
-        let probe = self.probe.unwrap_or(shared.probe);
-        let operator_spec = operator_spec(
-            problem,
-            shared,
-            self.matrix,
-            self.blocks.clone(),
-            self.product,
-            ProductKind::Forward,
-        )?;
-        let batches = match operator_spec {
-            OperatorSpec::Network {
-                product: ProductKind::Autodiff,
-                ..
-            } => vec![None],
-            _ => batches(&self.v_batch, &shared.v_batch)?,
-        };
-        let seeds = seeds(&self.seeds, &shared.seeds)?;
-        let budget = budget(&self.v, shared, "[1000]")?;
+        let options = self.options();
+        let probe = options.probe(shared);
+        let operator_spec = options.operator(problem, shared, ProductKind::Forward)?;
+        let batches = options.products_at_once(shared)?;
+        let seeds = options.seeds(shared)?;
+        let budget = options.budget(shared, "[1000]")?;
         check_stream(shared.stream, probe, &seeds, &batches, &budget)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {
@@ -132,12 +99,8 @@ impl Task for HutchinsonTask {
         self.operator_spec.check(network)
     }
 
-    fn columns(&self) -> Columns {
-        Columns {
-            probe: Some(written(self.probe)),
-            stream: Some(written(self.stream)),
-            ..Columns::over(&self.operator_spec, "hutchinson")
-        }
+    fn setting(&self) -> Setting {
+        Setting::over(&self.operator_spec, "hutchinson").drawing(self.probe, self.stream)
     }
 
     fn run(

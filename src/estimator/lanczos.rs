@@ -1,17 +1,18 @@
 //! The eigenpairs at an end of the spectrum.
 
 use super::artefact::{Artefact, Eigenvalue, ParameterVectors};
+use super::estimator_spec::estimator_spec;
 use super::krylov::{Krylov, Projection};
-use super::rows::{draw, join, product_operator, split, times};
-use super::sampling::{philox_seeds, positive};
+use super::options::Shares;
+use super::options::positive;
+use super::rows::{draw, join, split, times};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
-    Start, Task, written,
+    Budget, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling, Setting,
+    Start, StreamKind, Task, written,
 };
-use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
+use crate::curvature::{Operator, OperatorSpec};
 use crate::error::UserError;
-use crate::lists::Seeds;
-use crate::problem::{MatrixKind, Network};
+use crate::problem::Network;
 use crate::problem::{Problem, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,49 +20,37 @@ use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "lanczos"`: k eigenpairs of largest magnitude, or at one end, by block Lanczos.
-///
-/// Ritz pairs of the Krylov space of `block_size` Gaussian vectors (Lanczos, J. Res. Natl. Bur.
-/// Stand. 45:4, 1950; block form: Golub, Underwood, Mathematical Software III, 1977) with full
-/// reorthogonalisation. It stops when all k bounds `‖Fᵀ s_last‖` on `‖A x − θ x‖` are at most `rtol`
-/// times the largest `|θ|`, or after `steps` steps. An eigenvalue is found as often as it is multiple,
-/// up to `block_size` times; the k of a smaller block may leave copies out.
-///
-/// Cost: `block_size` products a step, all at once, and k more for the residuals that are reported.
-/// Memory: `steps block_size` vectors. Valid for every symmetric matrix.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lanczos {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: hmp if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// How many eigenpairs.
-    #[serde(default = "ten")]
-    pub k: i64,
-    /// Which ones.
-    #[serde(default)]
-    pub which: Which,
-    /// Most steps.
-    #[serde(default = "hundred")]
-    pub steps: i64,
-    /// Vectors that the space starts from, multiplied at once; k if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block_size: Option<i64>,
-    /// Largest residual relative to the largest eigenvalue in magnitude.
-    #[serde(default = "fine")]
-    pub rtol: f64,
-    /// Whether eigenvectors are written too.
-    #[serde(default)]
-    pub vectors: bool,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
+estimator_spec! {
+    /// `kind = "lanczos"`: k eigenpairs of largest magnitude, or at one end, by block Lanczos.
+    ///
+    /// Ritz pairs of the Krylov space of `block_size` Gaussian vectors (Lanczos, J. Res. Natl. Bur.
+    /// Stand. 45:4, 1950; block form: Golub, Underwood, Mathematical Software III, 1977) with full
+    /// reorthogonalisation. It stops when all k bounds `‖Fᵀ s_last‖` on `‖A x − θ x‖` are at most `rtol`
+    /// times the largest `|θ|`, or after `steps` steps. An eigenvalue is found as often as it is multiple,
+    /// up to `block_size` times; the k of a smaller block may leave copies out.
+    ///
+    /// Cost: `block_size` products a step, all at once, and k more for the residuals that are reported.
+    /// Memory: `steps block_size` vectors. Valid for every symmetric matrix.
+    pub struct Lanczos shares [operator, seeds] {
+        /// How many eigenpairs.
+        #[serde(default = "ten")]
+        pub k: i64,
+        /// Which ones.
+        #[serde(default)]
+        pub which: Which,
+        /// Most steps.
+        #[serde(default = "hundred")]
+        pub steps: i64,
+        /// Vectors that the space starts from, multiplied at once; k if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub block_size: Option<i64>,
+        /// Largest residual relative to the largest eigenvalue in magnitude.
+        #[serde(default = "fine")]
+        pub rtol: f64,
+        /// Whether eigenvectors are written too.
+        #[serde(default)]
+        pub vectors: bool,
+    }
 }
 
 fn ten() -> i64 {
@@ -101,15 +90,10 @@ impl From<Which> for Quantity {
 
 impl EstimatorConfig for Lanczos {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         let k = positive("k", self.k)?;
         let task = LanczosTask {
-            operator_spec: product_operator(
-                problem,
-                shared,
-                self.matrix,
-                self.blocks.clone(),
-                self.product,
-            )?,
+            operator_spec: options.operator_with_products(problem, shared)?,
             k,
             which: self.which,
             steps: positive("steps", self.steps)?,
@@ -130,7 +114,7 @@ impl EstimatorConfig for Lanczos {
             task: Arc::new(task),
             batches: vec![None],
             budget: Budget::Counts(Vec::new()),
-            seeds: philox_seeds(&self.seeds, shared)?,
+            seeds: options.philox_seeds(shared)?,
         })
     }
 }
@@ -162,19 +146,25 @@ impl Task for LanczosTask {
         }
     }
 
-    fn columns(&self) -> Columns {
-        Columns {
-            stream: Some("philox".into()),
-            settings: Some(format!(
-                "k = {}, which = {:?}, steps = {}, block_size = {}, rtol = {:e}",
-                self.k,
-                written(self.which),
-                self.steps,
-                self.block_size,
-                self.rtol
-            )),
-            ..Columns::over(&self.operator_spec, "lanczos")
-        }
+    fn setting(&self) -> Setting {
+        let Self {
+            k,
+            steps,
+            block_size,
+            rtol,
+            ..
+        } = self;
+        let which = written(self.which);
+        Setting::over(&self.operator_spec, "lanczos").with(|columns| {
+            columns.stream = Some(written(StreamKind::Philox));
+            columns.settings = Some(format!(
+                "k = {k}, which = {which:?}, steps = {steps}, block_size = {block_size}, rtol = {rtol:e}"
+            ));
+        })
+    }
+
+    fn quantities(&self) -> Vec<Quantity> {
+        vec![self.which.into()]
     }
 
     fn kept(&self, _v: u64, _v_batch: u64) -> u64 {
@@ -199,16 +189,10 @@ impl Task for LanczosTask {
             if self.vectors {
                 artefacts.push(Artefact::Eigenvectors(by_parameter(operator, &vectors)));
             }
+            let (top, seconds) = (Moments::exact(top), clock.elapsed().as_secs_f64());
             vec![Estimate {
-                quantity: self.which.into(),
                 artefacts,
-                stop: None,
-                diagonal: None,
-                v: None,
-                value: Moments::exact(top),
-                parameters: Vec::new(),
-                products: operator.products(),
-                seconds: clock.elapsed().as_secs_f64(),
+                ..Estimate::new(self.which.into(), top, operator.products(), seconds)
             }]
         })
     }
@@ -287,13 +271,13 @@ impl Ritz {
         let parts = vectors.split(at_once as i64, 0);
         let products: Vec<Tensor> = parts.iter().map(|part| times(operator, part)).collect();
         let off = (Tensor::cat(&products, 0) - values * vectors).square();
-        let residuals = list(&off.sum_dim_intlist(1, false, Kind::Double).sqrt());
-        let pairs = self.values.iter().zip(&self.bounds).zip(residuals);
+        let residual_norms = list(&off.sum_dim_intlist(1, false, Kind::Double).sqrt());
+        let pairs = self.values.iter().zip(&self.bounds).zip(residual_norms);
         pairs
-            .map(|((&value, &bound), residual)| Eigenvalue {
+            .map(|((&value, &bound), residual_norm)| Eigenvalue {
                 value,
                 bound,
-                residual,
+                residual_norm,
                 converged: bound <= self.tolerance,
             })
             .collect()

@@ -1,67 +1,42 @@
 //! `log det(A + δI)` by stochastic Lanczos quadrature.
 
-use super::rows::product_operator;
-use super::sampling::{batches, budget, philox_seeds, positive, semidefinite};
+use super::estimator_spec::estimator_spec;
+use super::options::{Shares, positive};
 use super::slq::{Quadrature, eighty, mean};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Quantity, Sampling, Start, Task,
+    Budget, Estimate, EstimatorConfig, Expanded, Quantity, Sampling, Setting, Start, Task,
 };
-use crate::curvature::{Blocks, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
-use crate::problem::{MatrixKind, Network};
+use crate::problem::Network;
 use crate::problem::{Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// `kind = "log_det"`: `log det(A + δI) = Σ_i log(λ_i + δ)` of a positive semidefinite A, for every
-/// δ of a list from the same products.
-///
-/// The mean over V probes of `vᵀ log(A + δI) v`, each by the Gauss rule of `steps` Lanczos steps (see
-/// [`Slq`](super::Slq)); the evidence of a Laplace approximation needs it. The standard error is that
-/// of the mean over probes: it does not see the rule's own error, which falls like
-/// `((√κ + 1)/(√κ − 1))^(−2 steps)` with the condition κ of A + δI (Ubaru, Chen, Saad, SIMAX 38:4, 2017,
-/// doi:10.1137/16M1104974), so that a small δ asks for more steps. Nodes that rounding leaves below
-/// zero count as zero.
-///
-/// Cost and memory as [`Slq`](super::Slq). Valid for positive semidefinite A alone.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogDet {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: hmp if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// The δ, positive.
-    pub delta: Vec<f64>,
-    /// Lanczos steps from every probe.
-    #[serde(default = "eighty")]
-    pub steps: i64,
-    /// Probes, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Probes that advance together, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
+estimator_spec! {
+    /// `kind = "log_det"`: `log det(A + δI) = Σ_i log(λ_i + δ)` of a positive semidefinite A, for every
+    /// δ of a list from the same products.
+    ///
+    /// The mean over V probes of `vᵀ log(A + δI) v`, each by the Gauss rule of `steps` Lanczos steps (see
+    /// [`Slq`](super::Slq)); the evidence of a Laplace approximation needs it. The standard error is that
+    /// of the mean over probes: it does not see the rule's own error, which falls like
+    /// `((√κ + 1)/(√κ − 1))^(−2 steps)` with the condition κ of A + δI (Ubaru, Chen, Saad, SIMAX 38:4, 2017,
+    /// doi:10.1137/16M1104974), so that a small δ asks for more steps. Nodes that rounding leaves below
+    /// zero count as zero.
+    ///
+    /// Cost and memory as [`Slq`](super::Slq). Valid for positive semidefinite A alone.
+    pub struct LogDet shares [operator, sampling, probe] {
+        /// The δ, positive.
+        pub delta: Vec<f64>,
+        /// Lanczos steps from every probe.
+        #[serde(default = "eighty")]
+        pub steps: i64,
+    }
 }
 
 impl EstimatorConfig for LogDet {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
-        semidefinite(
+        let options = self.options();
+        options.semidefinite(
             problem,
-            self.matrix,
             "log det(A + δI) has no real value where A + δI is not positive",
         )?;
         let sensible = |delta: &f64| delta.is_finite() && *delta > 0.0;
@@ -73,14 +48,8 @@ impl EstimatorConfig for LogDet {
             ));
         }
         let quadrature = Quadrature {
-            operator_spec: product_operator(
-                problem,
-                shared,
-                self.matrix,
-                self.blocks.clone(),
-                self.product,
-            )?,
-            probe: self.probe.unwrap_or(shared.probe),
+            operator_spec: options.operator_with_products(problem, shared)?,
+            probe: options.probe(shared),
             steps: positive("steps", self.steps)?,
         };
         let mut deltas = self.delta.clone();
@@ -88,9 +57,9 @@ impl EstimatorConfig for LogDet {
         deltas.dedup();
         Ok(Expanded {
             task: Arc::new(LogDetTask { quadrature, deltas }),
-            batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: budget(&self.v, shared, "[10]")?,
-            seeds: philox_seeds(&self.seeds, shared)?,
+            batches: options.batches(shared)?,
+            budget: options.budget(shared, "[10]")?,
+            seeds: options.philox_seeds(shared)?,
         })
     }
 }
@@ -106,8 +75,13 @@ impl Task for LogDetTask {
         self.quadrature.operator_spec.check(network)
     }
 
-    fn columns(&self) -> Columns {
-        self.quadrature.columns("log_det")
+    fn setting(&self) -> Setting {
+        self.quadrature.setting("log_det")
+    }
+
+    fn quantities(&self) -> Vec<Quantity> {
+        let of = |&delta: &f64| Quantity::LogDet { delta };
+        self.deltas.iter().map(of).collect()
     }
 
     fn kept(&self, _v: u64, v_batch: u64) -> u64 {

@@ -10,13 +10,18 @@ mod block_sums;
 mod budget;
 mod cores;
 mod dominance;
+mod estimate;
+mod estimator_spec;
 mod exact;
 mod frobenius;
 mod hutchinson;
+mod identity;
+pub(crate) mod key_columns;
 mod krylov;
 mod lanczos;
 mod log_det;
 mod one_pass;
+mod options;
 mod probe;
 mod progress;
 mod propagation;
@@ -32,13 +37,17 @@ mod tuning;
 mod variance;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
-pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, Variance};
+pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, ProbeVariance};
 pub use budget::{Budget, Stop, Stopping, Tolerance};
+pub use estimate::Estimate;
 pub use exact::{Exact, exact_traces};
 pub use frobenius::Frobenius;
 pub use hutchinson::Hutchinson;
+pub use identity::{Identity, Setting};
+pub use key_columns::Number;
 pub use lanczos::{Lanczos, Which};
 pub use log_det::LogDet;
+pub use options::Options;
 pub use probe::Probe;
 pub use progress::{Progress, listening};
 pub use propagation::Propagation;
@@ -49,17 +58,16 @@ pub use sketch::{
     XTrace,
 };
 pub use slq::Slq;
-pub use statistics::{Estimate, Interval, Moments};
+pub use statistics::{Interval, Moments};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
-pub use variance::VarianceReport;
+pub use variance::Variance;
 
-use crate::curvature::OperatorSpec;
 use crate::error::UserError;
 use crate::lists::{Seed, VBatch};
-use crate::problem::{Curvature, Network, Problem, ProblemSpec};
+use crate::problem::{Network, Problem, ProblemSpec};
 use crate::tagged::tagged;
 use serde::Serialize;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 tagged! {
@@ -100,7 +108,7 @@ tagged! {
         /// Sums of squared entries.
         Frobenius(Frobenius) = "frobenius",
         /// The variance of every kind of probe.
-        Variance(VarianceReport) = "variance",
+        Variance(Variance) = "variance",
     }
 }
 
@@ -146,8 +154,25 @@ pub trait Task: Debug + Send + Sync {
         Ok(())
     }
 
-    /// What tells its rows from those of others.
-    fn columns(&self) -> Columns;
+    /// What tells its rows from those of other tasks, as far as it knows: not the checkpoint, nor
+    /// the name of a given matrix.
+    fn setting(&self) -> Setting;
+
+    /// What its estimates are of.
+    fn quantities(&self) -> Vec<Quantity> {
+        vec![Quantity::Trace]
+    }
+
+    /// Whether its trace has no sampling error, so that others can be held against it.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    /// How many numbers one probe fills at least, over a network of so many parameters whose widest
+    /// layer puts so many out: probes live in parameter space unless an estimator says otherwise.
+    fn probe_size(&self, parameters: f64, activations: f64) -> f64 {
+        parameters + activations
+    }
 
     /// The estimates that the budget asks for, each as if it alone had been asked for, with
     /// `v_batch` probes at once (1 where that means nothing).
@@ -176,71 +201,6 @@ pub fn tuned_v_batch(task: &dyn Task, problem: &Problem, most: u64, budget: u64)
     tuning::v_batch(budget, most, bytes, on_gpu, |k| {
         task.run(problem, &start, &[task.trial(k)].into(), k);
     })
-}
-
-/// The key columns of a task's rows, as a spec writes them; absent ones mean nothing to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Columns {
-    /// The estimator's kind.
-    pub estimator: String,
-    /// Which matrix of a network it is about; a given one has a name of its own.
-    pub matrix: Option<String>,
-    /// Which entries of the matrix are seen.
-    pub blocks: Option<String>,
-    /// How products are computed.
-    pub product: Option<String>,
-    /// Distribution of the probes.
-    pub probe: Option<String>,
-    /// Their random numbers.
-    pub stream: Option<String>,
-    /// What else it was told, as a spec writes it: "steps = 80".
-    pub settings: Option<String>,
-}
-
-impl Columns {
-    /// Those of an estimator without settings.
-    pub fn of(estimator: &str) -> Self {
-        Self {
-            estimator: estimator.into(),
-            ..Self::default()
-        }
-    }
-
-    /// Those of an estimator over an operator.
-    pub fn over(operator_spec: &OperatorSpec, estimator: &str) -> Self {
-        match operator_spec {
-            OperatorSpec::Network {
-                curvature,
-                blocks,
-                product,
-            } => Self {
-                blocks: Some(blocks.to_string()),
-                product: Some(written(product)),
-                ..Self::about(*curvature, estimator)
-            },
-            OperatorSpec::Matrix => Self::of(estimator),
-        }
-    }
-
-    /// Those of an estimator of a network's matrix.
-    pub fn about(curvature: Curvature, estimator: &str) -> Self {
-        Self {
-            matrix: Some(written(curvature.kind())),
-            ..Self::of(estimator)
-        }
-    }
-}
-
-/// What tells it from others within a problem, in words: "hutchinson hmp full".
-impl fmt::Display for Columns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.estimator)?;
-        let settings = [&self.product, &self.blocks, &self.probe];
-        settings
-            .into_iter()
-            .flatten()
-            .try_for_each(|setting| write!(f, " {setting}"))
-    }
 }
 
 /// A setting as a spec writes it: the name of a unit variant.

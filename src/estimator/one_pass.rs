@@ -1,10 +1,10 @@
 //! What the estimators with probes of their own, in activation space, share.
 
 use super::cores::{ReadOnly, each};
-use super::sampling::{batches, budget, seeds};
-use super::{Budget, Expanded, Sampling, StreamKind, Task};
+use super::stream::PhiloxStream;
+use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
 use crate::error::UserError;
-use crate::lists::{Counts, Seed, Seeds, VBatches};
+use crate::lists::Seed;
 use crate::problem::{NetworkProblem, ProblemSpec};
 use std::sync::Arc;
 use tch::Tensor;
@@ -16,12 +16,10 @@ use tch::Tensor;
 pub(super) fn expand(
     shared: &Sampling,
     problem: &ProblemSpec,
-    v: &Option<Counts>,
-    v_batch: &Option<VBatches>,
-    own_seeds: &Option<Seeds>,
+    options: &Options,
     task: impl Task + 'static,
 ) -> Result<Expanded, UserError> {
-    let seeds = seeds(own_seeds, &shared.seeds)?;
+    let seeds = options.seeds(shared)?;
     let refused = |setting: &str, help: &str| {
         let message = format!(
             "{setting} is not defined for this estimator, whose probes live in activation space"
@@ -49,8 +47,8 @@ pub(super) fn expand(
     }
     Ok(Expanded {
         task: Arc::new(task),
-        batches: batches(v_batch, &shared.v_batch)?,
-        budget: budget(v, shared, "[10]")?,
+        batches: options.batches(shared)?,
+        budget: options.budget(shared, "[10]")?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
 }
@@ -64,19 +62,24 @@ pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> 
 }
 
 /// `draw(first, count)` over all batches of `problem`: the sum of what every batch gives, of which
-/// `of_batch(index, batch)` makes a draw of its own.
+/// `of_batch(stream, batch)` makes a draw with a stream of its own.
 ///
-/// A single batch is prepared once, in slices whose probes are independent as those of batches are,
-/// so that cores work side by side. Of several, each is prepared anew whenever its turn comes, so
-/// that the memory of one on every core is enough.
+/// A single batch is prepared once, in slices, so that cores work side by side; together they draw
+/// what the whole batch would. Of several, each is prepared anew whenever its turn comes, so that
+/// the memory of one on every core is enough.
 pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     problem: &NetworkProblem,
-    of_batch: impl Fn(usize, &NetworkProblem) -> D + Sync,
+    stream: PhiloxStream,
+    of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
     let device = problem.device();
     let prepared = (problem.batches.len() == 1).then(|| {
         let slices = ReadOnly::new(problem.slices(SLICE));
-        let prepare = |index: usize| ReadOnly::new(of_batch(index, &slices[index]));
+        let prepare = |index: usize| {
+            let slice = &slices[index];
+            let first = slice.batches[0].first - slices[0].batches[0].first;
+            ReadOnly::new(of_batch(stream.at_sample(first), slice))
+        };
         each(slices.len(), device, prepare)
     });
     let problem = ReadOnly::new(problem);
@@ -84,7 +87,7 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
         let parts = match &prepared {
             Some(draws) => each(draws.len(), device, |index| draws[index](first, count)),
             None => each(problem.batches.len(), device, |index| {
-                of_batch(index, &problem.on_batch(index))(first, count)
+                of_batch(stream.of_batch(index), &problem.on_batch(index))(first, count)
             }),
         };
         let sum = parts.into_iter().reduce(|a, b| a + b);

@@ -1,80 +1,67 @@
 //! Curvature propagation: the trace of every layer from random columns pulled down once.
 
 use super::cores::Cores;
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::samples::sample;
-use super::sampling::curvature;
 use super::stream::{PhiloxStream, Space};
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Start, Task, one_pass,
+    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
+    one_pass,
 };
+use crate::curvature::{chunk_memory, chunks, widest};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
 use crate::problem::{
-    Adjoints, Curvature, Linearization, LinearizedLayer, MatrixKind, NetworkProblem, Problem,
-    ProblemSpec, sum,
+    Adjoints, Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec,
+    sum_present,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
-///
-/// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
-/// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
-/// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
-/// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
-/// root has these two columns as its real and imaginary part). A block's trace is then
-/// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Two things are taken exactly instead of
-/// sampled: the curvature that stands directly over a parameter, and the whole topmost block.
-///
-/// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
-/// Valid for any sign of curvature where no layer couples samples; standard errors are those of the mean over passes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Propagation {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Passes, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Passes at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
+estimator_spec! {
+    /// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
+    ///
+    /// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
+    /// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
+    /// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
+    /// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
+    /// root has these two columns as its real and imaginary part). A block's trace is then
+    /// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Two things are taken exactly instead of
+    /// sampled: the curvature that stands directly over a parameter, and the whole topmost block.
+    ///
+    /// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
+    /// Valid for any sign of curvature where no layer couples samples; standard errors are those of the mean over passes.
+    #[derive(Default)]
+    pub struct Propagation shares [matrix, sampling] {
+    }
 }
 
 impl EstimatorConfig for Propagation {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
-        one_pass::expand(
-            shared,
-            problem,
-            &self.v,
-            &self.v_batch,
-            &self.seeds,
-            PropagationTask {
-                curvature: curvature(problem, shared, self.matrix)?,
-            },
-        )
+        let options = self.options();
+        let task = PropagationTask {
+            curvature: options.curvature(problem, shared)?,
+            memory: shared.memory()?,
+        };
+        one_pass::expand(shared, problem, &options, task)
     }
 }
 
 #[derive(Clone, Debug)]
 struct PropagationTask {
     curvature: Curvature,
+    /// In bytes.
+    memory: u64,
 }
 
 impl Task for PropagationTask {
-    fn columns(&self) -> Columns {
-        Columns {
-            probe: Some("rademacher".into()),
-            stream: Some("philox".into()),
-            ..Columns::about(self.curvature, "propagation")
-        }
+    fn setting(&self) -> Setting {
+        Setting::about(self.curvature, "propagation").drawing(Probe::Rademacher, StreamKind::Philox)
+    }
+
+    fn probe_size(&self, _parameters: f64, activations: f64) -> f64 {
+        activations
     }
 
     fn run(
@@ -85,17 +72,20 @@ impl Task for PropagationTask {
         v_batch: u64,
     ) -> Vec<Estimate> {
         let clock = Instant::now();
+        // Slices are prepared side by side, one on each thread.
+        let threads = tch::get_num_threads() as u64;
         let cores = Cores::of(problem, budget, v_batch);
         let _quiet = cores.quiet(problem);
         let stream = start.philox(problem);
         let problem = problem.network();
         let all = one_pass::draws(problem, budget, v_batch);
-        let passes = |index, batch: &NetworkProblem| {
+        let bytes = chunk_memory(problem.device(), self.memory) / threads;
+        let passes = |stream, batch: &NetworkProblem| {
             let at = batch.linearize_for(self.curvature);
-            let passes = Passes::new(at, stream.of_batch(index), all);
+            let passes = Passes::new(at, stream, all, bytes);
             move |first, count| passes.draw(first, count)
         };
-        let draw = one_pass::over_batches(problem, passes);
+        let draw = one_pass::over_batches(problem, stream, passes);
         sample(clock, budget, cores, draw)
     }
 }
@@ -119,8 +109,8 @@ struct Noise {
 }
 
 impl Passes {
-    /// Walks down once, without noise, for about `all` passes.
-    fn new(at: Linearization, stream: PhiloxStream, all: u64) -> Self {
+    /// Takes what is known exactly, in chunks of about `bytes`, for about `all` passes.
+    fn new(at: Linearization, stream: PhiloxStream, all: u64, bytes: u64) -> Self {
         let mut passes = Self {
             known: vec![0.0; at.parameter_count()],
             topmost: None,
@@ -129,7 +119,7 @@ impl Passes {
             stream,
         };
         passes.take_diagonals();
-        passes.take_topmost();
+        passes.take_topmost(bytes);
         let sampled = (0..=passes.at.top()).filter(|&index| passes.samples(index));
         for layer in sampled.map(|index| &passes.at.layers()[index]) {
             layer.parameters().expect_columns(all);
@@ -151,8 +141,9 @@ impl Passes {
         });
     }
 
-    /// The topmost block from all columns of the loss's root, if no noise reaches it.
-    fn take_topmost(&mut self) {
+    /// The topmost block from the loss's Hessian, if no noise reaches it: from its diagonal where the
+    /// layer sees no more of it, else from all columns of its root.
+    fn take_topmost(&mut self, bytes: u64) {
         let at = self.at.clone();
         let topmost = at.layers().iter().rposition(|l| !l.indices.is_empty());
         let Some(topmost) = topmost else { return };
@@ -160,22 +151,27 @@ impl Passes {
         if noisy || at.non_diagonal_curvatures().any(|own| own.below >= topmost) {
             return;
         }
-        let columns = at.loss().columns(0, at.loss().column_count());
-        at.propagate_adjoints(
-            at.top(),
-            columns,
-            Some(&[topmost]),
-            |index, layer, columns| {
+        self.topmost = Some(topmost);
+        let layer = &at.layers()[topmost];
+        if topmost == at.top() && layer.sees_diagonals_only() {
+            let d = at.loss().hessian_diagonal();
+            self.know(layer, |layer, i| {
+                layer.parameters().trace_of_diagonal(i, &d)
+            });
+            return;
+        }
+        let (all, widest) = (at.loss().column_count(), widest(&at.layers()[topmost..]));
+        for (first, count) in chunks(&at, all, widest, bytes) {
+            let columns = at.loss().columns(first, count);
+            at.propagate_adjoints(at.top(), columns, Some(&[topmost]), |index, layer, s| {
                 if index == topmost {
                     self.know(layer, |layer, i| {
-                        let maps = layer.parameters();
-                        maps.trace_of_columns(i, columns).sum(Kind::Double)
+                        layer.parameters().trace_of_columns(i, s).sum(Kind::Double)
                     });
                 }
                 None
-            },
-        );
-        self.topmost = Some(topmost);
+            });
+        }
     }
 
     fn know(&mut self, layer: &LinearizedLayer, part: impl Fn(&LinearizedLayer, usize) -> Tensor) {
@@ -208,7 +204,8 @@ impl Passes {
         for index in (lowest..=self.at.top()).rev() {
             self.add_roots(index, [&mut positive, &mut negative], &signs);
             let noise = self.noise[index].as_ref();
-            let v = noise.map(|noise| signs(Space::Residual(index), &noise.positive.size()));
+            let v =
+                noise.map(|noise| signs(Space::DiagonalCurvature(index), &noise.positive.size()));
             for (sign, stream) in [(1.0, &mut positive), (-1.0, &mut negative)] {
                 let column = stream.take(index);
                 if let Some(column) = &column
@@ -219,8 +216,8 @@ impl Passes {
                 let own = noise
                     .zip(v.as_ref())
                     .and_then(|(noise, v)| noise.root(sign, v));
-                if let Some(column) = sum(column, own) {
-                    stream.pass(index, &column, None);
+                if let Some(column) = sum_present(column, own) {
+                    stream.propagate(index, &column, None);
                 }
             }
         }
@@ -241,7 +238,7 @@ impl Passes {
             .filter(|own| own.below == index)
         {
             let sign = own.matrix.signs();
-            let v = signs(Space::Curvature(own.layer), &sign.size());
+            let v = signs(Space::NonDiagonalCurvature(own.layer), &sign.size());
             positive.add(index, own.matrix.root(&(&v * sign.clamp_min(0.0))));
             negative.add(index, own.matrix.root(&(v * sign.clamp_max(0.0))));
         }

@@ -1,12 +1,8 @@
 //! Vectors over all parameters as rows of one matrix, for estimators that need inner products.
 
-use super::sampling::operator_spec;
 use super::stream::{PhiloxStream, Space};
-use super::{Budget, Estimate, Probe, Sampling, Stop, Stopping};
-use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
-use crate::error::UserError;
-use crate::problem::MatrixKind;
-use crate::problem::ProblemSpec;
+use super::{Budget, Estimate, Probe, Stop, Stopping};
+use crate::curvature::Operator;
 use std::ops::Range;
 use tch::Tensor;
 
@@ -51,27 +47,6 @@ pub(super) fn split(rows: &Tensor, shapes: &[Vec<i64>]) -> Vec<Tensor> {
 /// A times every row of `[K, n]`.
 pub(super) fn times(operator: &Operator<'_>, rows: &Tensor) -> Tensor {
     join(&operator.multiply(&split(rows, operator.shapes())))
-}
-
-/// How `blocks` and `product` reach a matrix whose products are needed, not its forms alone.
-///
-/// # Errors
-/// Those of [`operator_spec`], and `product = "forward"`.
-pub(super) fn product_operator(
-    problem: &ProblemSpec,
-    shared: &Sampling,
-    matrix: Option<MatrixKind>,
-    blocks: Option<Blocks>,
-    product: Option<ProductKind>,
-) -> Result<OperatorSpec, UserError> {
-    match product {
-        Some(ProductKind::Forward) => Err(UserError::new(
-            "product",
-            "found \"forward\", which gives vᵀAv alone; this estimator needs A v",
-            "write product = \"hmp\", or leave it out",
-        )),
-        _ => operator_spec(problem, shared, matrix, blocks, product, ProductKind::Hmp),
-    }
 }
 
 /// Probes `range` in chunks `(first, count)` of at most `v_batch`.

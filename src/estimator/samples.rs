@@ -42,15 +42,9 @@ impl Samples {
         }
         let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
         Estimate {
-            quantity: Quantity::Trace,
             v: Some(count),
-            value: self.trace(count),
             parameters: self.rows.iter().map(row).collect(),
-            products: count,
-            seconds,
-            stop: None,
-            diagonal: None,
-            artefacts: Vec::new(),
+            ..Estimate::new(Quantity::Trace, self.trace(count), count, seconds)
         }
     }
 }

@@ -1,67 +1,45 @@
 //! Stochastic Lanczos quadrature: the spectral density of a matrix.
 
 use super::artefact::{Artefact, Node};
+use super::estimator_spec::estimator_spec;
 use super::krylov::Krylov;
-use super::rows::{draw, join, product_operator, size, spend, times};
-use super::sampling::{batches, budget, philox_seeds, positive};
+use super::options::Shares;
+use super::options::positive;
+use super::rows::{draw, join, size, spend, times};
 use super::stream::PhiloxStream;
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling,
-    Start, Task, written,
+    Budget, Estimate, EstimatorConfig, Expanded, Moments, Probe, Quantity, Sampling, Setting,
+    Start, StreamKind, Task,
 };
-use crate::curvature::{Blocks, Operator, OperatorSpec, ProductKind};
+use crate::curvature::{Operator, OperatorSpec};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
-use crate::problem::{MatrixKind, Network};
+use crate::problem::Network;
 use crate::problem::{Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::Tensor;
 
-/// `kind = "slq"`: the density of eigenvalues `φ = (1/n) Σ_i δ(λ_i)` by stochastic Lanczos quadrature.
-///
-/// For a probe v with `E[v vᵀ] = I`, `vᵀ f(A) v / n` is `∫ f dφ` on average, and `steps` Lanczos steps
-/// from v give a rule with nodes θ_j (the Ritz values) and weights `(e₁ᵀ s_j)² ‖v‖² / n` that is exact
-/// for polynomials of degree below `2 steps` (Golub, Meurant, Matrices, Moments and Quadrature,
-/// Princeton 2010; Ubaru, Chen, Saad, SIMAX 38:4, 2017, doi:10.1137/16M1104974). The mean of the rules
-/// of V probes is the estimate; its Wasserstein error is at most t times the width of the spectrum
-/// with about 12/t steps (Chen, Trogdon, Ubaru, ICML 2021, arXiv:2105.06595). In deep learning:
-/// Ghorbani, Krishnan, Xiao, ICML 2019, arXiv:1901.10159.
-///
-/// `density.csv` has the raw nodes and weights. The record is the first moment times n: the trace,
-/// Hutchinson's estimate from the same probes.
-///
-/// Cost: `V steps` products, V_batch of them at once. Memory: `V_batch steps` vectors. Valid for
-/// every symmetric matrix, indefinite ones too.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Slq {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: hmp if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// Lanczos steps from every probe.
-    #[serde(default = "eighty")]
-    pub steps: i64,
-    /// Probes, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Probes that advance together, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
+estimator_spec! {
+    /// `kind = "slq"`: the density of eigenvalues `φ = (1/n) Σ_i δ(λ_i)` by stochastic Lanczos quadrature.
+    ///
+    /// For a probe v with `E[v vᵀ] = I`, `vᵀ f(A) v / n` is `∫ f dφ` on average, and `steps` Lanczos steps
+    /// from v give a rule with nodes θ_j (the Ritz values) and weights `(e₁ᵀ s_j)² ‖v‖² / n` that is exact
+    /// for polynomials of degree below `2 steps` (Golub, Meurant, Matrices, Moments and Quadrature,
+    /// Princeton 2010; Ubaru, Chen, Saad, SIMAX 38:4, 2017, doi:10.1137/16M1104974). The mean of the rules
+    /// of V probes is the estimate; its Wasserstein error is at most t times the width of the spectrum
+    /// with about 12/t steps (Chen, Trogdon, Ubaru, ICML 2021, arXiv:2105.06595). In deep learning:
+    /// Ghorbani, Krishnan, Xiao, ICML 2019, arXiv:1901.10159.
+    ///
+    /// `density.csv` has the raw nodes and weights. The record is the first moment times n: the trace,
+    /// Hutchinson's estimate from the same probes.
+    ///
+    /// Cost: `V steps` products, V_batch of them at once. Memory: `V_batch steps` vectors. Valid for
+    /// every symmetric matrix, indefinite ones too.
+    pub struct Slq shares [operator, sampling, probe] {
+        /// Lanczos steps from every probe.
+        #[serde(default = "eighty")]
+        pub steps: i64,
+    }
 }
 
 pub(super) fn eighty() -> i64 {
@@ -70,22 +48,17 @@ pub(super) fn eighty() -> i64 {
 
 impl EstimatorConfig for Slq {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         let task = SlqTask(Quadrature {
-            operator_spec: product_operator(
-                problem,
-                shared,
-                self.matrix,
-                self.blocks.clone(),
-                self.product,
-            )?,
-            probe: self.probe.unwrap_or(shared.probe),
+            operator_spec: options.operator_with_products(problem, shared)?,
+            probe: options.probe(shared),
             steps: positive("steps", self.steps)?,
         });
         Ok(Expanded {
             task: Arc::new(task),
-            batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: budget(&self.v, shared, "[10]")?,
-            seeds: philox_seeds(&self.seeds, shared)?,
+            batches: options.batches(shared)?,
+            budget: options.budget(shared, "[10]")?,
+            seeds: options.philox_seeds(shared)?,
         })
     }
 }
@@ -98,8 +71,8 @@ impl Task for SlqTask {
         self.0.operator_spec.check(network)
     }
 
-    fn columns(&self) -> Columns {
-        self.0.columns("slq")
+    fn setting(&self) -> Setting {
+        self.0.setting("slq")
     }
 
     fn kept(&self, _v: u64, v_batch: u64) -> u64 {
@@ -165,13 +138,12 @@ pub(super) struct Quadrature {
 }
 
 impl Quadrature {
-    pub(super) fn columns(&self, estimator: &str) -> Columns {
-        Columns {
-            probe: Some(written(self.probe)),
-            stream: Some("philox".into()),
-            settings: Some(format!("steps = {}", self.steps)),
-            ..Columns::over(&self.operator_spec, estimator)
-        }
+    pub(super) fn setting(&self, estimator: &str) -> Setting {
+        let setting = Setting::over(&self.operator_spec, estimator);
+        let settings = format!("steps = {}", self.steps);
+        setting
+            .drawing(self.probe, StreamKind::Philox)
+            .with(|columns| columns.settings = Some(settings))
     }
 
     /// What `read` makes of the rules of the first `count` probes for each of the counts of `budget`, and all
@@ -195,15 +167,8 @@ impl Quadrature {
             let estimates = |rules: &Vec<Rule>, count| {
                 let (products, seconds) = (operator.products(), clock.elapsed().as_secs_f64());
                 let estimate = |(quantity, value)| Estimate {
-                    quantity,
                     v: Some(count),
-                    value,
-                    parameters: Vec::new(),
-                    products,
-                    seconds,
-                    artefacts: Vec::new(),
-                    stop: None,
-                    diagonal: None,
+                    ..Estimate::new(quantity, value, products, seconds)
                 };
                 read(rules).into_iter().map(estimate).collect()
             };

@@ -1,6 +1,5 @@
 //! Means with their standard errors and confidence intervals.
 
-use super::{Artefact, Quantity, Stop};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// An estimate and how far it may be off.
@@ -59,6 +58,15 @@ impl Interval {
             Self::LeaveOneOut { freedom } => {
                 Some(Self::INFLATION * t_quantile(freedom, confidence))
             }
+        }
+    }
+
+    /// What an interval of this name is longer by than Student's of the same degrees of freedom.
+    pub fn inflation_of(name: Option<&str>) -> f64 {
+        let leave_one_out = Self::LeaveOneOut { freedom: 1 };
+        match name.is_some() && name == leave_one_out.name() {
+            true => Self::INFLATION,
+            false => 1.0,
         }
     }
 
@@ -121,7 +129,7 @@ impl Moments {
         }
     }
 
-    /// The same about another mean.
+    /// These moments about a mean that is larger by `by`.
     pub fn shifted(self, by: f64) -> Self {
         Self {
             mean: self.mean + by,
@@ -129,7 +137,7 @@ impl Moments {
         }
     }
 
-    /// Both ends of the confidence interval.
+    /// The lower and the upper end of the confidence interval.
     pub fn bounds(&self, confidence: f64) -> Option<(f64, f64)> {
         let half = self.half_width(confidence)?;
         Some((self.mean - half, self.mean + half))
@@ -138,39 +146,6 @@ impl Moments {
     /// Half the width of the confidence interval.
     pub fn half_width(&self, confidence: f64) -> Option<f64> {
         Some(self.std_error? * self.interval.factor(confidence)?)
-    }
-}
-
-/// An estimate of one quantity, and of its part in every parameter where it has parts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Estimate {
-    /// What it is of.
-    pub quantity: Quantity,
-    /// Probes, or the budget in products; `None` where none was given.
-    pub v: Option<u64>,
-    /// The whole.
-    pub value: Moments,
-    /// Every parameter's part; empty where it cannot be split.
-    pub parameters: Vec<Moments>,
-    /// Matrix-vector products spent.
-    pub products: u64,
-    /// Wall time from network and batch in memory to this estimate alone, device synchronised.
-    pub seconds: f64,
-    /// Why an estimate to a tolerance went no further; `None` for a given V.
-    pub stop: Option<Stop>,
-    /// The diagonal of the matrix, parameter after parameter, where it was estimated too.
-    pub diagonal: Option<Vec<f64>>,
-    /// What was found beyond the number.
-    pub artefacts: Vec<Artefact>,
-}
-
-impl Estimate {
-    /// Takes the standard errors away, where samples are not independent.
-    pub fn forget_errors(&mut self) {
-        self.value = Moments::exact(self.value.mean);
-        for part in &mut self.parameters {
-            *part = Moments::exact(part.mean);
-        }
     }
 }
 

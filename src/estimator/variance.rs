@@ -1,69 +1,57 @@
 //! Why a probe wins: its variance from the matrix itself, beside that of samples.
 
-use super::activation::draws;
+use super::activation::{self, draws};
 use super::activation_variance::activation_variance;
-use super::artefact::{Artefact, Variance};
+use super::artefact::{Artefact, ProbeVariance};
 use super::block_sums::BlockSums;
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::rows::{chunks, draw};
-use super::sampling::{batches, curvature, fixed_budget, philox_seeds};
 use super::stream::PhiloxStream;
 use super::{
-    ActivationProbe, Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, PassKind,
-    Probe, Sampling, Start, Task, written,
+    ActivationProbe, Budget, Estimate, EstimatorConfig, Expanded, Moments, PassKind, Probe,
+    Sampling, Setting, Start, StreamKind, Task, written,
 };
 use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
-use crate::problem::{Curvature, MatrixKind, Network};
+use crate::problem::{Curvature, Network};
 use crate::problem::{NetworkProblem, Problem, ProblemSpec};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// `kind = "variance"`: the variance of one probe of every distribution, predicted and sampled.
-///
-/// All n columns of A are multiplied out, a few at a time, and leave `‖A_lk‖²_F` of every pair of
-/// parameters, `Σ a_ii²` and the traces of the blocks: what the closed forms of
-/// `BlockSums::variance` need. Beside them stands the sample variance of V forms `vᵀ A v`, with its
-/// standard error, which needs no assumption on their distribution. For a network both are given for
-/// the full matrix and for its block diagonal, and for activation probes, from the Hessian of every
-/// sample at the outputs of layers.
-///
-/// The records of this kind are the exact trace, `‖A‖²_F` and `Σ a_ii²`. Cost: n products and 6 V
-/// forms; valid for every symmetric matrix; refused for n above 100,000.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct VarianceReport {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Probes of the sample variance, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Products at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
+estimator_spec! {
+    /// `kind = "variance"`: the variance of one probe of every distribution, predicted and sampled.
+    ///
+    /// All n columns of A are multiplied out, a few at a time, and leave `‖A_lk‖²_F` of every pair of
+    /// parameters, `Σ a_ii²` and the traces of the blocks: what the closed forms of
+    /// `BlockSums::variance` need. Beside them stands the sample variance of V forms `vᵀ A v`, with its
+    /// standard error, which needs no assumption on their distribution. For a network both are given for
+    /// the full matrix and for its block diagonal, and for activation probes, from the Hessian of every
+    /// sample at the outputs of layers.
+    ///
+    /// The records of this kind are the exact trace, `‖A‖²_F` and `Σ a_ii²`. Cost: n products and 6 V
+    /// forms; valid for every symmetric matrix; refused for n above 100,000.
+    #[derive(Default)]
+    pub struct Variance shares [matrix, sampling] {
+    }
 }
 
-impl VarianceReport {
+impl Variance {
     /// The largest matrix whose columns are multiplied out.
     const LARGEST: i64 = 100_000;
 }
 
-impl EstimatorConfig for VarianceReport {
+impl EstimatorConfig for Variance {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         Ok(Expanded {
             task: Arc::new(VarianceTask {
-                curvature: curvature(problem, shared, self.matrix)?,
+                curvature: options.curvature(problem, shared)?,
             }),
-            batches: batches(&self.v_batch, &shared.v_batch)?,
-            budget: fixed_budget(&self.v, shared, "[1000]")?,
-            seeds: philox_seeds(&self.seeds, shared)?,
+            batches: options.batches(shared)?,
+            budget: options.fixed_budget(shared, "[1000]")?,
+            seeds: options.philox_seeds(shared)?,
         })
     }
 }
@@ -75,7 +63,7 @@ struct VarianceTask {
 
 impl Task for VarianceTask {
     fn check(&self, _network: Option<&Network>, size: i64) -> Result<(), UserError> {
-        let largest = VarianceReport::LARGEST;
+        let largest = Variance::LARGEST;
         match size <= largest {
             true => Ok(()),
             false => Err(UserError::new(
@@ -89,11 +77,9 @@ impl Task for VarianceTask {
         }
     }
 
-    fn columns(&self) -> Columns {
-        Columns {
-            stream: Some("philox".into()),
-            ..Columns::about(self.curvature, "variance")
-        }
+    fn setting(&self) -> Setting {
+        Setting::about(self.curvature, "variance")
+            .with(|columns| columns.stream = Some(written(StreamKind::Philox)))
     }
 
     fn run(
@@ -146,14 +132,14 @@ fn columns_of(problem: &Problem, curvature: Curvature) -> OperatorSpec {
 
 /// Values of one estimator from one probe each, and what their variance should be.
 struct Sampled {
-    of: Columns,
+    of: Setting,
     predicted: Option<f64>,
     values: Vec<f64>,
 }
 
 impl Sampled {
-    fn variance(&self, count: u64, trace: f64) -> Variance {
-        Variance {
+    fn variance(&self, count: u64, trace: f64) -> ProbeVariance {
+        ProbeVariance {
             of: self.of.clone(),
             predicted: self.predicted,
             empirical: Moments::of_variance(&self.values[..count as usize]),
@@ -192,11 +178,8 @@ fn parameter_probes(
                     operator.quadratic(&draw(stream, operator, probe, first, count))
                 });
                 all.push(Sampled {
-                    of: Columns {
-                        probe: Some(written(probe)),
-                        stream: Some("philox".into()),
-                        ..Columns::over(&operator_spec, "hutchinson")
-                    },
+                    of: Setting::over(&operator_spec, "hutchinson")
+                        .drawing(probe, StreamKind::Philox),
                     predicted: Some(sums.variance(probe, &blocks)),
                     values,
                 });
@@ -227,13 +210,7 @@ fn activation_probes(
         draws(problem, stream, curvature, passes, kind),
     );
     Some(Sampled {
-        of: Columns {
-            blocks: Some(Blocks::Parameter.to_string()),
-            product: Some(written(passes)),
-            probe: Some(written(kind)),
-            stream: Some("philox".into()),
-            ..Columns::about(curvature, "activation")
-        },
+        of: activation::setting(curvature, passes, kind),
         predicted,
         values,
     })

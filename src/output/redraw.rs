@@ -1,13 +1,12 @@
 //! Everything that follows from the CSV files of a results folder: summary, figures, report.
 
+use super::conclusions::{
+    LayerRow, SummaryRow, at_any_checkpoint, grouped, most_precise, summarise,
+};
+use super::figures;
 use super::figures::Cost;
-use super::groups::{Setting, grouped};
-use super::layers::{LayerRow, most_precise};
 use super::page::{self, page};
-use super::results::Results;
-use super::summary::{SummaryRow, summarise};
-use super::tables::replace;
-use super::{figures, remove_file, replace_file};
+use super::store::{Results, remove_file, replace, replace_file};
 use crate::problem::ProblemSpec;
 use crate::spec::ExperimentKind;
 use anyhow::{Context, Result};
@@ -74,7 +73,7 @@ pub fn redraw(results: &Results) -> Result<Vec<PathBuf>> {
     let summary = folder.join("summary.csv");
     replace(&summary, summarise(&results.records).iter())?;
     let mut files = vec![summary];
-    let rows = super::layers(&results.parameters);
+    let rows = super::conclusions::layers(&results.parameters);
     if !rows.is_empty() {
         let layers = folder.join("layers.csv");
         replace(&layers, rows.iter())?;
@@ -131,13 +130,13 @@ fn timing(results: &Results) -> Result<Option<String>> {
 /// What stands over a figure of one setting.
 fn subtitle(row: &LayerRow) -> Vec<String> {
     let matrix = figures::matrix_name(&row.matrix).to_string();
-    let setting = Setting::from(row).at_any_checkpoint();
+    let setting = at_any_checkpoint(&row.identity());
     vec![row.experiment.clone(), matrix, setting.name()]
 }
 
 /// The setting known best, at the last checkpoint.
 fn layers(results: &Results) -> Result<Option<String>> {
-    let all = super::layers(&results.parameters);
+    let all = super::conclusions::layers(&results.parameters);
     let mut rows = most_precise(&all);
     let last = rows.last().and_then(|row| row.checkpoint.clone());
     rows.retain(|row| row.checkpoint == last);
@@ -151,7 +150,7 @@ fn layers(results: &Results) -> Result<Option<String>> {
 
 /// The setting known best, at every checkpoint.
 fn trajectory(results: &Results) -> Result<Option<String>> {
-    let all = super::layers(&results.parameters);
+    let all = super::conclusions::layers(&results.parameters);
     let rows = most_precise(&all);
     let checkpoints: Vec<String> = grouped(&rows, |row| row.checkpoint.clone())
         .into_iter()
@@ -161,8 +160,8 @@ fn trajectory(results: &Results) -> Result<Option<String>> {
         return Ok(None);
     }
     let place = |name: &Option<String>| checkpoints.iter().position(|c| Some(c) == name.as_ref());
-    let setting = Setting::from(rows[0]).at_any_checkpoint();
-    let same = |row: &&SummaryRow| Setting::from(*row).at_any_checkpoint() == setting;
+    let setting = at_any_checkpoint(&rows[0].identity());
+    let same = |row: &&SummaryRow| at_any_checkpoint(&row.identity()) == setting;
     let total = |row: &SummaryRow| {
         let error = row.std_error.map(|error| error / (row.runs as f64).sqrt());
         Some((place(&row.checkpoint)?, row.mean, error))

@@ -12,14 +12,23 @@ use std::fmt::Write;
 impl Plan {
     /// A key for every job, in order.
     ///
-    /// It covers the job with all settings of its estimator, the problem with the contents of its
-    /// files (not where they lie), device and code; for timed jobs also processor and threads. It
-    /// does not cover the other jobs, so that a changed spec keeps what it has in common.
+    /// It covers what [`Self::result_keys`] covers, and the code; for timed jobs also processor and
+    /// threads. It does not cover the other jobs, so that a changed spec keeps what it has in common.
     pub fn keys(&self) -> Vec<String> {
-        let common = self.common();
+        let program = self.program();
+        let key = |result: &String| hash(&format!("{program}{result}"));
+        self.result_keys().iter().map(key).collect()
+    }
+
+    /// For every job, in order, a key of what its estimates are of: the job with all settings of its
+    /// estimator, the problem with the contents of its files (not where they lie), dtype and device.
+    ///
+    /// It names the files of a job, which another build of the runner names alike.
+    pub fn result_keys(&self) -> Vec<String> {
+        let problem = self.problem();
         let mut drawn = Drawn::default();
         let mut key = |job: &Job| {
-            let mut text = format!("{common}{job:?}\n");
+            let mut text = format!("{problem}{}\n", job.determinants());
             if let Some(checkpoint) = self.setup.checkpoint(job.problem) {
                 let file = checkpoint.file.as_ref().map(|file| &file.sha256);
                 let _ = writeln!(text, "at {:?} {file:?}", checkpoint.name);
@@ -28,13 +37,13 @@ impl Plan {
                 let _ = writeln!(text, "after {drawn:?}");
             }
             drawn.pass(job);
-            hex(&Sha256::digest(text))[..32].to_string()
+            hash(&text)
         };
         self.jobs.iter().map(&mut key).collect()
     }
 
-    /// What all jobs have in common.
-    fn common(&self) -> String {
+    /// The problem that all jobs are about, as text.
+    fn problem(&self) -> String {
         let mut spec = self.spec.clone();
         // The jobs have it all, but for the confidence of their intervals.
         spec.estimator.clear();
@@ -48,22 +57,30 @@ impl Plan {
             model.weights = None;
         }
         spec.paths_mut().into_iter().for_each(|path| path.clear());
-        let timed = spec.kind == ExperimentKind::Timing;
-        if !timed {
+        if spec.kind != ExperimentKind::Timing {
             spec.timing = Default::default();
         }
         let mut text = toml::to_string(&spec).expect("a spec is TOML");
         for file in self.setup.shared_files() {
             let _ = writeln!(text, "{}", file.sha256);
         }
+        text
+    }
+
+    /// What computes it, as text.
+    fn program(&self) -> String {
         let (code, libtorch) = (env!("RUNNER_SOURCES"), environment::libtorch_version());
-        let _ = writeln!(text, "code {code}, libtorch {libtorch}");
-        if timed {
+        let mut text = format!("code {code}, libtorch {libtorch}\n");
+        if self.spec.kind == ExperimentKind::Timing {
             let processor = environment::processor_name();
             let _ = writeln!(text, "{} threads of {processor}", self.threads);
         }
         text
     }
+}
+
+fn hash(text: &str) -> String {
+    hex(&Sha256::digest(text))[..32].to_string()
 }
 
 /// How far PyTorch's global generator has been drawn from.

@@ -4,7 +4,6 @@
 
 use super::{Job, NetworkSetup, Setup};
 use crate::error::UserError;
-use crate::estimator::EstimatorSpec;
 use crate::lists::{Counts, VBatch};
 use crate::problem::Network;
 use crate::problem::matrix::Basis;
@@ -23,7 +22,7 @@ pub(super) fn check(
 ) -> Result<(), UserError> {
     let Some(total) = total() else { return Ok(()) };
     for job in jobs {
-        kept(spec, setup, job, element, total)?;
+        kept(setup, job, element, total)?;
     }
     match setup {
         Setup::Network(setup) => network(spec, setup, jobs, element, total),
@@ -45,7 +44,7 @@ pub(super) fn check(
 }
 
 /// Checks the vectors that a job keeps.
-fn kept(spec: &Spec, setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserError> {
+fn kept(setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserError> {
     let parameters = setup.parameters();
     let size = parameters
         .iter()
@@ -56,12 +55,10 @@ fn kept(spec: &Spec, setup: &Setup, job: &Job, element: u64, total: u64) -> Resu
     let kept = job.task.kept(job.budget.most().unwrap_or(0), spaces);
     let vectors = (kept as f64).min(spaces as f64 * size);
     let needed = vectors * size * element as f64;
-    let kind = job.task.columns().estimator;
-    let same = |estimator: &EstimatorSpec| estimator.kind() == kind;
-    let index = spec.estimator.iter().position(same).unwrap_or(0);
     let what = format!("keeping {vectors} vectors");
     let help = "make V, V_batch, steps or block_size smaller";
-    refuse(&format!("estimator[{index}]"), &what, needed, total, help)
+    let key = format!("estimator[{}]", job.estimator);
+    refuse(&key, &what, needed, total, help)
 }
 
 /// Refuses `what` if it takes more than `total` bytes.
@@ -106,8 +103,7 @@ fn network(
         )?;
     }
     // The roots of the loss at the output: as many columns as outputs.
-    let exact = |job: &Job| job.task.columns().estimator == "exact";
-    if jobs.iter().any(exact) {
+    if jobs.iter().any(|job| job.task.is_exact()) {
         let outputs = setup.network.output().iter().product::<i64>() as f64;
         let what = format!("the exact trace over {outputs} outputs");
         let help = "make the output or the batch smaller, or remove the estimator \"exact\"";
@@ -117,12 +113,8 @@ fn network(
     let (parameters, widest) = probe(&setup.network);
     let batch = |job: &Job| {
         let probes = probes_at_once(job)?;
-        // The others draw theirs at the layers' outputs.
-        let drawn = match job.task.columns().estimator.as_str() {
-            "activation" | "propagation" => 0.0,
-            _ => parameters,
-        };
-        Some((probes, bytes(probes as f64 * (drawn + samples * widest))))
+        let numbers = job.task.probe_size(parameters, samples * widest);
+        Some((probes, bytes(probes as f64 * numbers)))
     };
     let batches = jobs.iter().filter_map(batch);
     match batches.max_by(|(_, a), (_, b)| a.total_cmp(b)) {

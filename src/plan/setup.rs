@@ -93,6 +93,14 @@ impl Setup {
         }
     }
 
+    /// What the matrix of a problem is called, where it is a given one.
+    pub(super) fn matrix_name(&self, problem: usize) -> Option<String> {
+        match self {
+            Self::Network(_) => None,
+            Self::Matrix(matrix) => Some(matrix.spectra[problem].name()),
+        }
+    }
+
     /// Name and number of entries of every parameter; a matrix is one, called "matrix".
     pub fn parameters(&self) -> Vec<(String, i64)> {
         match self {

@@ -1,49 +1,53 @@
 //! Adjoints on their way down a network.
 
-use super::linearization::{Linearization, sum};
+use super::linearized_layer::LinearizedLayer;
+use super::tensors::sum_present;
 use tch::Tensor;
 
-/// Adjoints on their way down, layer by layer from the top: what has arrived at each output.
+/// Adjoints on their way down, layer by layer from the top: at every output the sum of what the
+/// layers above have handed down so far.
 pub struct Adjoints<'a> {
-    at: &'a Linearization,
-    arrived: Vec<Option<Tensor>>,
-    wanted: Vec<bool>,
+    layers: &'a [LinearizedLayer],
+    /// At the output of every layer.
+    sums: Vec<Option<Tensor>>,
+    needed: Vec<bool>,
 }
 
 impl<'a> Adjoints<'a> {
-    /// Nothing yet; what reaches layers that are not `wanted` is dropped.
-    pub(super) fn new(at: &'a Linearization, wanted: Vec<bool>) -> Self {
+    /// No adjoints yet; those that reach layers that are not `needed` are dropped.
+    pub(super) fn new(layers: &'a [LinearizedLayer], needed: Vec<bool>) -> Self {
         Self {
-            at,
-            arrived: wanted.iter().map(|_| None).collect(),
-            wanted,
+            layers,
+            sums: needed.iter().map(|_| None).collect(),
+            needed,
         }
     }
 
     /// Adds `h: [K, N, *out]` at the output of layer `index`.
     pub fn add(&mut self, index: usize, h: Tensor) {
-        self.arrived[index] = sum(self.arrived[index].take(), Some(h));
+        self.sums[index] = sum_present(self.sums[index].take(), Some(h));
     }
 
-    /// What has arrived at the output of layer `index`, from all layers that take it in.
+    /// Takes out the adjoint at the output of layer `index`, which is complete once all layers that
+    /// take this output in have been propagated through.
     pub fn take(&mut self, index: usize) -> Option<Tensor> {
-        self.arrived[index].take()
+        self.sums[index].take()
     }
 
-    /// Hands `hz` at the output of layer `index` down to the layers below it, with `own` added at
-    /// the layer's input.
-    pub fn pass(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
-        let layer = &self.at.layers()[index];
-        if !layer.inputs.sources().any(|source| self.wanted[source]) {
+    /// Hands the adjoint `hz` at the output of layer `index` down to the layers below it, with `own`
+    /// added at the layer's input.
+    pub fn propagate(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
+        let layer = &self.layers[index];
+        if !layer.input.sources().any(|source| self.needed[source]) {
             return;
         }
-        let passed = layer.local.adjoint(hz);
-        let below = match own {
-            Some(own) => passed + own,
-            None => passed,
+        let hx = layer.local.adjoint(hz);
+        let hx = match own {
+            Some(own) => hx + own,
+            None => hx,
         };
-        for (source, h) in layer.inputs.split(&below, 2) {
-            if self.wanted[source] {
+        for (source, h) in layer.input.split(&hx, 2) {
+            if self.needed[source] {
                 self.add(source, h);
             }
         }

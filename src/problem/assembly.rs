@@ -1,15 +1,15 @@
 //! Layers laid out in a row, as a spec nests them.
 
-use super::join::{Combine, Inputs};
-use super::layer::{Branches, Layer, LayerError, LayerSpec, ParameterShape, Part, identity};
-use super::network::{Node, ParameterInfo};
+use super::layer::{Branches, Layer, LayerError, LayerSpec, Module, ParameterShape, identity};
+use super::layer_input::{Combine, LayerInput};
+use super::node::{Node, ParameterInfo};
 use crate::error::{UserError, join};
 use std::ops::Range;
 
-/// An output (by its layer's number; `None` is the data) and its shape.
-type Place = (Option<usize>, Vec<i64>);
+/// An output, by its layer's number (`None` is the data), and its shape.
+type Output = (Option<usize>, Vec<i64>);
 
-/// A network on its way.
+/// The layers laid out so far.
 #[derive(Default)]
 pub(super) struct Assembly {
     pub nodes: Vec<Node>,
@@ -30,40 +30,42 @@ impl Assembly {
         Ok((assembly, output))
     }
 
-    /// Layers one on another; `key` is where the list stands, `name` begins the names in it.
+    /// Adds modules one on another; `key` is where their list stands, `name` begins the names of
+    /// their parameters.
     fn list(
         &mut self,
         layers: &[LayerSpec],
         key: &str,
         name: &str,
-        input: Place,
-    ) -> Result<Place, UserError> {
+        input: Output,
+    ) -> Result<Output, UserError> {
         layers
             .iter()
             .enumerate()
             .try_fold(input, |input, (index, spec)| {
                 let (key, name) = (format!("{key}[{index}]"), format!("{name}{index}."));
-                self.element(spec, &key, &name, input)
+                self.module(spec, &key, &name, input)
             })
     }
 
-    fn element(
+    /// Adds a module: a layer, or branches and an identity that takes in their combined outputs.
+    fn module(
         &mut self,
         spec: &LayerSpec,
         key: &str,
         name: &str,
-        input: Place,
-    ) -> Result<Place, UserError> {
+        input: Output,
+    ) -> Result<Output, UserError> {
         let (kind, shape) = (spec.kind(), input.1.clone());
-        let wrong = |misfit: LayerError| misfit.of(kind, &shape).within(key);
-        match spec.part(&shape).map_err(wrong)? {
-            Part::Layer(layer, output) => {
+        let wrong = |error: LayerError| error.of(kind, &shape).within(key);
+        match spec.module(&shape).map_err(wrong)? {
+            Module::Layer(layer, output) => {
                 if let Some(tokens) = layer.tokens() {
                     self.take_tokens(tokens, input.0).map_err(wrong)?;
                 }
-                self.layer(layer, Inputs::one(input.0), output, (key, name, kind))
+                self.layer(layer, LayerInput::one(input.0), output, (key, name, kind))
             }
-            Part::Branches(branches) => {
+            Module::Branches(branches) => {
                 let parts = branches
                     .lists
                     .iter()
@@ -71,10 +73,10 @@ impl Assembly {
                         let name = format!("{name}{}.", place.replace('[', ".").replace(']', ""));
                         self.list(layers, &join(key, place), &name, input.clone())
                     })
-                    .collect::<Result<Vec<Place>, _>>()?;
-                let (inputs, output) = Inputs::joined(&parts, branches.combine)
-                    .ok_or_else(|| wrong(apart(&branches, &parts)))?;
-                self.layer(identity(), inputs, output, (key, name, kind))
+                    .collect::<Result<Vec<Output>, _>>()?;
+                let (input, output) = LayerInput::combined(&parts, branches.combine)
+                    .ok_or_else(|| wrong(misfit(&branches, &parts)))?;
+                self.layer(identity(), input, output, (key, name, kind))
             }
         }
     }
@@ -94,17 +96,17 @@ impl Assembly {
     fn layer(
         &mut self,
         layer: Box<dyn Layer>,
-        inputs: Inputs,
+        input: LayerInput,
         output: Vec<i64>,
         (key, name, kind): (&str, &str, &'static str),
-    ) -> Result<Place, UserError> {
+    ) -> Result<Output, UserError> {
         let at = |error: UserError| error.within(key);
         countable("output", &output).map_err(at)?;
         let parameters = list(&mut self.parameters, layer.parameters(), name).map_err(at)?;
         let buffers = list(&mut self.buffers, layer.buffers(), name).map_err(at)?;
         self.nodes.push(Node {
             layer,
-            inputs,
+            input,
             parameters,
             buffers,
             key: key.into(),
@@ -133,10 +135,10 @@ fn list(
     Ok(first..all.len())
 }
 
-/// What is wrong with branches whose outputs do not meet.
-fn apart(branches: &Branches<'_>, parts: &[Place]) -> LayerError {
+/// What is wrong with branches whose outputs cannot be combined.
+fn misfit(branches: &Branches<'_>, parts: &[Output]) -> LayerError {
     let found =
-        |((place, _), (_, shape)): (&(String, &[LayerSpec]), &Place)| format!("{place} {shape:?}");
+        |((place, _), (_, shape)): (&(String, &[LayerSpec]), &Output)| format!("{place} {shape:?}");
     let found: Vec<String> = branches.lists.iter().zip(parts).map(found).collect();
     let (same, remedy) = match branches.combine {
         Combine::Add => ("the same shape", "give them the same channels and strides"),

@@ -1,6 +1,5 @@
 //! A batch of a data set: samples that are looked at together.
 
-use super::data::Normalisation;
 use tch::{Device, Kind, Tensor};
 
 /// Samples that are looked at together, and what their loss counts for in that of all batches.
@@ -8,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 /// A batch of many may lie as it does in its file until its turn comes: see [`Batch::placed`].
 #[derive(Debug)]
 pub struct Batch {
-    /// `[N, *in]`.
+    /// The inputs, `[N, *in]`.
     pub inputs: Tensor,
     /// What the loss compares the outputs with.
     pub targets: Tensor,
@@ -20,7 +19,7 @@ pub struct Batch {
     pub normalisation: Option<Normalisation>,
 }
 
-/// Another handle on the same tensors: nothing is copied.
+/// A clone is another handle on the same tensors: nothing is copied.
 impl Clone for Batch {
     fn clone(&self) -> Self {
         Self {
@@ -59,7 +58,7 @@ impl Batch {
         self.inputs.size()[0] as usize
     }
 
-    /// Whether there are none.
+    /// Whether it has no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -84,5 +83,25 @@ impl Batch {
             first: self.first,
             normalisation: None,
         }
+    }
+}
+
+/// Scaling of 8-bit pixels, in float32 as torchvision's ToTensor and Normalize.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Mean of the scaled pixels, of every channel.
+    pub mean: &'static [f64],
+    /// Their standard deviation.
+    pub deviation: &'static [f64],
+}
+
+impl Normalisation {
+    /// `(x / 255 − mean) / deviation` in float32.
+    pub fn apply(&self, pixels: &Tensor) -> Tensor {
+        let each = |values: &[f64]| {
+            let values = Tensor::from_slice(values).to_kind(Kind::Float);
+            values.to_device(pixels.device()).reshape([-1, 1, 1])
+        };
+        ((pixels.to_kind(Kind::Float) / 255.0) - each(self.mean)) / each(self.deviation)
     }
 }

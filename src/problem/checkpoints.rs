@@ -27,7 +27,7 @@ impl std::fmt::Display for Weights {
 }
 
 impl Weights {
-    /// What is written, each entry by itself.
+    /// The files and patterns as they are written.
     fn entries(&self) -> &[PathBuf] {
         match self {
             Self::One(path) => std::slice::from_ref(path),
@@ -35,7 +35,7 @@ impl Weights {
         }
     }
 
-    /// The same, to be changed.
+    /// The files and patterns as they are written, to be changed.
     pub fn entries_mut(&mut self) -> &mut [PathBuf] {
         match self {
             Self::One(path) => std::slice::from_mut(path),

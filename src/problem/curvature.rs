@@ -38,7 +38,7 @@ pub enum Curvature {
         /// M.
         samples: u32,
     },
-    /// The same with the one target that is there.
+    /// `G_n = c_n g_n g_nᵀ` with the gradient at the target in the data.
     FisherEmpirical,
 }
 
@@ -55,7 +55,7 @@ impl MatrixKind {
 }
 
 impl Curvature {
-    /// What a spec calls it.
+    /// The name of this matrix in a spec.
     pub fn kind(self) -> MatrixKind {
         match self {
             Self::Hessian => MatrixKind::Hessian,

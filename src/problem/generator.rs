@@ -83,7 +83,7 @@ impl TorchGenerator {
         }
     }
 
-    /// The same in float64, whose uniform is 53 bits of two words: +1 where bit 52 is 0.
+    /// Random signs in float64, whose uniform is 53 bits of two words: +1 where bit 52 is 0.
     pub fn fill_signs_f64(&mut self, out: &mut [f64]) {
         for sign in out {
             let bit = (self.word64() >> 52) & 1;

@@ -2,7 +2,8 @@
 
 use super::generator::TorchGenerator;
 use super::layer::Init;
-use super::network::{Network, ParameterInfo};
+use super::network::Network;
+use super::node::ParameterInfo;
 use tch::Tensor;
 
 /// The parameters, and then the buffers, as torch.nn initialises them in order, in float32 on the CPU.

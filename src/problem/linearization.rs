@@ -1,15 +1,16 @@
-//! A network linearised at a point, and the two walks that know the order of its layers.
+//! A network linearised at a point, and the passes that know the order of its layers.
 
 use super::Curvature;
 use super::adjoints::Adjoints;
 use super::batch::Batch;
-use super::join::Inputs;
-use super::layer::{Local, LocalParameters, OwnCurvature, Symmetric};
+use super::layer::{OwnCurvature, Symmetric};
+use super::linearized_layer::LinearizedLayer;
 use super::local_layers::local_layers;
 use super::loss::{LocalLoss, Loss, output_matrix};
-use super::network::{Network, Tensors};
-use super::signs::Vectors;
-use std::ops::Range;
+use super::network::Network;
+use super::node::Tensors;
+use super::tensors::sum_present;
+use super::vectors::Vectors;
 use tch::Tensor;
 
 /// A network and its loss linearised at one batch: one forward and one backward pass, kept.
@@ -17,87 +18,43 @@ use tch::Tensor;
 /// Every product and one-pass estimator is written over this. What depends on no parameter only
 /// prepares the data and is left out. Layers are numbered so that each comes after those whose
 /// outputs it takes in; several may take in the same output, where their adjoints add up. They are
-/// those of the network in its order, but for activations under a layer that only picks some of
-/// their outputs: these are linearised after it, at what it picks. Memory:
-/// the activations and their gradients, `O(N · Σ features)`.
+/// those of the network in its order, but for activations under a layer that only selects some of
+/// their outputs (max pooling): these are linearised after it, at what it selects. Memory: the
+/// activations and their gradients, `O(N · Σ features)`.
 pub struct Linearization {
     layers: Vec<LinearizedLayer>,
     loss: Box<dyn LocalLoss>,
+    parameter_count: usize,
 }
 
-/// One layer: its local maps, the gradient at its output, and its own curvature under it.
-pub struct LinearizedLayer {
-    /// Its local maps.
-    pub local: Box<dyn Local>,
-    /// The shape of its output z for the whole batch, `[N, *out]`.
-    pub output: Vec<i64>,
-    /// `∂ℓ/∂z: [N, *out]`; absent for matrices to which the layers' own curvature means nothing.
-    pub gradient: Option<Tensor>,
-    /// Its own curvature at its input.
-    pub own_curvature: OwnCurvature,
-    /// Which of the network's parameters are this layer's.
-    pub indices: Range<usize>,
-    pub(super) inputs: Inputs,
-}
-
-impl LinearizedLayer {
-    /// The maps of the layer's parameters.
-    ///
-    /// # Panics
-    /// If it has none, that is if `indices` is empty.
-    pub fn parameters(&self) -> &dyn LocalParameters {
-        self.local
-            .parameters()
-            .expect("a layer with parameters has their maps")
-    }
-
-    /// Entries of its parameter i.
-    pub fn numel(&self, i: usize) -> i64 {
-        self.parameters().shape(i).iter().product()
-    }
-
-    /// Whether its input depends on parameters.
-    pub fn has_input(&self) -> bool {
-        self.inputs.sources().next().is_some()
-    }
-
-    /// `d ↦ J d Jᵀ` on diagonals `[N, *]`, down to the outputs that the layer takes in; `None`
-    /// where that is no diagonal.
-    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
-        match self.inputs.keep_diagonals() {
-            true => self.local.diagonal_adjoint(d),
-            false => None,
-        }
-    }
-}
-
-/// Tangents of one upward pass: `inputs[l]: [K, N, *in]` of layer l (absent: zero), and the output.
+/// The tangents of one upward pass.
 pub struct Tangents {
-    /// Tangents at the layers' inputs.
+    /// The tangent `[K, N, *in]` at the input of every layer; zero where it is absent.
     pub inputs: Vec<Option<Tensor>>,
-    /// The tangent at the network's output.
+    /// The tangent `[K, N, *out]` at the network's output.
     pub output: Tensor,
 }
 
-/// What a diagonal meets on its way down.
+/// A diagonal part of the Hessian at the output of a layer, on its way down.
 pub struct Diagonal<'a> {
-    /// The number of the layer at whose output it stands.
+    /// The number of that layer.
     pub index: usize,
     /// That layer.
     pub layer: &'a LinearizedLayer,
-    /// `[N, *out]`.
+    /// The diagonal, `[N, *out]`.
     pub entries: Tensor,
-    /// Whether it goes on below the layer as a matrix that is no diagonal.
+    /// Whether there are layers below for which it is no diagonal any more, as the layer mixes
+    /// entries.
     pub ends: bool,
 }
 
-/// The curvature of one layer that is no diagonal.
+/// The own curvature of a layer, where it is no diagonal.
 pub struct NonDiagonalCurvature<'a> {
     /// The number of that layer.
     pub layer: usize,
     /// The number of the layer below it, at whose output the curvature stands.
     pub below: usize,
-    /// `H_n` over that output.
+    /// The matrix `H_n` over that output.
     pub matrix: &'a dyn Symmetric,
 }
 
@@ -111,7 +68,11 @@ impl Linearization {
     ) -> Self {
         let (layers, output) = local_layers(network, &batch.inputs.detach(), w);
         let loss = output_matrix(loss, &output, batch, curvature);
-        let mut at = Self { layers, loss };
+        let mut at = Self {
+            layers,
+            loss,
+            parameter_count: w.parameters.len(),
+        };
         if curvature == Curvature::Hessian {
             at.take_gradients();
         }
@@ -124,16 +85,16 @@ impl Linearization {
         let gradient = self.loss.gradient().unsqueeze(0);
         self.propagate_adjoints(self.top(), gradient, None, |index, layer, g| {
             let g = g.squeeze_dim(0);
-            let residual = match layer.has_input() {
+            let own_curvature = match layer.has_input() {
                 true => layer.local.own_curvature(&g),
                 false => OwnCurvature::Zero,
             };
-            own.push((index, g, residual));
+            own.push((index, g, own_curvature));
             None
         });
-        for (index, gradient, residual) in own {
+        for (index, gradient, own_curvature) in own {
             self.layers[index].gradient = Some(gradient);
-            self.layers[index].own_curvature = residual;
+            self.layers[index].own_curvature = own_curvature;
         }
     }
 
@@ -142,7 +103,7 @@ impl Linearization {
         &self.layers
     }
 
-    /// The number of the layer that puts the network's output out.
+    /// The number of the layer whose output is the network's.
     pub fn top(&self) -> usize {
         self.layers.len() - 1
     }
@@ -154,7 +115,7 @@ impl Linearization {
 
     /// How many parameters the network has.
     pub fn parameter_count(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.indices.end)
+        self.parameter_count
     }
 
     /// The layer of parameter `index`, and its number within that layer.
@@ -170,7 +131,7 @@ impl Linearization {
         (layer, index - self.layers[layer].indices.start)
     }
 
-    /// Tangents upward from layer `start`; `inject(l)` is what layer l adds to its own output.
+    /// Propagates tangents up from layer `start`; `inject(l)` is what is added at the output of layer l.
     ///
     /// # Panics
     /// If nothing is injected anywhere.
@@ -179,11 +140,11 @@ impl Linearization {
         start: usize,
         mut inject: impl FnMut(usize, &LinearizedLayer) -> Option<Tensor>,
     ) -> Tangents {
-        let (mut inputs, mut outputs) = (self.nothing(), self.nothing());
+        let (mut inputs, mut outputs) = (self.none_each(), self.none_each());
         for (index, layer) in self.layers.iter().enumerate().skip(start) {
-            inputs[index] = layer.inputs.tangent(&outputs);
+            inputs[index] = layer.input.tangent(&outputs);
             let passed = inputs[index].as_ref().map(|dx| layer.local.tangent(dx));
-            outputs[index] = sum(passed, inject(index, layer));
+            outputs[index] = sum_present(passed, inject(index, layer));
         }
         Tangents {
             inputs,
@@ -194,7 +155,8 @@ impl Linearization {
         }
     }
 
-    /// Tangents of some parameters moved along K vectors, one `[K, *shape]` for each of them.
+    /// Propagates the tangents of moving some parameters along K vectors, one `[K, *shape]` for each
+    /// of them.
     ///
     /// # Panics
     /// If there are none.
@@ -208,9 +170,9 @@ impl Linearization {
         })
     }
 
-    /// Adjoints downward from `h` at the output of layer `from`: all the way, or only to the layers
-    /// `goals`. `visit(l, hz)` sees what arrives at the output of layer l and returns what is added
-    /// at its input.
+    /// Propagates adjoints down from `h` at the output of layer `from`: all the way, or only to the
+    /// layers `goals`. `visit(l, hz)` sees the adjoint at the output of layer l and returns what is
+    /// added at its input.
     pub fn propagate_adjoints(
         &self,
         from: usize,
@@ -223,83 +185,88 @@ impl Linearization {
         for index in (0..=from).rev() {
             if let Some(hz) = adjoints.take(index) {
                 let own = visit(index, &self.layers[index], &hz);
-                adjoints.pass(index, &hz, own);
+                adjoints.propagate(index, &hz, own);
             }
         }
     }
 
-    /// Adjoints that nothing has been added to yet: for every layer, or for `goals` and those alone
-    /// that lie between them and the output.
+    /// Adjoints to be propagated by the caller, none of them added yet: for every layer, or for
+    /// `goals` and those layers alone that lie between them and the output.
     pub fn adjoints(&self, goals: Option<&[usize]>) -> Adjoints<'_> {
-        let wanted = match goals {
+        let needed = match goals {
             None => vec![true; self.layers.len()],
             Some(goals) => self.above(goals),
         };
-        Adjoints::new(self, wanted)
+        Adjoints::new(&self.layers, needed)
     }
 
-    /// Which layers are among some, or take in, directly or not, what those put out.
+    /// Which layers are among `layers`, or take in, directly or not, what those put out.
     pub fn above(&self, layers: &[usize]) -> Vec<bool> {
         let mut above = vec![false; self.layers.len()];
         for (index, layer) in self.layers.iter().enumerate() {
-            let takes_in = layer.inputs.sources().any(|source| above[source]);
+            let takes_in = layer.input.sources().any(|source| above[source]);
             above[index] = takes_in || layers.contains(&index);
         }
         above
     }
 
-    /// The curvatures of layers that are no diagonals, from the input up.
+    /// The own curvatures of layers that are no diagonals, from the input up.
     pub fn non_diagonal_curvatures(&self) -> impl Iterator<Item = NonDiagonalCurvature<'_>> {
         let layers = self.layers.iter().enumerate();
         layers.filter_map(|(layer, at)| match &at.own_curvature {
             OwnCurvature::General(matrix) => Some(NonDiagonalCurvature {
                 layer,
-                below: at.inputs.sources().next()?,
+                below: at.input.sources().next()?,
                 matrix: matrix.as_ref(),
             }),
             _ => None,
         })
     }
 
-    /// Carries every layer's curvature down while it stays a diagonal; `meet` sees it at the
-    /// output of every layer that it comes to.
-    pub fn propagate_diagonals(&self, mut meet: impl FnMut(Diagonal<'_>)) {
-        let mut carried = self.nothing();
+    /// Propagates every layer's own curvature down while it stays a diagonal; `visit` sees it at the
+    /// output of every layer that it reaches.
+    pub fn propagate_diagonals(&self, mut visit: impl FnMut(Diagonal<'_>)) {
+        let mut diagonals = self.none_each();
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let mut below = match &layer.own_curvature {
                 OwnCurvature::Zero | OwnCurvature::General(_) => None,
                 OwnCurvature::Diagonal(r) => Some(r.shallow_clone()),
             };
-            if let Some(entries) = carried[index].take() {
+            if let Some(entries) = diagonals[index].take() {
                 let passed = match layer.has_input() {
                     true => layer.diagonal_adjoint(&entries),
                     false => None,
                 };
-                meet(Diagonal {
+                visit(Diagonal {
                     index,
                     layer,
                     entries,
                     ends: layer.has_input() && passed.is_none(),
                 });
-                below = sum(below, passed);
+                below = sum_present(below, passed);
             }
             if let Some(d) = below {
-                for (source, d) in layer.inputs.split(&d, 1) {
-                    carried[source] = sum(carried[source].take(), Some(d));
+                for (source, d) in layer.input.split(&d, 1) {
+                    diagonals[source] = sum_present(diagonals[source].take(), Some(d));
                 }
             }
         }
     }
 
-    fn nothing(&self) -> Vec<Option<Tensor>> {
-        self.layers.iter().map(|_| None).collect()
+    /// The curvature of every sample's loss along K tangents, parameters held: `[K, N]` in float64.
+    ///
+    /// `Σ_layers ⟨r ∘ dx, dx⟩ + dfᵀ H df`, that is `uᵀ H_n u` for tangents that start with u at the
+    /// output of some layer.
+    pub fn curvature_along(&self, tangents: &Tangents) -> Tensor {
+        let top = self.loss.quadratic(&tangents.output);
+        let layers = self.layers.iter().zip(&tangents.inputs);
+        layers
+            .filter_map(|(layer, dx)| layer.own_curvature.quadratic(dx.as_ref()?))
+            .fold(top, |sum, term| sum + term)
     }
-}
 
-/// The sum of what is there.
-pub(crate) fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
+    /// An absent tensor for every layer.
+    fn none_each(&self) -> Vec<Option<Tensor>> {
+        self.layers.iter().map(|_| None).collect()
     }
 }

@@ -1,9 +1,10 @@
 //! The layers of a network at a point, in the order in which they are linearised.
 
-use super::join::Inputs;
 use super::layer::{Local, OwnCurvature};
-use super::linearization::LinearizedLayer;
-use super::network::{Network, Node, Tensors};
+use super::layer_input::LayerInput;
+use super::linearized_layer::LinearizedLayer;
+use super::network::Network;
+use super::node::{Node, Tensors};
 use std::ops::Range;
 use tch::Tensor;
 
@@ -28,30 +29,34 @@ pub(super) fn local_layers(
     (layers.layers, output.unwrap_or_else(|| x.shallow_clone()))
 }
 
-/// Layers on their way.
+/// The layers linearised so far.
 struct LocalLayers<'a> {
     network: &'a Network,
     data: &'a Tensor,
     w: Tensors<'a>,
-    /// Of every node so far its output, and the layer by whose tangents its own are known.
+    /// The output of every node so far.
     outputs: Vec<Tensor>,
+    /// The number of the layer whose tangents give those of every node's output; `None` where the
+    /// output depends on no parameter.
     numbers: Vec<Option<usize>>,
     layers: Vec<LinearizedLayer>,
 }
 
 impl LocalLayers<'_> {
+    /// Evaluates a node, and linearises it if it depends on parameters and is not postponed.
     fn add(&mut self, index: usize, node: &Node) {
         let (x, w) = (self.input(node), node.tensors(self.w));
-        let inputs = node.inputs.renumbered(|source| self.numbers[source]);
-        let below = inputs.sources().next();
+        let input = node.input.renumbered(|source| self.numbers[source]);
+        let below = input.sources().next();
         let depends = !node.parameters.is_empty() || below.is_some();
-        let (z, number) = if !depends || self.network.exchanged(index + 1) == Some(index) {
+        let postponed = self.network.postponed_activation(index + 1) == Some(index);
+        let (z, number) = if !depends || postponed {
             (node.layer.forward(&x, &w), below)
         } else {
             let (z, local) = node.layer.linearize(&x, &w);
-            let number = match self.network.exchanged(index) {
-                Some(activation) => self.exchange(activation, local, inputs, &z),
-                None => self.put(local, inputs, node.parameters.clone(), &z),
+            let number = match self.network.postponed_activation(index) {
+                Some(activation) => self.append_swapped(activation, local, input, &z),
+                None => self.append(local, input, node.parameters.clone(), &z),
             };
             (z, Some(number))
         };
@@ -59,10 +64,11 @@ impl LocalLayers<'_> {
         self.numbers.push(number);
     }
 
-    fn put(
+    /// Appends a layer and gives its number.
+    fn append(
         &mut self,
         local: Box<dyn Local>,
-        inputs: Inputs,
+        input: LayerInput,
         parameters: Range<usize>,
         z: &Tensor,
     ) -> usize {
@@ -72,29 +78,30 @@ impl LocalLayers<'_> {
             gradient: None,
             own_curvature: OwnCurvature::Zero,
             indices: parameters,
-            inputs,
+            input,
         });
         self.layers.len() - 1
     }
 
-    /// `z = pick(σ(y))` as `z = σ(pick(y))`, so that what is not picked is not differentiated: the
-    /// entries stay those that are picked from `σ(y)`, whether or not σ rises.
-    fn exchange(
+    /// Appends `z = select(σ(y))` as `z = σ(select(y))`, so that what is not selected is not
+    /// differentiated: the entries stay those that are selected from `σ(y)`, whether or not σ rises.
+    fn append_swapped(
         &mut self,
         activation: usize,
-        pick: Box<dyn Local>,
-        inputs: Inputs,
+        select: Box<dyn Local>,
+        input: LayerInput,
         z: &Tensor,
     ) -> usize {
         let activation = &self.network.nodes[activation];
         let y = self.input(activation).unsqueeze(0);
-        let picked = pick.tangent(&y).squeeze_dim(0);
-        let local = activation.layer.at(&picked, &[], z);
-        let pick = self.put(pick, inputs, 0..0, z);
-        self.put(local, Inputs::one(Some(pick)), 0..0, z)
+        let selected = select.tangent(&y).squeeze_dim(0);
+        let local = activation.layer.at(&selected, &[], z);
+        let below = self.append(select, input, 0..0, z);
+        self.append(local, LayerInput::one(Some(below)), 0..0, z)
     }
 
+    /// The input of a node: `[N, *in]`.
     fn input(&self, node: &Node) -> Tensor {
-        node.inputs.value(self.data, &self.outputs)
+        node.input.value(self.data, &self.outputs)
     }
 }

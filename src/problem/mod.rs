@@ -9,31 +9,39 @@ mod curvature;
 pub mod data;
 pub mod generator;
 mod initialise;
-mod join;
 pub mod layer;
+mod layer_input;
 mod linearization;
+mod linearized_layer;
 mod local_layers;
 pub mod loss;
 pub mod matrix;
 mod network;
 mod network_problem;
+mod node;
 pub mod random;
 pub mod script;
 mod signs;
 mod spec;
+mod tensors;
+mod vectors;
 pub mod weights;
 
 pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use initialise::initialise;
-pub use join::Combine;
-pub(crate) use linearization::sum;
-pub use linearization::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Tangents};
-pub use network::{LayerSize, Network, ParameterInfo, Tensors};
+pub use layer_input::Combine;
+pub use linearization::{Diagonal, Linearization, NonDiagonalCurvature, Tangents};
+pub use linearized_layer::LinearizedLayer;
+pub use network::{LayerSize, Network};
 pub use network_problem::NetworkProblem;
-pub use signs::{Signs, Vectors};
+pub use node::{ParameterInfo, Tensors};
+pub use signs::Signs;
 pub use spec::{NetworkSpec, ProblemSpec};
+pub use tensors::epsilon;
+pub(crate) use tensors::{sum_present, unit_vectors};
+pub use vectors::Vectors;
 
 use matrix::Matrix;
 use tch::{Device, Kind, Tensor};
@@ -84,7 +92,7 @@ impl Problem {
         }
     }
 
-    /// About how many bytes products need per probe.
+    /// About how many bytes a product needs per probe.
     pub fn bytes_per_probe(&self) -> u64 {
         match self {
             Self::Network(problem) => problem.bytes_per_probe(),
@@ -94,7 +102,8 @@ impl Problem {
         }
     }
 
-    /// The same on the first batch of the data alone, where there are several: as costly as any.
+    /// The problem on the first batch of the data alone, where there are several: it costs as much as
+    /// any of them.
     pub fn first_batch(&self) -> Self {
         match self {
             Self::Network(problem) => match problem.each_batch().next() {
@@ -114,13 +123,5 @@ impl Problem {
             Self::Network(problem) => problem,
             Self::Matrix(_) => unreachable!("the plan refuses matrices here"),
         }
-    }
-}
-
-/// The distance from 1 to the next number of a floating-point kind.
-pub fn epsilon(kind: Kind) -> f64 {
-    match kind {
-        Kind::Double => f64::EPSILON,
-        _ => f64::from(f32::EPSILON),
     }
 }

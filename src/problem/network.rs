@@ -1,15 +1,15 @@
 //! The network: layers with their shapes, in an order in which each comes after what it takes in.
 
 use super::assembly::Assembly;
-use super::join::Inputs;
-use super::layer::{Init, Layer, LayerSpec};
+use super::layer::{Init, LayerSpec};
+use super::node::{Node, ParameterInfo, Tensors};
 use super::script::{Script, ScriptFile};
 use crate::error::UserError;
 use std::ops::Range;
 use tch::Tensor;
 
-/// A network as a spec lists it: one layer after another as torch.nn.Sequential, some of them made
-/// of branches that meet again. Holds shapes, no tensors.
+/// A network as a spec lists it: one module after another as in torch.nn.Sequential, some of them
+/// made of branches whose outputs are combined. Holds shapes, no tensors.
 #[derive(Debug)]
 pub struct Network {
     pub(super) nodes: Vec<Node>,
@@ -18,42 +18,6 @@ pub struct Network {
     tokens: Option<i64>,
     output: Vec<i64>,
     script: Option<Script>,
-}
-
-/// A layer with its place in the network; where branches meet there is one that only hands on.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub layer: Box<dyn Layer>,
-    pub inputs: Inputs,
-    /// Which of the network's parameters are its own.
-    pub parameters: Range<usize>,
-    /// And which of its buffers.
-    pub buffers: Range<usize>,
-    /// Where a spec has it: "layers[3].body[1]".
-    pub key: String,
-    /// What a spec calls it.
-    pub kind: &'static str,
-    /// Entries that it puts out per sample.
-    pub features: i64,
-}
-
-impl Node {
-    /// The layer's own of the network's tensors: its parameters, then its buffers.
-    pub fn tensors(&self, w: Tensors<'_>) -> Vec<Tensor> {
-        let parameters = &w.parameters[self.parameters.clone()];
-        let buffers = &w.buffers[self.buffers.clone()];
-        let own = parameters.iter().chain(buffers);
-        own.map(Tensor::shallow_clone).collect()
-    }
-}
-
-/// What a network is evaluated with, each in the network's order.
-#[derive(Clone, Copy, Debug)]
-pub struct Tensors<'a> {
-    /// The parameters.
-    pub parameters: &'a [Tensor],
-    /// The buffers.
-    pub buffers: &'a [Tensor],
 }
 
 /// How many numbers a layer takes.
@@ -67,24 +31,6 @@ pub struct LayerSize<'a> {
     pub parameters: u64,
     /// In its output for one sample.
     pub outputs: u64,
-}
-
-/// A parameter of the network: its state_dict name, shape and first value.
-#[derive(Clone, Debug)]
-pub struct ParameterInfo {
-    /// Its state_dict name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<i64>,
-    /// Its first value.
-    pub init: Init,
-}
-
-impl ParameterInfo {
-    /// How many numbers it holds.
-    pub fn numel(&self) -> i64 {
-        self.shape.iter().product()
-    }
 }
 
 impl Network {
@@ -126,7 +72,8 @@ impl Network {
         })
     }
 
-    /// The same network with its module elsewhere or in another precision.
+    /// This network with `script` in place of its module: that on another device or in another
+    /// precision.
     pub(crate) fn with_script(&self, script: Script) -> Self {
         Self {
             nodes: Vec::new(),
@@ -182,16 +129,17 @@ impl Network {
         nodes.map(|node| node.features).max().unwrap_or(0)
     }
 
-    /// For a node that picks some outputs of an activation that nothing else takes in: that
-    /// activation, which may as well act on what is picked.
-    pub(super) fn exchanged(&self, index: usize) -> Option<usize> {
+    /// For a node that selects some of its inputs (max pooling), all of them outputs of an
+    /// activation that nothing else takes in: that activation, which may as well act on what is
+    /// selected.
+    pub(super) fn postponed_activation(&self, index: usize) -> Option<usize> {
         let node = self
             .nodes
             .get(index)
             .filter(|node| node.layer.selects_inputs())?;
         let below = index.checked_sub(1)?;
-        let takes = |node: &&Node| node.inputs.sources().any(|source| source == below);
-        let alone = takes(&node) && self.nodes.iter().filter(takes).count() == 1;
+        let takes_in = |node: &&Node| node.input.sources().any(|source| source == below);
+        let alone = takes_in(&node) && self.nodes.iter().filter(takes_in).count() == 1;
         let activation = &self.nodes[below];
         let fewer = node.features < activation.features;
         (alone && fewer && activation.layer.is_entrywise()).then_some(below)
@@ -223,7 +171,7 @@ impl Network {
         }
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let x = node.inputs.value(x, &outputs);
+            let x = node.input.value(x, &outputs);
             outputs.push(node.layer.forward(&x, &node.tensors(w)));
         }
         outputs.pop().unwrap_or_else(|| x.shallow_clone())

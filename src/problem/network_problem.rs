@@ -1,7 +1,8 @@
 //! A network with its parameters, a loss, and data in one or more batches.
 
 use super::loss::{self, LocalLoss, LossSpec};
-use super::network::{Network, Tensors};
+use super::network::Network;
+use super::node::Tensors;
 use super::{Batch, Curvature, Linearization};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -15,13 +16,13 @@ pub struct NetworkProblem {
     pub loss: LossSpec,
     /// One tensor per parameter, in the network's order; device and kind are the problem's.
     pub parameters: Vec<Tensor>,
-    /// One tensor per buffer, likewise.
+    /// One tensor per buffer, in the network's order.
     pub buffers: Vec<Tensor>,
-    /// The data, in at least one part.
+    /// The data, in at least one batch.
     pub batches: Vec<Batch>,
 }
 
-/// Another handle on the same tensors, for another thread: nothing is copied.
+/// A clone is another handle on the same tensors, for another thread: nothing is copied.
 impl Clone for NetworkProblem {
     fn clone(&self) -> Self {
         self.on(self.batches.clone())
@@ -67,7 +68,7 @@ impl NetworkProblem {
         }
     }
 
-    /// The same network, loss and parameters on other data.
+    /// The network with its loss and parameters on other data.
     fn on(&self, batches: Vec<Batch>) -> Self {
         Self {
             network: self.network.clone(),
@@ -150,7 +151,7 @@ impl NetworkProblem {
         self.linearize_for(Curvature::Hessian)
     }
 
-    /// The same for another matrix than the Hessian, for which the backward pass is not needed.
+    /// Linearises for any of the matrices; one other than the Hessian needs no backward pass.
     ///
     /// # Panics
     /// As [`linearize`](Self::linearize).
@@ -184,7 +185,8 @@ impl NetworkProblem {
         self.network.forward(&inputs, self.with(parameters))
     }
 
-    /// What stands for the output Hessian in a matrix, at the outputs of a single batch.
+    /// The matrix G at the outputs of a single batch: the loss's Hessian, or what takes its place in
+    /// another [`Curvature`].
     ///
     /// # Panics
     /// With more than one batch.
@@ -192,7 +194,7 @@ impl NetworkProblem {
         loss::output_matrix(&*self.loss, outputs, &self.only_batch(), curvature)
     }
 
-    /// Its tensors with other values of the parameters.
+    /// The network's tensors with other values of the parameters.
     fn with<'a>(&'a self, parameters: &'a [Tensor]) -> Tensors<'a> {
         Tensors {
             parameters,

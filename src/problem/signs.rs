@@ -1,6 +1,5 @@
 //! Sign vectors as bits, and products with them by table lookup.
 
-use super::layer::LocalParameters;
 use std::ops::{Add, AddAssign, Sub};
 use tch::{Device, Kind, Tensor};
 
@@ -47,12 +46,12 @@ impl Signs {
         }
     }
 
-    /// K.
+    /// How many vectors there are, K.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The same as numbers: `[K, *shape]`.
+    /// The vectors as numbers: `[K, *shape]`.
     pub fn dense(&self) -> Tensor {
         let numel: usize = self.shape.iter().product::<i64>() as usize;
         let mut signs = vec![0f32; self.count * numel];
@@ -118,33 +117,6 @@ impl TiledMatrix {
 
     fn from(&self) -> usize {
         self.tiles.size()[1] as usize
-    }
-}
-
-/// K vectors in the shape of one parameter.
-#[derive(Clone, Copy)]
-pub enum Vectors<'a> {
-    /// `[K, *shape]`
-    Numbers(&'a Tensor),
-    /// As bits.
-    Signs(&'a Signs),
-}
-
-impl Vectors<'_> {
-    /// What they add to a layer's output as tangents of its parameter `i`: `[K, N, *out]`.
-    pub fn tangent(self, parameters: &dyn LocalParameters, i: usize) -> Tensor {
-        match self {
-            Self::Numbers(v) => parameters.tangent(i, v),
-            Self::Signs(v) => parameters.tangent_of_signs(i, v),
-        }
-    }
-
-    /// `[K, *shape]`
-    pub fn numbers(self) -> Tensor {
-        match self {
-            Self::Numbers(v) => v.shallow_clone(),
-            Self::Signs(v) => v.dense(),
-        }
     }
 }
 

@@ -1,45 +1,9 @@
 //! Trained parameters from a safetensors file, by their state_dict names.
 
-use super::data::{FileRecord, RawTensor, listed, read_file};
+use super::data::{FileRecord, RawTensor, listed, read_safetensors};
 use super::network::Network;
 use crate::error::UserError;
-use std::collections::BTreeMap;
 use std::path::Path;
-
-/// All tensors of a safetensors file by name; `key` is the spec key that named it.
-///
-/// # Errors
-/// A file that is missing, damaged, or holds a dtype that is not supported.
-pub fn read_safetensors(
-    path: &Path,
-    key: &str,
-) -> Result<(BTreeMap<String, RawTensor>, FileRecord), UserError> {
-    let (bytes, record) = read_file(path, key)?;
-    let broken = |found: String, help: &str| {
-        UserError::new(key, format!("{}: {found}", path.display()), help)
-    };
-    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|error| {
-        broken(
-            format!("not a readable safetensors file: {error}"),
-            "write it with safetensors' save_file; a .pt or .npz file must be converted first",
-        )
-    })?;
-    let tensors = file
-        .iter()
-        .map(|(name, view)| match RawTensor::from_view(&view) {
-            Some(tensor) => Ok((name.to_string(), tensor)),
-            None => Err(broken(
-                format!(
-                    "tensor \"{name}\" is {} of shape {:?}, which is not supported",
-                    view.dtype(),
-                    view.shape()
-                ),
-                "save it as float32, float64, float16, bfloat16, uint8 or a signed integer",
-            )),
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((tensors, record))
-}
 
 /// The parameters of `network` from a file, and then its buffers, in the network's order.
 ///

@@ -1,10 +1,10 @@
 //! One job, from its random numbers to its rows, whatever happens.
 
 use super::caught::{caught, is_out_of_memory};
-use super::rows::Measured;
+use super::rows::{Measured, RowMaker};
 use super::sizes::Sizes;
 use super::{Observer, Todo};
-use crate::estimator::{Budget, Estimate, Quantity, Start, listening};
+use crate::estimator::{Budget, Estimate, Start, listening};
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
@@ -19,12 +19,7 @@ pub(super) struct JobRunner<'a> {
     pub watch: Arc<dyn Observer>,
     /// libtorch threads that a job has.
     pub threads: usize,
-    /// Name and number of entries of every parameter.
-    pub parameters: Vec<(String, i64)>,
-    /// Of every problem: which matrix the estimates are of.
-    pub matrices: Vec<String>,
-    /// Of every problem: its eigenvalues, where it is given by them.
-    spectra: Vec<Option<Vec<f64>>>,
+    rows: RowMaker<'a>,
     sizes: Sizes,
     /// Whether other jobs run at the same time.
     side_by_side: bool,
@@ -37,29 +32,14 @@ impl<'a> JobRunner<'a> {
         problems: &[Problem],
         watch: Arc<dyn Observer>,
     ) -> Self {
-        let matrix = |problem: &Problem| match problem {
-            Problem::Network(_) => "hessian".into(),
-            Problem::Matrix(matrix) => matrix.name.clone(),
-        };
-        let spectrum = |problem: &Problem| match problem {
-            Problem::Network(_) => None,
-            Problem::Matrix(matrix) => Some(matrix.eigenvalues.clone()),
-        };
         Self {
             plan,
             watch,
             threads: plan.threads,
-            parameters: plan.setup.parameters(),
-            matrices: problems.iter().map(matrix).collect(),
-            spectra: problems.iter().map(spectrum).collect(),
+            rows: RowMaker::new(plan, problems),
             sizes: Sizes::new(plan, todo, problems),
             side_by_side: false,
         }
-    }
-
-    /// The exact value of a quantity of a problem, where nothing has to be computed for it.
-    pub fn known(&self, problem: usize, quantity: Quantity) -> Option<f64> {
-        quantity.of_spectrum(self.spectra[problem].as_ref()?)
     }
 
     /// The same for jobs that run side by side.
@@ -85,8 +65,8 @@ impl<'a> JobRunner<'a> {
             let work = || listening(tell, || self.repeated(job, v_batch, problem, start));
             let error = match caught(work) {
                 Ok((repeated, notes)) => {
-                    diagonals = self.diagonals(job, problem, &repeated);
-                    let (rows, found) = self.rows(job, v_batch, &repeated);
+                    diagonals = self.rows.diagonals(index, problem, &repeated);
+                    let (rows, found) = self.rows.rows(index, v_batch, &repeated, self.threads);
                     files = found;
                     break (rows, notes);
                 }
@@ -97,7 +77,7 @@ impl<'a> JobRunner<'a> {
                     self.sizes.reduce(job, size / 2);
                     v_batch = Some(size / 2);
                 }
-                _ => break (self.failure(job, v_batch, error), Vec::new()),
+                _ => break (self.rows.failure(job, v_batch, error), Vec::new()),
             }
         };
         if v_batch < asked {
@@ -106,10 +86,9 @@ impl<'a> JobRunner<'a> {
                 "out of memory at V_batch = {asked}, went on with {used}"
             ));
         }
-        let columns = job.task.columns();
         let notes = notes
             .into_iter()
-            .map(|note| format!("{columns}: {note}"))
+            .map(|note| format!("{}: {note}", job.setting))
             .collect();
         Finished {
             index,

@@ -72,7 +72,7 @@ fn settings(plan: &Plan) -> Vec<Prediction> {
     };
     let mut found: Vec<(_, Prediction)> = Vec::new();
     for (index, job) in plan.jobs.iter().enumerate() {
-        let setting = (job.task.columns(), job.problem, job.v_batch, &job.budget);
+        let setting = (&job.setting, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
             Some((_, prediction)) => prediction.runs += repeats,
             None => {

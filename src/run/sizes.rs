@@ -2,7 +2,7 @@
 
 use super::Todo;
 use super::caught::caught;
-use crate::estimator::{Columns, tuned_v_batch};
+use crate::estimator::{Setting, tuned_v_batch};
 use crate::lists::VBatch;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
@@ -10,20 +10,19 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// The V_batch of every setting that does not simply stand in the spec.
-pub(super) struct Sizes(Mutex<HashMap<Setting, u64>>);
+pub(super) struct Sizes(Mutex<HashMap<Key, u64>>);
 
-/// An estimator on a problem, the V_batch that was asked for, and the most probes.
-type Setting = (Columns, usize, Option<VBatch>, Option<u64>);
+/// The setting, and the most probes.
+type Key = (Setting, Option<u64>);
 
-fn setting(job: &Job) -> Setting {
-    let most = job.budget.most();
-    (job.task.columns(), job.problem, job.v_batch, most)
+fn setting(job: &Job) -> Key {
+    (job.setting.clone(), job.budget.most())
 }
 
 impl Sizes {
     /// Takes over what earlier jobs came to, and tries what is still to be found out.
     pub fn new(plan: &Plan, todo: &Todo, problems: &[Problem]) -> Self {
-        let mut sizes: HashMap<Setting, u64> = HashMap::new();
+        let mut sizes: HashMap<Key, u64> = HashMap::new();
         for &(index, v_batch) in &todo.v_batch {
             let size = sizes.entry(setting(&plan.jobs[index])).or_insert(v_batch);
             *size = v_batch.min(*size);
@@ -34,7 +33,7 @@ impl Sizes {
             let (task, problem) = (job.task.as_ref(), &problems[job.problem]);
             let trial = || caught(|| tuned_v_batch(task, problem, most, plan.memory)).unwrap_or(1);
             let size = *sizes.entry(setting(job)).or_insert_with(trial);
-            tracing::info!("{}: V_batch = \"auto\" is {size}", job.task.columns());
+            tracing::info!("{}: V_batch = \"auto\" is {size}", job.setting);
         }
         Self(Mutex::new(sizes))
     }

@@ -8,10 +8,12 @@
 mod oracle;
 mod ways;
 
+use crate::curvature::ProductKind;
 use crate::error::UserError;
+use crate::estimator::{Identity, written};
 use crate::output::{ParameterRecord, Record};
 use crate::plan::{Plan, Setup};
-use crate::problem::Problem;
+use crate::problem::{MatrixKind, Problem};
 use crate::run::{NoObserver, Todo, run};
 use crate::spec::{Spec, SpecError, SpecText};
 use anyhow::Result;
@@ -136,17 +138,19 @@ impl Reduced {
         )?;
         // In the order of the plan, not in which they ended.
         finished.sort_by_key(|job| job.index);
-        let (mut records, mut parameters) = (Vec::new(), Vec::new());
-        let mut left_out = self.left_out;
+        let (mut found, mut left_out) = (Found::default(), self.left_out);
         for job in finished {
-            records.extend(job.rows.records);
-            parameters.extend(job.rows.parameters);
+            if plan.jobs[job.index].task.is_exact() {
+                found.exact.extend(job.rows.records.clone());
+                found.exact_parameters.extend(job.rows.parameters);
+            }
+            found.records.extend(job.rows.records);
             let failed = job.rows.failures.into_iter();
             left_out.extend(failed.map(|row| (row.estimator, row.error)));
         }
-        let mut checks = self::oracle(plan, &records, &parameters);
-        checks.extend(records.iter().filter_map(|row| product(row, &records)));
-        checks.extend(records.iter().filter_map(|row| spread(row, &records)));
+        let mut checks = found.oracle(plan);
+        checks.extend(found.records.iter().filter_map(|row| found.product(row)));
+        checks.extend(found.records.iter().filter_map(|row| found.spread(row)));
         Ok(Verification {
             checks,
             left_out,
@@ -155,119 +159,99 @@ impl Reduced {
     }
 }
 
-/// The exact trace of every parameter tensor that is not too large, against autodiff.
-fn oracle(plan: &Plan, records: &[Record], parameters: &[ParameterRecord]) -> Vec<Check> {
-    let (problems, _) = plan.setup.build(plan.device, plan.dtype);
-    let Some(Problem::Network(problem)) = problems.first() else {
-        return Vec::new();
-    };
-    let traces = oracle::traces(problem);
-    let names = plan.setup.parameters().into_iter().map(|(name, _)| name);
-    let exact = |name: &str| {
-        let of_hessian =
-            |row: &&ParameterRecord| row.estimator == "exact" && row.matrix == "hessian";
-        let row = parameters
-            .iter()
-            .filter(of_hessian)
-            .find(|row| row.parameter == name);
-        row.map(|row| row.estimate)
-    };
-    let scale = scale(records);
-    let check = |(name, trace): (String, Option<f64>)| {
-        let what = format!("exact, {name}");
-        Some(Check {
-            // A part may be zero; the whole says what is small.
-            unit: Some(scale),
-            ..Check::rounding(
-                what,
-                "second derivatives by autodiff",
-                exact(&name)?,
-                trace?,
-            )
-        })
-    };
-    names.zip(traces).filter_map(check).collect()
+/// The rows of a run.
+#[derive(Default)]
+struct Found {
+    records: Vec<Record>,
+    /// Those of the exact trace, of every matrix.
+    exact: Vec<Record>,
+    exact_parameters: Vec<ParameterRecord>,
 }
 
-/// The largest exact trace.
-fn scale(records: &[Record]) -> f64 {
-    let exact = records.iter().filter(|row| row.estimator == "exact");
-    exact.fold(f64::MIN_POSITIVE, |largest, row| {
-        largest.max(row.estimate.abs())
-    })
-}
-
-/// An estimate against the one of the same probes whose products are autodiff's.
-fn product(row: &Record, records: &[Record]) -> Option<Check> {
-    let same = |other: &&Record| {
-        let of = |row: &Record| {
-            let row = row.clone();
-            (
-                row.estimator,
-                row.matrix,
-                row.blocks,
-                row.probe,
-                row.quantity,
-                row.settings,
-                row.v,
-            )
+impl Found {
+    /// The exact trace of every parameter tensor that is not too large, against autodiff.
+    fn oracle(&self, plan: &Plan) -> Vec<Check> {
+        let (problems, _) = plan.setup.build(plan.device, plan.dtype);
+        let Some(Problem::Network(problem)) = problems.first() else {
+            return Vec::new();
         };
-        of(other) == of(row)
-    };
-    let reference = records
-        .iter()
-        .filter(same)
-        .find(|other| is_autodiff(other))?;
-    let check = || {
-        let against = "autodiff, same probes";
-        Check {
-            // An eigenvalue may be zero; the whole says what is small.
-            unit: Some(reference.estimate.abs().max(SMALL * scale(records))),
-            ..Check::rounding(name(row), against, row.estimate, reference.estimate)
-        }
-    };
-    (!is_autodiff(row)).then(check)
+        let traces = oracle::traces(problem);
+        let names = plan.setup.parameters().into_iter().map(|(name, _)| name);
+        let hessian = written(MatrixKind::Hessian);
+        let exact = |name: &str| {
+            let mut rows = self.exact_parameters.iter();
+            let row = rows.find(|row| row.matrix == hessian && row.parameter == name);
+            row.map(|row| row.estimate)
+        };
+        let check = |(name, trace): (String, Option<f64>)| {
+            let what = format!("exact, {name}");
+            let against = "second derivatives by autodiff";
+            Some(Check {
+                // A part may be zero; the whole says what is small.
+                unit: Some(self.scale()),
+                ..Check::rounding(what, against, exact(&name)?, trace?)
+            })
+        };
+        names.zip(traces).filter_map(check).collect()
+    }
+
+    /// The largest exact trace.
+    fn scale(&self) -> f64 {
+        self.exact.iter().fold(f64::MIN_POSITIVE, |largest, row| {
+            largest.max(row.estimate.abs())
+        })
+    }
+
+    /// An estimate against the one of the same probes whose products are autodiff's.
+    fn product(&self, row: &Record) -> Option<Check> {
+        // How products are computed, and how many at once, changes no number.
+        let but_for_the_product = |row: &Record| Identity {
+            product: None,
+            v_batch: None,
+            ..row.identity()
+        };
+        let wanted = but_for_the_product(row);
+        let mut autodiff = self.records.iter().filter(|other| is_autodiff(other));
+        let reference = autodiff.find(|other| but_for_the_product(other) == wanted)?;
+        let check = || {
+            let against = "autodiff, same probes";
+            Check {
+                // An eigenvalue may be zero; the whole says what is small.
+                unit: Some(reference.estimate.abs().max(SMALL * self.scale())),
+                ..Check::rounding(name(row), against, row.estimate, reference.estimate)
+            }
+        };
+        (!is_autodiff(row)).then(check)
+    }
+
+    /// An estimate against the exact value.
+    fn spread(&self, row: &Record) -> Option<Check> {
+        let exact = self.exact.iter().find(|exact| exact.matrix == row.matrix)?;
+        (row.is_trace() && row.v.is_some()).then(|| Check {
+            what: name(row),
+            against: "exact, in standard errors".into(),
+            found: row.estimate,
+            expected: exact.estimate,
+            // Rounding is not an error of sampling.
+            unit: row
+                .std_error
+                .map(|error| error.max(ROUNDING * exact.estimate.abs())),
+            allowed: SPREAD,
+        })
+    }
 }
 
 fn is_autodiff(row: &Record) -> bool {
-    row.product.as_deref() == Some("autodiff")
-}
-
-/// An estimate against the exact value.
-fn spread(row: &Record, records: &[Record]) -> Option<Check> {
-    let of_matrix = |other: &&Record| other.estimator == "exact" && other.matrix == row.matrix;
-    let exact = records.iter().find(of_matrix)?;
-    (row.is_trace() && row.v.is_some()).then(|| Check {
-        what: name(row),
-        against: "exact, in standard errors".into(),
-        found: row.estimate,
-        expected: exact.estimate,
-        // Rounding is not an error of sampling.
-        unit: row
-            .std_error
-            .map(|error| error.max(ROUNDING * exact.estimate.abs())),
-        allowed: SPREAD,
-    })
+    row.product.as_deref() == Some(written(ProductKind::Autodiff).as_str())
 }
 
 /// "hutchinson hmp parameter, ggn".
 fn name(row: &Record) -> String {
-    let words = [
-        Some(&row.estimator),
-        row.product.as_ref(),
-        row.blocks.as_ref(),
-    ];
-    let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
-    let others = [
-        Some(&row.matrix).filter(|name| *name != "hessian"),
-        row.settings.as_ref(),
-    ];
+    let hessian = written(MatrixKind::Hessian);
+    let matrix = Some(&row.matrix).filter(|name| **name != hessian);
     let quantity = (!row.is_trace()).then_some(&row.quantity);
-    let parts = [words.join(" ")]
-        .into_iter()
-        .chain(others.into_iter().flatten().cloned());
-    parts
-        .chain(quantity.cloned())
-        .collect::<Vec<_>>()
-        .join(", ")
+    let others = [matrix, row.settings.as_ref(), quantity];
+    let others = others.into_iter().flatten().cloned();
+    let parts = [row.identity().method()].into_iter().chain(others);
+    parts.collect::<Vec<_>>().join(", ")
 }

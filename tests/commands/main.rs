@@ -4,6 +4,7 @@ mod browser;
 mod compare;
 #[path = "../files/mod.rs"]
 mod files;
+mod identity;
 mod report;
 mod schema;
 mod verify;

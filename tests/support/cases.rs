@@ -836,6 +836,93 @@ pub fn branches() -> Vec<Network> {
     ]
 }
 
+/// Networks that end in an activation under max pooling, also within branches: there the pooling is
+/// linearised below the activation, whatever stands over both.
+pub fn pooled_endings() -> Vec<Network> {
+    let conv1d = |out, kernel: i64| LayerSpec::Conv1d(Conv::new(out, kernel));
+    let padded = |out| {
+        LayerSpec::Conv1d(Conv {
+            padding: 1.into(),
+            ..Conv::new(out, 3)
+        })
+    };
+    let max_pool1d = || LayerSpec::MaxPool1d(MaxPool::new(2));
+    let gelu = || LayerSpec::Gelu(Gelu::default());
+    vec![
+        (
+            "conv1d, tanh, max_pool1d",
+            vec![conv1d(3, 2), tanh(), max_pool1d()],
+            vec![2, 7],
+        ),
+        (
+            "conv1d, gelu, max_pool1d",
+            vec![conv1d(2, 3), gelu(), max_pool1d()],
+            vec![1, 8],
+        ),
+        (
+            "conv2d, sigmoid, overlapping max_pool2d",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                sigmoid(),
+                max_pool2d(MaxPool {
+                    stride: Some([2, 1].into()),
+                    padding: 1.into(),
+                    ..MaxPool::new([2, 3])
+                }),
+            ],
+            vec![1, 4, 4],
+        ),
+        (
+            "conv2d on conv2d, both under relu and max_pool2d",
+            vec![
+                conv2d(Conv {
+                    padding: 1.into(),
+                    ..Conv::new(2, 3)
+                }),
+                relu(),
+                max_pool2d(MaxPool::new(2)),
+                conv2d(Conv::new(2, 1)),
+                relu(),
+                max_pool2d(MaxPool::new([1, 2])),
+            ],
+            vec![1, 4, 5],
+        ),
+        (
+            "residual whose body ends in tanh and max_pool1d",
+            vec![
+                conv1d(2, 2),
+                residual(vec![padded(2), tanh(), max_pool1d()], vec![max_pool1d()]),
+            ],
+            vec![1, 7],
+        ),
+        (
+            "tanh and max_pool1d over a residual",
+            vec![
+                conv1d(2, 2),
+                residual(vec![padded(2), sigmoid()], vec![]),
+                tanh(),
+                max_pool1d(),
+            ],
+            vec![1, 7],
+        ),
+        (
+            "parallel branches that end in gelu, sigmoid and max_pool1d",
+            vec![
+                conv1d(2, 2),
+                parallel(
+                    Combine::Cat,
+                    vec![
+                        vec![conv1d(1, 1), gelu(), max_pool1d()],
+                        vec![sigmoid(), max_pool1d()],
+                        vec![tanh(), conv1d(1, 1), sigmoid(), max_pool1d()],
+                    ],
+                ),
+            ],
+            vec![1, 7],
+        ),
+    ]
+}
+
 fn conv2d(conv: Conv<2>) -> LayerSpec {
     LayerSpec::Conv2d(conv)
 }
@@ -922,6 +1009,7 @@ pub fn cases() -> Vec<(String, NetworkProblem)> {
         activations(),
         normalisations(),
         branches(),
+        pooled_endings(),
     ];
     let others = others.into_iter().flatten().map(|network| (network, &some));
     let mut cases = Vec::new();

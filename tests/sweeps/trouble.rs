@@ -1,7 +1,7 @@
 //! Jobs that cannot be done, and memory that runs out.
 
 use super::{MANY, Sweep, assert_same, timeless};
-use curvature_runner::estimator::{Budget, Columns, Estimate, Start, Task};
+use curvature_runner::estimator::{Budget, Estimate, Setting, Start, Task};
 use curvature_runner::output::{Session, read_records};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::Problem;
@@ -69,8 +69,12 @@ impl Debug for Failing {
 }
 
 impl Task for Failing {
-    fn columns(&self) -> Columns {
-        self.0.columns()
+    fn setting(&self) -> Setting {
+        self.0.setting()
+    }
+
+    fn is_exact(&self) -> bool {
+        self.0.is_exact()
     }
 
     fn run(&self, _: &Problem, _: &Start, _: &Budget, _: u64) -> Vec<Estimate> {
@@ -89,7 +93,7 @@ fn a_failing_job_is_recorded_and_the_rest_goes_on() {
         let task = plan.jobs[job].task.clone();
         plan.jobs[job].task = Arc::new(Failing(task));
     }
-    assert_eq!(plan.jobs[24].task.columns().estimator, "exact");
+    assert_eq!(plan.jobs[24].setting.estimator, "exact");
     let mut session = Session::start(&sweep.results(), &plan, &source, false).unwrap();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);
     run(&plan, &Todo::all(&plan), &watch, |finished| {

@@ -1,62 +1,72 @@
 //! The exact diagonal of a matrix over the parameters, without probes.
 
-mod route;
+mod modes;
 
+use super::{chunk_memory, chunks, widest};
 use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
-use route::{ColumnSource, Route};
-use tch::{Kind, Tensor};
+use modes::{Modes, SquareRoot};
+use tch::{Device, Kind, Tensor};
 
-/// What [`diagonal`] may use for columns and tangents, in bytes. On a CPU more is not faster: larger
-/// buffers come fresh from the system.
-pub const MEMORY: u64 = 1 << 28;
-
-/// The diagonal, one tensor of its shape per parameter.
+/// The diagonal of the matrix, one tensor of its shape per parameter.
 ///
 /// Every block is `Σ_n J_wᵀ H_n J_w` with `H_n` the Hessian of sample n at the layer's output, and
 /// `H_n` is a sum of rank-one terms: the columns of the loss's root, and one column `√|r| e_a` with
-/// the sign of `r` for every curved entry a of a higher layer, all pulled down by the adjoints
+/// the sign of `r` for every curved entry a of a higher layer, all propagated down as adjoints
 /// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985), and likewise
 /// the columns of a signed root of every layer's curvature that is no diagonal. A layer's curvature
-/// that stands directly over a parameter acts as a diagonal and needs no column. A parameter with
-/// fewer entries than there are columns has its unit vectors pushed up instead, whichever is less
-/// work.
+/// that stands directly over a parameter acts as a diagonal and needs no column, as does the loss's
+/// Hessian over a layer of which every output has parameters of its own. A parameter with fewer
+/// entries than there are columns has the tangents of its unit vectors propagated up instead,
+/// whichever is less work.
 ///
 /// Cost: one backward pass of as many columns as the network has outputs, plus, where parameters
 /// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
 /// tangent pass for every entry of the parameter. Valid where no layer couples samples.
 pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
-    diagonal_within(at, MEMORY)
+    diagonal_within(at, chunk_memory(Device::Cpu, u64::MAX))
 }
 
-/// The same in chunks that take about `bytes` at most.
+/// The exact diagonal as [`diagonal`] has it, in chunks of columns that take about `bytes` at most.
 pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
-    let mut sources = vec![ColumnSource {
+    let top = &at.layers()[at.top()];
+    let loss = SquareRoot {
         layer: at.top(),
-        seen: at.layers().len(),
+        above: match top.sees_diagonals_only() {
+            true => at.top(),
+            false => at.top() + 1,
+        },
         columns: at.loss().column_count(),
-    }];
+    };
+    let reached_by_loss = loss.above;
+    let mut roots = vec![loss];
     at.propagate_diagonals(|d| {
         if d.ends {
-            let columns = d.layer.output[1..].iter().product();
-            sources.push(ColumnSource {
+            let columns = d.layer.features();
+            roots.push(SquareRoot {
                 layer: d.index,
-                seen: d.index,
+                above: d.index,
                 columns,
             });
         }
     });
-    sources.extend(at.non_diagonal_curvatures().map(|own| ColumnSource {
+    roots.extend(at.non_diagonal_curvatures().map(|own| SquareRoot {
         layer: own.below,
-        seen: own.below + 1,
+        above: own.below + 1,
         columns: own.matrix.signs().size()[1..].iter().product(),
     }));
     let mut sum = Accumulator {
         at,
-        route: Route::cheapest(at, &sources),
+        modes: Modes::cheapest(at, &roots),
         bytes,
         diagonal: (0..at.parameter_count()).map(|_| None).collect(),
     };
-    sum.loss_columns();
+    if reached_by_loss == at.top() {
+        let d = at.loss().hessian_diagonal();
+        sum.add(top, |layer, i| {
+            layer.parameters().diagonal_of_diagonal(i, &d)
+        });
+    }
+    sum.loss_columns(reached_by_loss);
     at.non_diagonal_curvatures()
         .for_each(|own| sum.root_columns(&own));
     at.propagate_diagonals(|d| {
@@ -67,7 +77,7 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
             sum.unit_columns(&d);
         }
     });
-    sum.bases();
+    sum.forward_mode();
     let reached = |d: Option<Tensor>| d.expect("every parameter is reached");
     sum.diagonal.into_iter().map(reached).collect()
 }
@@ -80,25 +90,28 @@ pub fn traces(diagonal: &[Tensor]) -> Vec<f64> {
 
 struct Accumulator<'a> {
     at: &'a Linearization,
-    route: Route,
+    modes: Modes,
     bytes: u64,
     diagonal: Vec<Option<Tensor>>,
 }
 
 impl Accumulator<'_> {
-    /// The columns of the loss's root.
-    fn loss_columns(&mut self) {
+    /// Adds what the columns of the loss's root give for the layers below number `above`.
+    fn loss_columns(&mut self, above: usize) {
         let (at, all) = (self.at, self.at.loss().column_count());
-        let goals = self.route.goals(at, at.layers().len());
+        let goals = self.modes.reverse_layers(at, above);
+        if goals.is_empty() {
+            return;
+        }
         for (first, count) in self.chunks(all, widest(at.layers())) {
             let columns = at.loss().columns(first, count);
             self.columns(at.top(), &goals, columns, None);
         }
     }
 
-    /// The columns of a root of a layer's own curvature, for the layers below it.
+    /// Adds what the columns of a root of a layer's own curvature give for the layers below it.
     fn root_columns(&mut self, own: &NonDiagonalCurvature<'_>) {
-        let goals = self.route.goals(self.at, own.below + 1);
+        let goals = self.modes.reverse_layers(self.at, own.below + 1);
         if goals.is_empty() {
             return;
         }
@@ -109,9 +122,10 @@ impl Accumulator<'_> {
         }
     }
 
-    /// `diag(d)` as columns for the layers below its own, which has seen it.
+    /// Adds what the columns of a root of `diag(d)` give for the layers below its own, which has taken
+    /// it in as a diagonal.
     fn unit_columns(&mut self, d: &Diagonal<'_>) {
-        let goals = self.route.goals(self.at, d.index);
+        let goals = self.modes.reverse_layers(self.at, d.index);
         if goals.is_empty() {
             return;
         }
@@ -131,7 +145,8 @@ impl Accumulator<'_> {
         }
     }
 
-    /// Pulls signed columns `s: [Q, N, *]` at the output of layer `from` down to the layers `goals`.
+    /// Propagates signed columns `s: [Q, N, *]` at the output of layer `from` down to the layers
+    /// `goals`, and adds what they give there.
     fn columns(&mut self, from: usize, goals: &[usize], s: Tensor, sign: Option<&Tensor>) {
         let at = self.at;
         at.propagate_adjoints(from, s, Some(goals), |index, layer, s| {
@@ -144,14 +159,14 @@ impl Accumulator<'_> {
         });
     }
 
-    /// The unit vectors of the parameters that see no columns, pushed up.
-    fn bases(&mut self) {
+    /// Sets the diagonals of the parameters in forward mode.
+    fn forward_mode(&mut self) {
         let at = self.at;
         for (l, layer) in at.layers().iter().enumerate() {
-            let numbers = layer.indices.clone().filter(|&i| !self.route.by_columns[i]);
+            let numbers = layer.indices.clone().filter(|&i| !self.modes.reverse[i]);
             for index in numbers.collect::<Vec<_>>() {
                 let i = index - layer.indices.start;
-                let all: i64 = at.layers()[l..].iter().map(features).sum();
+                let all: i64 = at.layers()[l..].iter().map(LinearizedLayer::features).sum();
                 let parts = self.chunks(layer.numel(i), all);
                 let forms = parts.map(|(first, count)| self.unit_forms(index, first, count));
                 let shape = layer.parameters().shape(i);
@@ -161,7 +176,7 @@ impl Accumulator<'_> {
         }
     }
 
-    /// `e_kᵀ H e_k` for entries `first..first + count` of a parameter.
+    /// The diagonal entries `e_kᵀ H e_k` of entries `first..first + count` of a parameter.
     fn unit_forms(&self, index: usize, first: i64, count: i64) -> Tensor {
         let (l, i) = self.at.locate(index);
         let layer = &self.at.layers()[l];
@@ -178,21 +193,14 @@ impl Accumulator<'_> {
             .to_kind(like.kind())
     }
 
-    /// Parts `(first, count)` of `0..total` so that vectors of `numbers` per sample fit.
     fn chunks(&self, total: i64, numbers: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let like = self.at.loss().gradient();
-        let each = like.size()[0] * numbers * like.kind().elt_size_in_bytes() as i64;
-        // A step holds what it reads, what it writes and a temporary of either size.
-        let part = (self.bytes as i64 / (4 * each).max(1)).clamp(1, total.max(1));
-        (0..total)
-            .step_by(part as usize)
-            .map(move |first| (first, part.min(total - first)))
+        chunks(self.at, total, numbers, self.bytes)
     }
 
-    /// Adds to the diagonals of a layer's parameters that see columns.
+    /// Adds to the diagonals of a layer's parameters in reverse mode.
     fn add(&mut self, layer: &LinearizedLayer, term: impl Fn(&LinearizedLayer, usize) -> Tensor) {
         for (i, index) in layer.indices.clone().enumerate() {
-            if !self.route.by_columns[index] {
+            if !self.modes.reverse[index] {
                 continue;
             }
             let term = term(layer, i);
@@ -202,12 +210,4 @@ impl Accumulator<'_> {
             });
         }
     }
-}
-
-fn features(layer: &LinearizedLayer) -> i64 {
-    layer.output[1..].iter().product()
-}
-
-fn widest(layers: &[LinearizedLayer]) -> i64 {
-    layers.iter().map(features).max().unwrap_or(1)
 }

@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 /// sketch grows until the predicted variance `‖(I−QQᵀ)A(I−QQᵀ)‖²/(V − 2k)` has risen twice in a row,
 /// and the rest are probes. Unbiased for every symmetric A, the probes being independent of
 /// the sketch; the standard error is that of the mean over them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AHutchPp;
 
 impl Method for AHutchPp {

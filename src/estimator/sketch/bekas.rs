@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 /// products, memory of O(n). Unbiased; with signs the variance of entry i is `Σ_{j≠i} a_ij²/V` and
 /// the sum is Hutchinson's estimate with its standard error. With normals it is a ratio, for whose
 /// sum none is stated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bekas;
 
 impl Method for Bekas {

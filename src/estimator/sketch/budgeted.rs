@@ -35,16 +35,14 @@ impl<'a> Meter<'a> {
     }
 
     fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
+        let products = self.sketcher.products() - self.products;
+        let seconds = self.clock.elapsed().as_secs_f64() - self.seconds;
         Estimate {
-            artefacts: Vec::new(),
             v,
-            quantity: Quantity::Trace,
-            value: part.trace,
             parameters: part.parameters,
-            products: self.sketcher.products() - self.products,
-            seconds: self.clock.elapsed().as_secs_f64() - self.seconds,
             stop,
             diagonal: part.diagonal.as_ref().map(values),
+            ..Estimate::new(Quantity::Trace, part.trace, products, seconds)
         }
     }
 }

@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 /// Baston and Nakatsukasa (arXiv:2201.10684, 2022). `QQᵀA` is known, `(I − QQᵀ)A` sampled; V is split
 /// as for Hutch++. Unbiased for every symmetric A. The trace is the sum; its standard error, and
 /// those of the parameters' parts, are of means over the probes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DiagPp;
 
 impl Method for DiagPp {

@@ -12,7 +12,7 @@ use crate::estimator::Moments;
 /// as 1/V for positive semidefinite ones, and for indefinite ones with the trace norm in place of
 /// the trace. On flat spectra Hutchinson's estimator is better by √3. The standard error is that of the
 /// mean over the probes, Q being given, so that its interval holds. Memory: `(2k + 2m) n` numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HutchPp;
 
 impl Method for HutchPp {

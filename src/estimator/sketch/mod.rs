@@ -29,20 +29,17 @@ pub use xdiag::XDiag;
 pub use xnystrace::XNysTrace;
 pub use xtrace::XTrace;
 
-use super::rows::product_operator;
-use super::sampling::{batches, budget, philox_seeds, semidefinite};
+use super::estimator_spec::estimator_spec;
+use super::options::Shares;
 use super::{
-    Budget, Columns, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Start, Stop,
-    Task, Tolerance, written,
+    Budget, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Setting, Start, Stop,
+    StreamKind, Task, Tolerance, written,
 };
-use crate::curvature::{Blocks, OperatorSpec, ProductKind};
+use crate::curvature::OperatorSpec;
 use crate::error::UserError;
-use crate::lists::{Counts, Seeds, VBatches};
-use crate::problem::{MatrixKind, Network, Problem, ProblemSpec};
+use crate::problem::{Network, Problem, ProblemSpec};
 use block::Sketcher;
 use budgeted::{Meter, given, until};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -50,7 +47,7 @@ use std::time::Instant;
 use tch::Tensor;
 
 /// An estimator over blocks of vectors.
-pub trait Method: Debug + Clone + PartialEq + Send + Sync + 'static {
+pub trait Method: Debug + Clone + Default + PartialEq + Send + Sync + 'static {
     /// Its kind, as a spec writes it.
     const KIND: &'static str;
     /// The probes for which it is defined.
@@ -113,73 +110,30 @@ impl Part {
     }
 }
 
-/// What a spec says of an estimator over blocks of vectors.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, bound = "")]
-#[schemars(bound = "", rename = "Sketch")]
-pub struct Sketch<M: Method> {
-    /// Which matrix of a network: the Hessian if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixKind>,
-    /// Which entries of a network's matrix are seen; required there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// How products with a network's matrix are computed: hmp if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductKind>,
-    /// Matrix-vector products, instead of `[sampling]`'s.
-    #[serde(default, rename = "V", skip_serializing_if = "Option::is_none")]
-    pub v: Option<Counts>,
-    /// Products at once, instead of `[sampling]`'s.
-    #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
-    pub v_batch: Option<VBatches>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<Seeds>,
-    /// Instead of `[sampling]`'s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
-    #[serde(skip)]
-    method: PhantomData<M>,
-}
-
-impl<M: Method> Default for Sketch<M> {
-    fn default() -> Self {
-        Self {
-            matrix: None,
-            blocks: None,
-            product: None,
-            v: None,
-            v_batch: None,
-            seeds: None,
-            probe: None,
-            method: PhantomData,
-        }
+estimator_spec! {
+    /// What a spec says of an estimator over blocks of vectors.
+    #[derive(Default)]
+    #[serde(bound = "")]
+    #[schemars(bound = "", rename = "Sketch")]
+    pub struct Sketch<M: Method> shares [operator, sampling, probe] {
+        #[serde(skip)]
+        method: PhantomData<M>,
     }
 }
 
 impl<M: Method> EstimatorConfig for Sketch<M> {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
         if M::SEMIDEFINITE {
-            semidefinite(
+            options.semidefinite(
                 problem,
-                self.matrix,
                 "this estimator needs a positive semidefinite matrix, which kind = \"xtrace\" does not",
             )?;
         }
-        let operator_spec = product_operator(
-            problem,
-            shared,
-            self.matrix,
-            self.blocks.clone(),
-            self.product,
-        )?;
-        let batches = match self.product {
-            Some(ProductKind::Autodiff) => vec![None],
-            _ => batches(&self.v_batch, &shared.v_batch)?,
-        };
-        let seeds = philox_seeds(&self.seeds, shared)?;
-        let budget = budget(&self.v, shared, "[300]")?;
+        let operator_spec = options.operator_with_products(problem, shared)?;
+        let batches = options.products_at_once(shared)?;
+        let seeds = options.philox_seeds(shared)?;
+        let budget = options.budget(shared, "[300]")?;
         check_budget::<M>(&budget)?;
         Ok(Expanded {
             task: Arc::new(SketchTask {
@@ -257,12 +211,8 @@ impl<M: Method> Task for SketchTask<M> {
         self.operator_spec.check(network)
     }
 
-    fn columns(&self) -> Columns {
-        Columns {
-            probe: Some(written(self.probe)),
-            stream: Some("philox".into()),
-            ..Columns::over(&self.operator_spec, M::KIND)
-        }
+    fn setting(&self) -> Setting {
+        Setting::over(&self.operator_spec, M::KIND).drawing(self.probe, StreamKind::Philox)
     }
 
     fn run(

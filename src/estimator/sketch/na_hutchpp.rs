@@ -12,7 +12,7 @@ use tch::Tensor;
 /// Unbiased for every symmetric A; the pseudo-inverse can blow the variance up where the spectrum
 /// does not decay, so that Hutch++ is to be preferred wherever two rounds are possible. The
 /// standard error is that of the mean over the probes G.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NaHutchPp;
 
 impl Method for NaHutchPp {

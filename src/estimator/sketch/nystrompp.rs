@@ -12,7 +12,7 @@ use tch::Tensor;
 /// Persson, Cortinovis, Kressner (SIMAX 43:3, 2022, arXiv:2109.10659). Half of V for Ω, half for Ψ,
 /// one round. For positive semidefinite A only: on others Â may be arbitrarily large. Unbiased; the
 /// standard error is that of the mean over Ψ, Ω being given.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NystromPp;
 
 impl Method for NystromPp {

@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 ///
 /// Epperly, Tropp, Webber (SIMAX 45:1, 2024, arXiv:2301.07825, section 4). Signs only; unbiased for
 /// every symmetric A. The trace is the sum, with the leave-one-out error estimate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct XDiag;
 
 impl Method for XDiag {

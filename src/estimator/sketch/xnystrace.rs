@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 /// the mean of `t_i = ‖B‖_F² − ‖s_i‖² + c_i (s_iᵀQᵀω_i)² − νn`; `c_i = 1` for signs, on the sphere
 /// `n − k + 1` over the squared distance of ω_i to the span of the other probes. V products in one
 /// round. For positive semidefinite A only. Errors as for `xtrace`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct XNysTrace;
 
 impl Method for XNysTrace {

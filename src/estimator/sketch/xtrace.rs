@@ -18,7 +18,7 @@ use tch::{Kind, Tensor};
 /// underestimate"; see [`Interval::INFLATION`] for the interval. Where Y has not full
 /// rank in the precision of the products the matrix is known, `tr(QᵀAQ)` exact, and no error stated.
 /// Cost beyond products: `O(nV²)`; memory `1.5 V n` numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct XTrace;
 
 impl Method for XTrace {

@@ -13,18 +13,19 @@ pub enum Space {
     Parameter(usize),
     /// The output of the layer of this index, for every sample.
     Activation(usize),
-    /// The residual curvature of the layer of this index, for every sample.
-    Residual(usize),
-    /// A root of the curvature of the layer of this index, where that is no diagonal, for every
+    /// The output of the layer of this index, at which the own curvature of layers above stands as
+    /// a diagonal, for every sample.
+    DiagonalCurvature(usize),
+    /// A root of the own curvature of the layer of this index, where that is no diagonal, for every
     /// sample.
-    Curvature(usize),
+    NonDiagonalCurvature(usize),
     /// The columns of the loss's root, for every sample.
     Loss,
     /// The parameter of this index, one vector per sample.
     SampleParameter(usize),
     /// The parameter of this index, for a second set of vectors, independent of the first.
     SecondParameter(usize),
-    /// The same for a third set.
+    /// The parameter of this index, for a third set of vectors, independent of the other two.
     ThirdParameter(usize),
 }
 
@@ -34,12 +35,12 @@ impl Space {
         let (kind, index) = match self {
             Self::Parameter(index) => (0, index),
             Self::Activation(index) => (1, index),
-            Self::Residual(index) => (2, index),
+            Self::DiagonalCurvature(index) => (2, index),
             Self::Loss => (3, 0),
             Self::SampleParameter(index) => (4, index),
             Self::SecondParameter(index) => (5, index),
             Self::ThirdParameter(index) => (6, index),
-            Self::Curvature(index) => (7, index),
+            Self::NonDiagonalCurvature(index) => (7, index),
         };
         (kind << 24) | u32::try_from(index).expect("fewer than 2^24 layers")
     }
@@ -48,11 +49,14 @@ impl Space {
 /// Independent random vectors, addressed by seed, batch, space and probe index.
 ///
 /// Entry j of probe k comes from the counter (j's block, k, batch, space) under the key `seed`: it
-/// does not depend on how many probes are drawn at once, on threads or on the device.
+/// does not depend on how many probes are drawn at once, on threads, on the device, or on how the
+/// samples of the batch are cut into slices.
 #[derive(Clone, Copy, Debug)]
 pub struct PhiloxStream {
     key: [u32; 2],
     batch: u32,
+    /// The number within the batch of the first sample that vectors over samples are for.
+    first_sample: u64,
     kind: Kind,
     device: Device,
 }
@@ -63,6 +67,7 @@ impl PhiloxStream {
         Self {
             key: [seed as u32, (seed >> 32) as u32],
             batch: 0,
+            first_sample: 0,
             kind,
             device,
         }
@@ -72,6 +77,16 @@ impl PhiloxStream {
     pub fn of_batch(self, index: usize) -> Self {
         let batch = u32::try_from(index).expect("fewer than 2^32 batches");
         Self { batch, ..self }
+    }
+
+    /// Vectors `[N, *]` for the samples from number `first` of the batch on: the rows that the whole
+    /// batch would draw for them. Means nothing for a [`Space`] without samples or for
+    /// [`Probe::Sphere`].
+    pub fn at_sample(self, first: u64) -> Self {
+        Self {
+            first_sample: first,
+            ..self
+        }
     }
 
     /// The signs of [`PhiloxStream::draw`] as bits.
@@ -105,12 +120,13 @@ impl PhiloxStream {
         let numel: i64 = shape[1..].iter().product();
         let vectors = Tensor::empty(&shape, (self.kind, Device::Cpu));
         let source = self.source(space);
+        let before = self.first_sample * shape[2.min(shape.len())..].iter().product::<i64>() as u64;
         match self.kind {
             Kind::Float => fill::<f32>(&vectors, numel, &|k, out| {
-                source.fill(probe, first + k, out)
+                source.fill(probe, first + k, before, out)
             }),
             Kind::Double => fill::<f64>(&vectors, numel, &|k, out| {
-                source.fill(probe, first + k, out)
+                source.fill(probe, first + k, before, out)
             }),
             kind => unreachable!("probes are float32 or float64, not {kind:?}"),
         }
@@ -156,12 +172,13 @@ impl RandomBits {
         philox([block, probe, self.batch, self.space], self.key)
     }
 
-    fn fill<T: Entry>(&self, kind: Probe, probe: u64, out: &mut [T]) {
+    /// Entries `before..` of a probe.
+    fn fill<T: Entry>(&self, kind: Probe, probe: u64, before: u64, out: &mut [T]) {
         match kind {
-            Probe::Rademacher => self.signs(probe, out),
-            Probe::Gaussian => self.normals(probe, out),
+            Probe::Rademacher => self.signs(probe, before, out),
+            Probe::Gaussian => self.normals(probe, before, out),
             Probe::Sphere => {
-                self.normals(probe, out);
+                self.normals(probe, before, out);
                 let square: f64 = out.iter().map(|&x| x.into().powi(2)).sum();
                 let scale = (out.len() as f64 / square).sqrt();
                 out.iter_mut()
@@ -171,23 +188,23 @@ impl RandomBits {
     }
 
     /// One bit a sign, 128 a block, lowest bit first: +1 where it is 0.
-    fn signs<T: Entry>(&self, probe: u64, out: &mut [T]) {
-        for (block, out) in out.chunks_mut(128).enumerate() {
-            let bits = self.block(probe, block as u32);
+    fn signs<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
+        by_blocks::<T, 128>(before, out, |block, out| {
+            let bits = self.block(probe, block);
             for (word, out) in bits.iter().zip(out.chunks_mut(32)) {
                 for (byte, out) in word.to_le_bytes().iter().zip(out.chunks_mut(8)) {
                     out.copy_from_slice(&T::SIGNS[*byte as usize][..out.len()]);
                 }
             }
-        }
+        });
     }
 
     /// Box and Muller (Ann. Math. Stat. 29:2, 1958): a block of four words gives four normals.
-    fn normals<T: Entry>(&self, probe: u64, out: &mut [T]) {
+    fn normals<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
         // The midpoints of 2^32 equal intervals: never 0, never 1.
         let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
-        for (block, out) in out.chunks_mut(4).enumerate() {
-            let words = self.block(probe, block as u32);
+        by_blocks::<T, 4>(before, out, |block, out| {
+            let words = self.block(probe, block);
             for (pair, out) in words.chunks_exact(2).zip(out.chunks_mut(2)) {
                 let radius = (-2.0 * unit(pair[0]).ln()).sqrt();
                 let (sin, cos) = (std::f64::consts::TAU * unit(pair[1])).sin_cos();
@@ -195,7 +212,28 @@ impl RandomBits {
                     *x = T::from_f64(value);
                 }
             }
-        }
+        });
+    }
+}
+
+/// Calls `fill(block, entries)` for all blocks of `SIZE` entries in which `out` lies, when `before`
+/// entries stand before it; the last one may be cut short.
+fn by_blocks<T: Entry, const SIZE: usize>(
+    before: u64,
+    out: &mut [T],
+    fill: impl Fn(u32, &mut [T]),
+) {
+    let (mut block, skipped) = (before / SIZE as u64, (before % SIZE as u64) as usize);
+    let rest = out.len().min((SIZE - skipped) % SIZE);
+    let (rest, whole) = out.split_at_mut(rest);
+    if !rest.is_empty() {
+        let mut entries = [T::SIGNS[0][0]; SIZE];
+        fill(block as u32, &mut entries);
+        rest.copy_from_slice(&entries[skipped..][..rest.len()]);
+        block += 1;
+    }
+    for (index, entries) in whole.chunks_mut(SIZE).enumerate() {
+        fill(block as u32 + index as u32, entries);
     }
 }
 

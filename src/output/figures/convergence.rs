@@ -1,13 +1,13 @@
 //! Estimates against the number of probes.
 
-use super::super::Record;
 use super::axis::Axis;
 use super::canvas::Point;
 use super::curve::{Curve, Mean, probes, set_aside};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
-use super::settings::{Compare, matrix_name, settings};
+use super::series::{Compare, matrix_name, series};
 use super::style::{self, EXACT, Stroke, Style};
+use crate::output::store::Record;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ pub fn convergence(records: &[Record]) -> Result<String> {
         "found no finite estimate to draw: all {all} are NaN or infinite"
     );
 
-    let settings = settings(finite(), Compare::Estimates);
-    let mut curves: Vec<Curve> = settings.each.iter().map(Curve::new).collect();
+    let series = series(finite(), Compare::Estimates);
+    let mut curves: Vec<Curve> = series.each.iter().map(Curve::new).collect();
     set_aside(&mut curves);
     let exact = exact(records);
     let entry = |(i, curve): (usize, &Curve)| Entry {
@@ -53,7 +53,7 @@ pub fn convergence(records: &[Record]) -> Result<String> {
     let y = Axis::linear(values.chain(exact.iter().copied()));
     let x = (Axis::log(finite().map(probes)), "probes V");
     let y_label = format!("{} (loss / parameter²)", quantity(records));
-    let mut plot = Plot::new(&settings.common, &legend, x, (y, &y_label));
+    let mut plot = Plot::new(&series.common, &legend, x, (y, &y_label));
     draw(&mut plot, &curves, &exact);
 
     let mut notes = vec![reading(&curves)];
@@ -203,8 +203,8 @@ fn quantity(records: &[Record]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::store::sample::{curves, row};
     use super::super::raster::parse;
-    use super::super::sample::{curves, row};
     use super::*;
 
     /// How often `svg` holds a line drawn like this.

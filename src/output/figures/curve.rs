@@ -1,7 +1,7 @@
 //! Estimates of one setting by seed and V, and their mean and spread over seeds.
 
-use super::super::Record;
-use super::settings::Setting;
+use super::series::Series;
+use crate::output::store::Record;
 use std::collections::BTreeMap;
 
 /// Seed and repeat.
@@ -38,7 +38,7 @@ pub(super) struct Mean {
 }
 
 impl<'a> Curve<'a> {
-    pub(super) fn new(setting: &'a Setting) -> Self {
+    pub(super) fn new(setting: &'a Series) -> Self {
         let mut seeds: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
         let mut by_v: BTreeMap<Option<u64>, Vec<f64>> = BTreeMap::new();
         for row in &setting.rows {
@@ -80,15 +80,15 @@ pub(super) fn probes(record: &Record) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::row;
-    use super::super::settings::{Compare, settings};
+    use super::super::super::store::sample::row;
+    use super::super::series::{Compare, series};
     use super::*;
 
     #[test]
     fn the_mean_and_its_band_are_where_they_should_be() {
         let rows = [(0, 1.0), (1, 2.0), (2, 6.0)].map(|(seed, estimate)| row(10, seed, estimate));
-        let settings = settings(&rows, Compare::Estimates);
-        let mean = &Curve::new(&settings.each[0]).means[0];
+        let series = series(&rows, Compare::Estimates);
+        let mean = &Curve::new(&series.each[0]).means[0];
         assert_eq!((mean.v, mean.mean), (10.0, 3.0));
         assert!((mean.sd - 7f64.sqrt()).abs() < 1e-12);
     }

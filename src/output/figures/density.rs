@@ -3,10 +3,9 @@
 use super::super::DensityRecord;
 use super::axis::Axis;
 use super::canvas::Point;
-use super::labels::{Labels, blocks_name, labels};
+use super::labels::{Labels, labels, said};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
-use super::settings::matrix_name;
 use super::style::{self, Style};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -82,19 +81,8 @@ pub fn density(rows: &[DensityRecord]) -> Result<String> {
 
 /// What tells a rule from others, as one writes it.
 fn key(row: &DensityRecord) -> Vec<Option<String>> {
-    let named = |name: &str, value: Option<u64>| value.map(|value| format!("{name} {value}"));
-    vec![
-        Some(row.experiment.clone()),
-        Some(matrix_name(&row.matrix).into()),
-        row.blocks.as_deref().map(blocks_name),
-        row.product.clone(),
-        row.probe.clone(),
-        row.settings.clone(),
-        named("V", row.v),
-        named("V_batch", row.v_batch),
-        named("seed", row.seed),
-        named("repeat", Some(row.repeat).filter(|&repeat| repeat > 0)),
-    ]
+    let same = ["estimator", "stream", "quantity", "delta"];
+    said(&row.experiment, &row.identity(), &same)
 }
 
 /// A smoothed rule.
@@ -207,13 +195,18 @@ fn notes(curves: &[Curve], width: f64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::store::sample::row;
     use super::super::raster::parse;
-    use super::super::sample::row;
     use super::*;
 
     fn rows(nodes: &[(u64, f64, f64)]) -> Vec<DensityRecord> {
         let of = row(2, 0, 1.0);
-        let record = |&(sample, node, weight)| DensityRecord::new(&of, sample, node, weight);
+        let record = |&(sample, node, weight)| DensityRecord {
+            sample,
+            node,
+            weight,
+            ..DensityRecord::keyed(&of.experiment, &of.identity())
+        };
         nodes.iter().map(record).collect()
     }
 

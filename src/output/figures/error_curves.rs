@@ -1,11 +1,11 @@
 //! Error against what it costs, a line per method: the lower and the further left, the better.
 
-use super::super::Record;
 use super::axis::Axis;
 use super::canvas::Point;
 use super::numbers::significant;
 use super::plot::{Entry, Plot};
 use super::style;
+use crate::output::store::Record;
 use anyhow::{Result, ensure};
 
 /// How wrong a method is after so much time.

@@ -1,10 +1,10 @@
 //! How wrong the estimators of an experiment are after so many products, or so many seconds.
 
-use super::super::Record;
 use super::curve::probes;
 use super::error_curves::{Cost, ErrorPoint, error_curves};
 use super::grid::grid;
-use super::settings::{Compare, matrix_name, settings};
+use super::series::{Compare, matrix_name, series};
+use crate::output::store::Record;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -31,15 +31,15 @@ pub fn errors(records: &[Record], cost: Cost) -> Result<Option<String>> {
     let mut plots = Vec::new();
     for matrix in matrices {
         let of_matrix = records.iter().filter(usable).filter(|r| r.matrix == matrix);
-        let settings = settings(of_matrix, Compare::Estimates);
-        let lines: Vec<Vec<ErrorPoint>> = settings
+        let series = series(of_matrix, Compare::Estimates);
+        let lines: Vec<Vec<ErrorPoint>> = series
             .each
             .iter()
             .map(|setting| points(&setting.label, &setting.rows, cost))
             .filter(|points| !points.is_empty())
             .collect();
         if lines.len() > 1 {
-            let mut subtitle = settings.common;
+            let mut subtitle = series.common;
             if !subtitle.iter().any(|part| part == matrix_name(matrix)) {
                 subtitle.insert(0, matrix_name(matrix).into());
             }
@@ -84,8 +84,8 @@ fn point(label: &str, rows: &[&Record], cost: Cost) -> ErrorPoint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::store::sample::row;
     use super::super::raster::parse;
-    use super::super::sample::row;
     use super::*;
 
     fn rows(estimator: &str, matrix: &str) -> Vec<Record> {

@@ -1,5 +1,8 @@
 //! Names that tell things apart by the columns in which they differ.
 
+use super::series::matrix_name;
+use crate::estimator::Identity;
+
 /// What is said of each, and what of all.
 pub(super) struct Labels {
     pub(super) each: Vec<String>,
@@ -26,8 +29,27 @@ pub(super) fn labels<'a>(keys: impl Iterator<Item = &'a Vec<Option<String>>> + C
     }
 }
 
+/// The experiment and all key columns but those left out, each as a text says it.
+pub(super) fn said(experiment: &str, key: &Identity, left_out: &[&str]) -> Vec<Option<String>> {
+    let columns = key.columns().into_iter();
+    let columns = columns.filter(|(column, _)| !left_out.contains(column));
+    let said = columns.map(|(column, value)| match (column, value?) {
+        ("matrix", matrix) => Some(matrix_name(&matrix).into()),
+        ("blocks", blocks) => Some(blocks_name(&blocks)),
+        ("estimator" | "product" | "probe" | "stream" | "settings" | "checkpoint", text) => {
+            Some(text)
+        }
+        ("repeat", repeat) => (repeat != "0").then(|| format!("repeat {repeat}")),
+        (number, value) => Some(format!("{number} {value}")),
+    });
+    [Some(experiment.to_string())]
+        .into_iter()
+        .chain(said)
+        .collect()
+}
+
 /// `blocks` as one writes it in a text.
-pub(super) fn blocks_name(blocks: &str) -> String {
+fn blocks_name(blocks: &str) -> String {
     match blocks {
         "parameter" => "block diagonal".into(),
         other => other.into(),

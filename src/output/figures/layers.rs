@@ -1,11 +1,11 @@
 //! The trace of every parameter tensor: in all, and per weight.
 
-use super::super::layers::LayerRow;
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
 use super::style::{INK, SMALL, Stroke, fill};
+use crate::output::conclusions::LayerRow;
 
 /// From one bar to the next.
 const PITCH: f64 = 14.0;
@@ -103,12 +103,12 @@ fn axis(values: &[Value]) -> Axis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::layers::layers as rows_of;
+    use super::super::super::store::sample::row;
     use super::super::raster::parse;
-    use super::super::sample::row;
     use super::*;
     use crate::estimator::Moments;
     use crate::output::ParameterRecord;
+    use crate::output::conclusions::layers as rows_of;
 
     fn svg(parts: &[(&str, i64, f64)]) -> String {
         let record = row(4, 0, 0.0);

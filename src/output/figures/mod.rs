@@ -3,7 +3,7 @@
 //! A figure is a function from rows to the text of an SVG; [`write()`] lays it down as SVG and PNG. They are
 //! seven inches wide and measured in points, so that a 9 in the code is 9 pt on paper.
 //!
-//! A new figure is one file here: what it shows, from the shared parts. `settings` sorts rows into what is
+//! A new figure is one file here: what it shows, from the shared parts. `series` sorts rows into what is
 //! one line or bar and names it, `curve` averages over seeds, `axis` scales and ticks, `numbers` writes
 //! numbers, `plot` lays out header, legend, axes and notes, `style` keeps lines apart in colour and without,
 //! `canvas` writes SVG, `raster` measures text and draws PNG.
@@ -22,9 +22,7 @@ mod layers;
 mod numbers;
 mod plot;
 mod raster;
-#[cfg(test)]
-pub(super) mod sample;
-mod settings;
+mod series;
 mod style;
 mod timing;
 mod trajectory;
@@ -36,9 +34,9 @@ pub use density::density;
 pub use error_curves::{Cost, ErrorPoint, error_curves};
 pub use errors::errors;
 pub use layers::layers;
-pub(super) use numbers::significant;
+pub use numbers::significant;
 pub use raster::write;
-pub(super) use settings::matrix_name;
+pub(super) use series::matrix_name;
 pub use timing::timing;
 pub use trajectory::{Track, trajectory};
 pub use variance::variance;

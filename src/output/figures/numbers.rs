@@ -27,7 +27,7 @@ pub(super) fn alike(values: &[f64], log: bool) -> Vec<String> {
 }
 
 /// `value` to `digits` significant digits, without a power of ten where it can be read without.
-pub(in crate::output) fn significant(value: f64, digits: i32) -> String {
+pub fn significant(value: f64, digits: i32) -> String {
     let after = |power: i32| (digits - 1 - power).max(0) as usize;
     let text = match power(value) {
         power @ -4..=8 => format!("{value:.*}", after(power)),

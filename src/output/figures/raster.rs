@@ -1,6 +1,6 @@
 //! From SVG to PNG and to disk, with an embedded font: the same picture on every machine.
 
-use super::super::replace_file;
+use crate::output::store::replace_file;
 use anyhow::{Context, Result};
 use harfrust::{FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
 use resvg::tiny_skia::{Pixmap, Transform};

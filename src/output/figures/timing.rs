@@ -1,8 +1,8 @@
 //! Seconds per estimate, a bar per setting.
 
-use super::super::Record;
 use super::bars::{Bar, bars};
-use super::settings::{Compare, Setting, settings};
+use super::series::{Compare, Series, series};
+use crate::output::store::Record;
 use anyhow::{Result, ensure};
 
 /// Seconds per estimate as an SVG: a bar per setting to the median, whiskers from the fastest to the
@@ -22,14 +22,14 @@ pub fn timing(records: &[Record]) -> Result<String> {
         "found no measured seconds to draw among {} rows; a timing figure needs some",
         records.len()
     );
-    let settings = settings(measured(), Compare::Seconds);
-    let each: Vec<Bar> = settings.each.iter().map(bar).collect();
+    let series = series(measured(), Compare::Seconds);
+    let each: Vec<Bar> = series.each.iter().map(bar).collect();
     let note = format!("Estimates without a measured time, not drawn: {lost}.");
     let notes = if lost > 0 { vec![note] } else { vec![] };
-    Ok(bars(&settings.common, &each, &notes))
+    Ok(bars(&series.common, &each, &notes))
 }
 
-fn bar(setting: &Setting) -> Bar {
+fn bar(setting: &Series) -> Bar {
     let mut seconds: Vec<f64> = setting.rows.iter().map(|row| row.seconds).collect();
     seconds.sort_by(f64::total_cmp);
     let count = seconds.len();
@@ -45,8 +45,8 @@ fn bar(setting: &Setting) -> Bar {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::store::sample::{row, timed};
     use super::super::raster::parse;
-    use super::super::sample::{row, timed};
     use super::*;
 
     #[test]

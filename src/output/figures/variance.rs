@@ -1,14 +1,13 @@
 //! The variance of one probe, predicted and sampled: a bar and a point per kind of probe.
 
-use super::super::VarianceRecord;
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
-use super::labels::{Labels, blocks_name, labels};
+use super::labels::{Labels, labels, said};
 use super::numbers::significant;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
-use super::settings::matrix_name;
 use super::style::{INK, Marker, SMALL, Stroke, fill};
+use crate::output::store::VarianceRecord;
 use anyhow::{Result, ensure};
 
 /// From one bar to the next.
@@ -117,15 +116,10 @@ fn probes_to_1_percent(row: &VarianceRecord) -> String {
 }
 
 fn key(row: &VarianceRecord) -> Vec<Option<String>> {
-    vec![
-        Some(row.experiment.clone()),
-        Some(matrix_name(&row.matrix).into()),
-        Some(row.estimator.clone()),
-        row.blocks.as_deref().map(blocks_name),
-        row.probe.clone(),
-        row.seed.map(|seed| format!("seed {seed}")),
-        (row.repeat > 0).then(|| format!("repeat {}", row.repeat)),
-    ]
+    let same = [
+        "product", "stream", "V", "V_batch", "quantity", "delta", "settings",
+    ];
+    said(&row.experiment, &row.identity(), &same)
 }
 
 fn reading(rows: &[&VarianceRecord]) -> Vec<String> {
@@ -144,8 +138,8 @@ fn reading(rows: &[&VarianceRecord]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::Record;
+    use super::super::super::store::sample::row;
     use super::super::raster::parse;
-    use super::super::sample::row;
     use super::*;
 
     fn record(probe: &str, predicted: Option<f64>, empirical: f64) -> VarianceRecord {
@@ -153,7 +147,13 @@ mod tests {
             probe: Some(probe.into()),
             ..row(1000, 0, 1.0)
         };
-        VarianceRecord::new(&of, predicted, empirical, Some(0.1 * empirical), predicted)
+        VarianceRecord {
+            predicted,
+            empirical,
+            std_error: Some(0.1 * empirical),
+            probes_to_1_percent: predicted,
+            ..VarianceRecord::keyed(&of.experiment, &of.identity())
+        }
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! The table of results: every setting at its largest V, and below it all of them.
 
-use super::super::groups::{Mean, Run, Setting, grouped};
-use super::super::records::Record;
-use super::super::results::Results;
-use super::super::statistics::median;
 use super::{format, table};
+use crate::output::conclusions::{Mean, grouped, median};
+use crate::output::store::{Record, Results};
 use maud::{Markup, html};
 
 /// A column that tells settings apart: its name, and what it says of a row.
@@ -12,16 +10,20 @@ type Column = (&'static str, fn(&Record) -> String);
 
 /// Named in every table.
 const ALWAYS: [Column; 2] = [
-    ("estimator", |row| Setting::from(row).way()),
+    ("estimator", |row| row.identity().method()),
     ("V", |row| number(row.v)),
 ];
 /// Named in a table where they differ, else said once above it.
-const WHERE_DIFFERENT: [Column; 9] = [
-    ("quantity", |row| Setting::from(row).quantity),
+const WHERE_DIFFERENT: [Column; 11] = [
+    ("quantity", |row| row.quantity.clone()),
+    ("delta", |row| {
+        row.delta.map_or(String::new(), |delta| delta.to_string())
+    }),
     ("matrix", |row| row.matrix.clone()),
     ("probe", |row| text(&row.probe)),
     ("stream", |row| text(&row.stream)),
     ("settings", |row| text(&row.settings)),
+    ("checkpoint", |row| text(&row.checkpoint)),
     ("V_batch", |row| number(row.v_batch)),
     ("device", |row| row.device.clone()),
     ("dtype", |row| row.dtype.clone()),
@@ -40,11 +42,10 @@ pub(super) fn section(results: &Results) -> Markup {
     let groups = grouped(&results.records, |row| key(row));
     let groups: Vec<Vec<&Record>> = groups.into_iter().map(|(_, rows)| rows).collect();
     let exceeded = |rows: &Vec<&Record>| {
-        let setting = Setting::from(rows[0]);
-        groups.iter().any(|other| {
-            let other = Setting::from(other[0]);
-            other.v > setting.v && other.at_any_v() == setting.at_any_v()
-        })
+        let setting = rows[0].setting();
+        groups
+            .iter()
+            .any(|other| other[0].v > rows[0].v && other[0].setting() == setting)
     };
     let last: Vec<Vec<&Record>> = groups
         .iter()
@@ -55,20 +56,21 @@ pub(super) fn section(results: &Results) -> Markup {
         true => "",
         false => " Every setting at its largest V.",
     };
+    let confidence = results.confidence();
     html! {
         section {
             h2 { "Results" }
-            (shown(&last, largest))
+            (shown(&last, largest, confidence))
             p.note {
-                "± is half the 95 % interval of the mean over runs: Student's, from the standard \
-                 errors that the runs report, or from their spread where they report none. Runs \
-                 of one seed have the same probes and count once. Times are medians, with the \
-                 fastest and the slowest run."
+                "± is half the " (format::percent(confidence)) " interval of the mean over runs: \
+                 from the intervals that the runs state, pooled, or from their spread where they \
+                 state none. Runs of one seed have the same probes and count once. Times are \
+                 medians, with the fastest and the slowest run."
             }
             @if last.len() < groups.len() {
                 details {
                     summary { "All " (groups.len()) " settings and numbers of probes" }
-                    (shown(&groups, ""))
+                    (shown(&groups, "", confidence))
                 }
             }
         }
@@ -81,7 +83,7 @@ fn key(row: &Record) -> Vec<String> {
     columns.map(|(_, cell)| cell(row)).collect()
 }
 
-fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
+fn shown(groups: &[Vec<&Record>], note: &str, confidence: f64) -> Markup {
     let cells = |(_, cell): &Column| -> Vec<String> {
         let cells = groups.iter().map(|rows| cell(rows[0]));
         let cells = grouped(cells.filter(|cell| !cell.is_empty()), String::clone);
@@ -106,7 +108,7 @@ fn shown(groups: &[Vec<&Record>], note: &str) -> Markup {
     head.extend(["time", "range", "products", "runs"]);
     let row = |rows: &Vec<&Record>| {
         let first = rows[0];
-        let mean = Mean::of(rows.iter().map(|row| Run::from(*row)));
+        let mean = Mean::of(rows.iter().copied(), confidence);
         let mut cells: Vec<String> = own.iter().map(|(_, cell)| cell(first)).collect();
         cells.push(format::within(mean.value, mean.half));
         if own_interval {

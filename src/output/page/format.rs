@@ -1,6 +1,6 @@
 //! How the page writes numbers.
 
-use super::super::figures::significant;
+use crate::output::figures::significant;
 
 /// What stands where there is no value.
 pub(super) const NONE: &str = "";

@@ -10,7 +10,7 @@ mod parameters;
 mod provenance;
 mod question;
 
-use super::results::Results;
+use crate::output::store::Results;
 use anyhow::{Context, Result};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::Path;

@@ -1,10 +1,9 @@
 //! The table of parameter tensors: what part of the trace each of them holds.
 
-use super::super::groups::{Mean, Run, Setting, grouped};
-use super::super::records::ParameterRecord;
-use super::super::results::Results;
 use super::{format, table};
-use crate::estimator::Quantity;
+use crate::estimator::{Identity, Quantity};
+use crate::output::conclusions::{Mean, grouped};
+use crate::output::store::{ParameterRecord, Results};
 use maud::{Markup, html};
 
 /// Settings beside each other that a reader can still compare.
@@ -16,6 +15,8 @@ pub(super) fn section(results: &Results) -> Markup {
         return html! {};
     };
     let names = grouped(reference.iter().copied(), |row| row.parameter.clone());
+    let confidence = results.confidence();
+    let mean = |rows: &[&ParameterRecord]| Mean::of(rows.iter().copied(), confidence);
     let total: f64 = names.iter().map(|(_, rows)| mean(rows).value).sum();
     let labels: Vec<String> = chosen.iter().map(|(setting, _)| setting.name()).collect();
     let mut head = vec!["parameter", "numbers", "share", "per number"];
@@ -42,7 +43,8 @@ pub(super) fn section(results: &Results) -> Markup {
     };
     let body: Vec<Vec<String>> = names.iter().map(row).collect();
     let caption = html! {
-        "The part of every parameter tensor in the trace, with its 95 % interval. Share and value \
+        "The part of every parameter tensor in the trace, with its " (format::percent(confidence))
+        " interval. Share and value \
          per number are of " (labels[0]) "."
     };
     html! {
@@ -53,30 +55,23 @@ pub(super) fn section(results: &Results) -> Markup {
     }
 }
 
-fn mean(rows: &[&ParameterRecord]) -> Mean {
-    Mean::of(rows.iter().map(|row| Run::from(*row)))
-}
-
 /// One setting per way of estimating, exact ones first: at its largest V, with its first V_batch.
-fn chosen(rows: &[ParameterRecord]) -> Vec<(Setting, Vec<&ParameterRecord>)> {
-    let way = |setting: &Setting| Setting {
-        v_batch: None,
-        ..setting.at_any_v()
-    };
+fn chosen(rows: &[ParameterRecord]) -> Vec<(Identity, Vec<&ParameterRecord>)> {
     let traces = rows
         .iter()
         .filter(|row| row.quantity == Quantity::Trace.name());
-    let settings = grouped(traces, |row| Setting::from(*row));
-    let ways = grouped(settings, |(setting, _)| way(setting));
-    let largest = |(_, mut settings): (Setting, Vec<(Setting, Vec<_>)>)| {
-        let most = settings.iter().map(|(setting, _)| setting.v).max();
-        let place = settings
+    let groups = grouped(traces, |row| row.identity().over_runs());
+    let method =
+        |(identity, _): &(Identity, _)| identity.setting().with(|columns| columns.v_batch = None);
+    let largest = |(_, mut groups): (_, Vec<(Identity, Vec<_>)>)| {
+        let most = groups.iter().map(|(identity, _)| identity.v).max();
+        let place = groups
             .iter()
-            .position(|(setting, _)| Some(setting.v) == most);
-        settings.swap_remove(place.unwrap_or(0))
+            .position(|(identity, _)| Some(identity.v) == most);
+        groups.swap_remove(place.unwrap_or(0))
     };
-    let mut chosen: Vec<_> = ways.into_iter().map(largest).collect();
-    chosen.sort_by_key(|(setting, _)| setting.v.is_some());
+    let mut chosen: Vec<_> = grouped(groups, method).into_iter().map(largest).collect();
+    chosen.sort_by_key(|(identity, _)| identity.v.is_some());
     chosen.truncate(MOST);
     chosen
 }

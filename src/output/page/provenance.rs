@@ -1,6 +1,6 @@
 //! How it was run: machine, versions, files, and the spec.
 
-use super::super::results::Results;
+use crate::output::store::Results;
 use maud::{Markup, html};
 use toml::Value;
 

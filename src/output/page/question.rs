@@ -1,26 +1,23 @@
 //! The question in words, and what the rows answer.
 
-use super::super::figures::matrix_name;
-use super::super::groups::{Run, Setting, grouped};
-use super::super::records::Record;
-use super::super::results::Results;
-use super::super::statistics::t_quantile;
-use super::super::summary::{SummaryRow, summarise};
 use super::format;
+use crate::output::conclusions::{SummaryRow, distinct_runs, grouped, summarise};
+use crate::output::figures::matrix_name;
+use crate::output::store::{Record, Results};
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::spec::{ExperimentKind, Spec};
 use maud::{Markup, html};
 
 pub(super) fn section(results: &Results) -> Markup {
-    let rows = &results.records;
+    let _rows = &results.records;
     html! {
         h1 { (question(results)) }
         @if let Some(problem) = results.spec.as_ref().and_then(|spec| problem(spec, results)) {
             p { (problem) }
         }
         ul.answers {
-            @for answer in answers(results.kind(), rows) { li { (answer) } }
+            @for answer in answers(results) { li { (answer) } }
         }
     }
 }
@@ -119,7 +116,8 @@ fn batch(data: &DataSpec) -> String {
 }
 
 /// What the rows say, as far as they say it.
-fn answers(kind: ExperimentKind, all: &[Record]) -> Vec<String> {
+fn answers(results: &Results) -> Vec<String> {
+    let (kind, all) = (results.kind(), &results.records);
     let rows: Vec<Record> = all.iter().filter(|row| row.is_trace()).cloned().collect();
     let summary = summarise(&rows);
     // A timing experiment repeats one seed, a convergence one runs side by side.
@@ -130,10 +128,16 @@ fn answers(kind: ExperimentKind, all: &[Record]) -> Vec<String> {
     let lost = all.iter().filter(|row| !row.estimate.is_finite()).count();
     let lost =
         (lost > 0).then(|| format!("{lost} of {} estimates are NaN or infinite.", all.len()));
-    [exact(&rows), found, calibration(&rows), speed, lost]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        exact(&rows),
+        found,
+        calibration(&rows, results.confidence()),
+        speed,
+        lost,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Seeds that a root mean square is worth telling of.
@@ -151,11 +155,11 @@ fn exact(rows: &[Record]) -> Option<String> {
 
 /// The most precise setting, among those at their largest V with seeds enough to tell.
 fn found(summary: &[SummaryRow]) -> Option<String> {
-    let way = |row: &SummaryRow| Setting::from(row).at_any_v();
     let exceeded = |row: &&SummaryRow| {
+        let setting = row.setting();
         summary
             .iter()
-            .any(|other| other.v > row.v && way(other) == way(row))
+            .any(|other| other.v > row.v && other.setting() == setting)
     };
     let sampled = summary
         .iter()
@@ -166,33 +170,28 @@ fn found(summary: &[SummaryRow]) -> Option<String> {
     let (rmse, best) = best.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     Some(format!(
         "Closest to it comes {}: {} off, as root mean square over {} runs.",
-        Setting::from(best).name(),
+        best.identity().name(),
         format::percent(rmse / best.exact?.abs()),
         best.runs,
     ))
 }
 
-/// How often the exact value lies in the interval of a single estimate.
-fn calibration(rows: &[Record]) -> Option<String> {
-    let distinct = grouped(rows, |row| {
-        (
-            Setting::from(*row),
-            Run::from(*row).seed,
-            row.estimate.to_bits(),
-        )
-    });
-    let held = distinct.iter().filter_map(|(_, rows)| {
-        let row = rows[0];
-        let half = t_quantile(0.975, row.v?.checked_sub(1).filter(|v| *v > 0)?) * row.std_error?;
-        Some((row.estimate - row.exact?).abs() <= half)
+/// How often the exact value lies in the interval that a single estimate states.
+fn calibration(rows: &[Record], confidence: f64) -> Option<String> {
+    let groups = grouped(rows, |row| row.identity().over_runs());
+    let runs = groups.into_iter().flat_map(|(_, rows)| distinct_runs(rows));
+    let held = runs.filter_map(|row| {
+        let exact = row.exact?;
+        Some((row.ci_low?..=row.ci_high?).contains(&exact))
     });
     let held: Vec<bool> = held.collect();
     let count = held.iter().filter(|held| **held).count();
     (held.len() >= 20).then(|| {
         format!(
-            "The exact value lies in {} of the {} single estimates' 95 % intervals.",
+            "The exact value lies in {} of the {} single estimates' {} intervals.",
             format::percent(count as f64 / held.len() as f64),
             format::count(held.len() as u64),
+            format::percent(confidence),
         )
     })
 }
@@ -209,9 +208,37 @@ fn fastest(summary: &[SummaryRow]) -> Option<String> {
         format!(
             "A standard error of 1 % takes {} by {}, and {} by {}.",
             format::seconds(best),
-            Setting::from(row).name(),
+            row.identity().name(),
             format::seconds(worst),
-            Setting::from(slowest).name(),
+            slowest.identity().name(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::store::sample::row;
+
+    /// The intervals of leave-one-out estimators are longer than Student's, and a run to a tolerance
+    /// has no V: the page judges what the rows promised, not an interval of its own.
+    #[test]
+    fn calibration_counts_the_intervals_that_the_rows_state() {
+        let stated = |seed: u64| Record {
+            v: None,
+            std_error: Some(0.1),
+            exact: Some(12.0),
+            ci_low: Some(11.0),
+            ci_high: Some(if seed == 0 { 11.5 } else { 13.0 }),
+            ..row(10, seed, 12.4)
+        };
+        let rows: Vec<Record> = (0..20).map(stated).collect();
+        let said = calibration(&rows, 0.9).unwrap();
+        assert_eq!(
+            said,
+            "The exact value lies in 95 % of the 20 single estimates' 90 % intervals."
+        );
+        // The repetition of a seed is no further estimate.
+        assert_eq!(calibration(&[&rows[..19], &rows[..1]].concat(), 0.9), None);
+    }
 }

@@ -11,7 +11,7 @@ mod safetensors;
 mod selection;
 mod synthetic;
 
-pub use self::safetensors::Safetensors;
+pub use self::safetensors::{Safetensors, read_safetensors};
 pub use cifar10::Cifar10;
 pub use mnist::Mnist;
 pub use numpy::{Npy, Npz};
@@ -21,13 +21,15 @@ pub use raw::{FileRecord, RawTensor, hex, read_file};
 pub use selection::{BatchCount, Selection};
 pub use synthetic::{Classification, Regression};
 
+pub use super::batch::Normalisation;
+
 use super::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
 use crate::error::UserError;
 use crate::tagged::tagged;
 use std::path::Path;
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 tagged! {
     /// `[data]` of a spec; paths are relative to the spec file.
@@ -71,26 +73,6 @@ pub struct Dataset {
     pub selection: Selection,
     /// The files that were read.
     pub files: Vec<FileRecord>,
-}
-
-/// Scaling of 8-bit pixels, in float32 as torchvision's ToTensor and Normalize.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalisation {
-    /// Mean of the scaled pixels, of every channel.
-    pub mean: &'static [f64],
-    /// Their standard deviation.
-    pub deviation: &'static [f64],
-}
-
-impl Normalisation {
-    /// `(x / 255 − mean) / deviation` in float32.
-    pub fn apply(&self, pixels: &Tensor) -> Tensor {
-        let each = |values: &[f64]| {
-            let values = Tensor::from_slice(values).to_kind(Kind::Float);
-            values.to_device(pixels.device()).reshape([-1, 1, 1])
-        };
-        ((pixels.to_kind(Kind::Float) / 255.0) - each(self.mean)) / each(self.deviation)
-    }
 }
 
 impl Dataset {

@@ -1,10 +1,13 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{BatchCount, DataSource, Dataset, Order, Selection, check_pair, listed};
+use super::{
+    BatchCount, DataSource, Dataset, FileRecord, Order, RawTensor, Selection, check_pair, listed,
+    read_file,
+};
 use crate::error::UserError;
-use crate::problem::weights::read_safetensors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`.
@@ -53,4 +56,39 @@ impl DataSource for Safetensors {
             files: vec![file],
         })
     }
+}
+
+/// All tensors of a safetensors file by name; `key` is the spec key that named it.
+///
+/// # Errors
+/// A file that is missing, damaged, or holds a dtype that is not supported.
+pub fn read_safetensors(
+    path: &Path,
+    key: &str,
+) -> Result<(BTreeMap<String, RawTensor>, FileRecord), UserError> {
+    let (bytes, record) = read_file(path, key)?;
+    let broken = |found: String, help: &str| {
+        UserError::new(key, format!("{}: {found}", path.display()), help)
+    };
+    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|error| {
+        broken(
+            format!("not a readable safetensors file: {error}"),
+            "write it with safetensors' save_file; a .pt or .npz file must be converted first",
+        )
+    })?;
+    let tensors = file
+        .iter()
+        .map(|(name, view)| match RawTensor::from_view(&view) {
+            Some(tensor) => Ok((name.to_string(), tensor)),
+            None => Err(broken(
+                format!(
+                    "tensor \"{name}\" is {} of shape {:?}, which is not supported",
+                    view.dtype(),
+                    view.shape()
+                ),
+                "save it as float32, float64, float16, bfloat16, uint8 or a signed integer",
+            )),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((tensors, record))
 }

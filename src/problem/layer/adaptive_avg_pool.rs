@@ -1,9 +1,9 @@
 //! Adaptive average pooling in one to three dimensions.
 
 use super::avg_pool::shape_only;
-use super::linear_map::{Fixed, LinearMap};
+use super::linear_map::{FixedLinear, LinearMap};
 use super::window::channels;
-use super::{Config, Layer, LayerError, Sizes};
+use super::{Layer, LayerConfig, LayerError, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -14,29 +14,29 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool<const D: usize> {
     /// The number of parts.
-    pub output_size: Sizes<D>,
+    pub output_size: PerDimension<D>,
 }
 
-impl<const D: usize> Config for AdaptiveAvgPool<D> {
+impl<const D: usize> LayerConfig for AdaptiveAvgPool<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, _) = channels(input, D)?;
         let sizes = self.output_size.checked("output_size", 1)?;
         let output = [&[features], sizes.as_slice()].concat();
-        let layer = Parts {
+        let layer = AdaptiveMeans {
             sizes,
             input: input.to_vec(),
         };
-        Ok((Box::new(Fixed(layer)), output))
+        Ok((Box::new(FixedLinear(layer)), output))
     }
 }
 
 #[derive(Clone, Debug)]
-struct Parts {
+struct AdaptiveMeans {
     sizes: Vec<i64>,
     input: Vec<i64>,
 }
 
-impl LinearMap for Parts {
+impl LinearMap for AdaptiveMeans {
     fn apply(&self, x: &Tensor) -> Tensor {
         match self.sizes.len() {
             1 => x.adaptive_avg_pool1d(&self.sizes),

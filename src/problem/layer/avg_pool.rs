@@ -1,9 +1,9 @@
 //! Average pooling in one to three dimensions.
 
 use super::conv::{yes, zero};
-use super::linear_map::{Fixed, LinearMap};
+use super::linear_map::{FixedLinear, LinearMap};
 use super::window::{Window, channels};
-use super::{Config, Layer, LayerError, Sizes};
+use super::{Layer, LayerConfig, LayerError, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -14,13 +14,13 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct AvgPool<const D: usize> {
     /// The size of the window.
-    pub kernel_size: Sizes<D>,
+    pub kernel_size: PerDimension<D>,
     /// How far it moves; absent: by its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stride: Option<Sizes<D>>,
+    pub stride: Option<PerDimension<D>>,
     /// Zeros added at both ends.
     #[serde(default = "zero::<D>")]
-    pub padding: Sizes<D>,
+    pub padding: PerDimension<D>,
     /// Whether a last window may stand over the end.
     #[serde(default)]
     pub ceil_mode: bool,
@@ -34,7 +34,7 @@ pub struct AvgPool<const D: usize> {
 
 impl<const D: usize> AvgPool<D> {
     /// Of torch.nn's defaults.
-    pub fn new(kernel_size: impl Into<Sizes<D>>) -> Self {
+    pub fn new(kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             kernel_size: kernel_size.into(),
             stride: None,
@@ -46,7 +46,7 @@ impl<const D: usize> AvgPool<D> {
     }
 }
 
-impl<const D: usize> Config for AvgPool<D> {
+impl<const D: usize> LayerConfig for AvgPool<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, spatial) = channels(input, D)?;
         let stride = self.stride.unwrap_or(self.kernel_size);
@@ -61,7 +61,7 @@ impl<const D: usize> Config for AvgPool<D> {
                 remedy: "leave it out to divide by the number of entries".into(),
             });
         }
-        let layer = Means {
+        let layer = AvgPooling {
             window,
             ceil: self.ceil_mode,
             include: self.count_include_pad,
@@ -69,12 +69,12 @@ impl<const D: usize> Config for AvgPool<D> {
             input: input.to_vec(),
         };
         let output = [&[features], positions.as_slice()].concat();
-        Ok((Box::new(Fixed(layer)), output))
+        Ok((Box::new(FixedLinear(layer)), output))
     }
 }
 
 #[derive(Clone, Debug)]
-struct Means {
+struct AvgPooling {
     window: Window,
     ceil: bool,
     include: bool,
@@ -82,7 +82,7 @@ struct Means {
     input: Vec<i64>,
 }
 
-impl LinearMap for Means {
+impl LinearMap for AvgPooling {
     fn apply(&self, x: &Tensor) -> Tensor {
         let Window {
             kernel: k,

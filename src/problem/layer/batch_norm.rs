@@ -2,10 +2,10 @@
 
 use super::conv::yes;
 use super::normalisation::{
-    Affine, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon,
+    AffineSharing, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon,
 };
 use super::window::channels;
-use super::{Config, Init, Layer, LayerError, Local, ParameterShape};
+use super::{Init, Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -33,7 +33,7 @@ impl<const D: usize> Default for BatchNorm<D> {
     }
 }
 
-impl<const D: usize> Config for BatchNorm<D> {
+impl<const D: usize> LayerConfig for BatchNorm<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         // In one dimension a sample may also be a vector.
@@ -41,7 +41,7 @@ impl<const D: usize> Config for BatchNorm<D> {
             channels(input, D)?;
         }
         let layer = RunningNorm {
-            channels: Affine {
+            channels: AffineSharing {
                 sample: input.to_vec(),
                 parameter: input[..1].to_vec(),
                 last: false,
@@ -55,7 +55,7 @@ impl<const D: usize> Config for BatchNorm<D> {
 
 #[derive(Clone, Debug)]
 struct RunningNorm {
-    channels: Affine,
+    channels: AffineSharing,
     eps: f64,
     affine: bool,
 }

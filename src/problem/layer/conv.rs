@@ -3,7 +3,7 @@
 use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
-use super::{Config, Layer, LayerError, Sizes};
+use super::{Layer, LayerConfig, LayerError, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,16 +15,16 @@ pub struct Conv<const D: usize> {
     /// Out-channels.
     pub out: i64,
     /// The size of the kernel.
-    pub kernel_size: Sizes<D>,
+    pub kernel_size: PerDimension<D>,
     /// How far it moves.
     #[serde(default = "one::<D>")]
-    pub stride: Sizes<D>,
+    pub stride: PerDimension<D>,
     /// Zeros added at both ends.
     #[serde(default = "zero::<D>")]
-    pub padding: Sizes<D>,
+    pub padding: PerDimension<D>,
     /// How far its entries are apart.
     #[serde(default = "one::<D>")]
-    pub dilation: Sizes<D>,
+    pub dilation: PerDimension<D>,
     /// Parts of the channels, each convolved by itself.
     #[serde(default = "ungrouped")]
     pub groups: i64,
@@ -33,11 +33,11 @@ pub struct Conv<const D: usize> {
     pub bias: bool,
 }
 
-pub(super) fn one<const D: usize>() -> Sizes<D> {
+pub(super) fn one<const D: usize>() -> PerDimension<D> {
     1.into()
 }
 
-pub(super) fn zero<const D: usize>() -> Sizes<D> {
+pub(super) fn zero<const D: usize>() -> PerDimension<D> {
     0.into()
 }
 
@@ -51,7 +51,7 @@ pub(super) fn yes() -> bool {
 
 impl<const D: usize> Conv<D> {
     /// Of torch.nn's defaults.
-    pub fn new(out: i64, kernel_size: impl Into<Sizes<D>>) -> Self {
+    pub fn new(out: i64, kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             out,
             kernel_size: kernel_size.into(),
@@ -64,7 +64,7 @@ impl<const D: usize> Conv<D> {
     }
 }
 
-impl<const D: usize> Config for Conv<D> {
+impl<const D: usize> LayerConfig for Conv<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (inputs, spatial) = channels(input, D)?;
         divisible(inputs, self.out, self.groups)?;

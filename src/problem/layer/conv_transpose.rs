@@ -4,7 +4,7 @@ use super::conv::{divisible, one, ungrouped, yes, zero};
 use super::convolution::Convolution;
 use super::correlation::Correlation;
 use super::window::{Window, channels};
-use super::{Config, Layer, LayerError, Sizes};
+use super::{Layer, LayerConfig, LayerError, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +16,16 @@ pub struct ConvTranspose<const D: usize> {
     /// Out-channels.
     pub out: i64,
     /// The size of the kernel.
-    pub kernel_size: Sizes<D>,
+    pub kernel_size: PerDimension<D>,
     /// How far it moves over the output.
     #[serde(default = "one::<D>")]
-    pub stride: Sizes<D>,
+    pub stride: PerDimension<D>,
     /// What is cut off at both ends.
     #[serde(default = "zero::<D>")]
-    pub padding: Sizes<D>,
+    pub padding: PerDimension<D>,
     /// What is added at the far end.
     #[serde(default = "zero::<D>")]
-    pub output_padding: Sizes<D>,
+    pub output_padding: PerDimension<D>,
     /// Parts of the channels, each convolved by itself.
     #[serde(default = "ungrouped")]
     pub groups: i64,
@@ -34,12 +34,12 @@ pub struct ConvTranspose<const D: usize> {
     pub bias: bool,
     /// How far the kernel's entries are apart.
     #[serde(default = "one::<D>")]
-    pub dilation: Sizes<D>,
+    pub dilation: PerDimension<D>,
 }
 
 impl<const D: usize> ConvTranspose<D> {
     /// Of torch.nn's defaults.
-    pub fn new(out: i64, kernel_size: impl Into<Sizes<D>>) -> Self {
+    pub fn new(out: i64, kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             out,
             kernel_size: kernel_size.into(),
@@ -80,7 +80,7 @@ impl<const D: usize> ConvTranspose<D> {
     }
 }
 
-impl<const D: usize> Config for ConvTranspose<D> {
+impl<const D: usize> LayerConfig for ConvTranspose<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (inputs, spatial) = channels(input, D)?;
         divisible(inputs, self.out, self.groups)?;

@@ -1,7 +1,7 @@
 //! The layer of every convolution, plain or transposed, in any number of dimensions.
 
 use super::channel_bias::ChannelBias;
-use super::correlation::{Correlation, MOST, parts};
+use super::correlation::{Correlation, MOST_FLOATS, chunks};
 use super::{Init, Layer, Local, LocalParameters, ParameterShape};
 use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
@@ -23,7 +23,7 @@ impl Layer for Convolution {
     /// As torch.nn: `kaiming_uniform_(a=√5)` over the second axis of the weight and the kernel, and
     /// a bias from U(−1/√fan, 1/√fan).
     fn parameters(&self) -> Vec<ParameterShape> {
-        let fan = self.map.fan();
+        let fan = self.map.fan_in();
         let weight = ParameterShape {
             name: "weight",
             shape: self.map.weight(),
@@ -74,11 +74,11 @@ struct LocalConvolution {
 
 impl Local for LocalConvolution {
     fn tangent(&self, dx: &Tensor) -> Tensor {
-        self.map.up(dx, &self.weight)
+        self.map.tangent(dx, &self.weight)
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
-        self.map.down(gz, &self.weight)
+        self.map.adjoint(gz, &self.weight)
     }
 
     fn parameters(&self) -> Option<&dyn LocalParameters> {
@@ -114,8 +114,8 @@ impl LocalConvolution {
     fn sides(&self) -> [i64; 2] {
         let channels = self.map.b[0] / self.map.groups;
         match self.map.transposed {
-            false => [channels, self.map.fan()],
-            true => [self.map.fan(), channels],
+            false => [channels, self.map.fan_in()],
+            true => [self.map.fan_in(), channels],
         }
     }
 
@@ -129,7 +129,7 @@ impl LocalConvolution {
 
     /// Lays out the columns of all samples for this use and others, if they are not too large.
     fn keep_columns(&self) {
-        if !self.map.transposed && self.samples() * self.map.column_floats() <= MOST {
+        if !self.map.transposed && self.samples() * self.map.column_floats() <= MOST_FLOATS {
             self.columns.get_or_init(|| self.map.columns(&self.x));
         }
     }
@@ -140,14 +140,14 @@ impl LocalConvolution {
             let right = self.right(start, length);
             right.transpose(1, 2).bmm(&right)
         };
-        let parts = parts(MOST, self.samples(), self.map.column_floats());
+        let parts = chunks(MOST_FLOATS, self.samples(), self.map.column_floats());
         Tensor::cat(&parts.map(part).collect::<Vec<_>>(), 0)
     }
 
     /// Sums over parts of the samples what `term(start, length)` gives: `at_once` floats, `floats`
     /// of them per sample.
     fn over_samples(&self, at_once: i64, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
-        parts(at_once, self.samples(), floats)
+        chunks(at_once, self.samples(), floats)
             .map(|(start, length)| term(start, length))
             .reduce(|a, b| a + b)
             .expect("a batch has samples")
@@ -158,7 +158,7 @@ impl LocalConvolution {
         let (q, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
         let floats = g * (left * right * q + self.map.column_floats());
         self.keep_columns();
-        let sum = self.over_samples(MOST, floats, |start, length| {
+        let sum = self.over_samples(MOST_FLOATS, floats, |start, length| {
             let product = self
                 .left(&s.narrow(1, start, length))
                 .bmm(&self.right(start, length).transpose(1, 2))
@@ -188,7 +188,7 @@ impl LocalConvolution {
         let floats = g * left * wide * k + self.map.column_floats();
         let at_once = match gram.is_none() && self.x.device() == Device::Cpu {
             true => SECOND_CACHE,
-            false => MOST,
+            false => MOST_FLOATS,
         };
         self.over_samples(at_once, floats, |start, length| {
             let s = self.left(&s.narrow(1, start, length));
@@ -217,31 +217,31 @@ impl LocalParameters for LocalConvolution {
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         match i {
             BIAS => self.bias.tangent(dw, self.samples()),
-            _ => self.map.up_weights(&self.x, dw),
+            _ => self.map.with_weights(&self.x, dw),
         }
     }
 
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
         match (i, self.map.transposed) {
             (BIAS, _) => self.bias.adjoint(gz),
-            (_, true) => self.map.to_weight(&self.x.unsqueeze(0), gz),
+            (_, true) => self.map.weight_adjoint(&self.x.unsqueeze(0), gz),
             (_, false) => {
                 self.keep_columns();
-                self.over_samples(MOST, self.map.column_floats(), |start, length| {
+                self.over_samples(MOST_FLOATS, self.map.column_floats(), |start, length| {
                     let columns = self.columns(start, length);
                     let gz = gz.narrow(1, start, length);
-                    self.map.to_weight_by_columns(&columns, &gz)
+                    self.map.weight_adjoint_of_columns(&columns, &gz)
                 })
             }
         }
     }
 
     fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.map.down_weights(g, dw))
+        (i == WEIGHT).then(|| self.map.adjoint_with_weights(g, dw))
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.map.to_weight(dx, &g.unsqueeze(0)))
+        (i == WEIGHT).then(|| self.map.weight_adjoint(dx, &g.unsqueeze(0)))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
@@ -257,7 +257,9 @@ impl LocalParameters for LocalConvolution {
             BIAS => self.bias.diagonal_of_diagonal(d),
             _ => {
                 let squares = self.x.square().unsqueeze(0);
-                self.map.to_weight(&squares, &d.unsqueeze(0)).squeeze_dim(0)
+                self.map
+                    .weight_adjoint(&squares, &d.unsqueeze(0))
+                    .squeeze_dim(0)
             }
         }
     }
@@ -295,7 +297,7 @@ impl LocalParameters for LocalConvolution {
     fn expect_columns(&self, count: u64) {
         let ([left, right], positions) = (self.sides(), self.map.positions());
         let saved = count as f64 * (left * (right - positions)) as f64;
-        let fits = self.samples() * self.map.groups * positions * positions <= MOST;
+        let fits = self.samples() * self.map.groups * positions * positions <= MOST_FLOATS;
         if fits && saved > (positions * right) as f64 {
             self.gram.get_or_init(|| self.gram());
         }
@@ -304,7 +306,7 @@ impl LocalParameters for LocalConvolution {
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         match i {
             BIAS => self.bias.sample_tangent(dw),
-            _ => self.map.up_sample_weights(&self.x, dw),
+            _ => self.map.with_sample_weights(&self.x, dw),
         }
     }
 }

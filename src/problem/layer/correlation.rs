@@ -21,10 +21,10 @@ pub(super) struct Correlation {
 }
 
 /// The most floats of one temporary tensor: 256 MiB in float32.
-pub(super) const MOST: i64 = 1 << 26;
+pub(super) const MOST_FLOATS: i64 = 1 << 26;
 
 /// Parts `(start, length)` of `0..total` so that `floats` for each item are `at_once` or fewer.
-pub(super) fn parts(at_once: i64, total: i64, floats: i64) -> impl Iterator<Item = (i64, i64)> {
+pub(super) fn chunks(at_once: i64, total: i64, floats: i64) -> impl Iterator<Item = (i64, i64)> {
     let part = (at_once / floats.max(1)).clamp(1, total.max(1));
     (0..total)
         .step_by(part as usize)
@@ -34,11 +34,11 @@ pub(super) fn parts(at_once: i64, total: i64, floats: i64) -> impl Iterator<Item
 /// `f` in parts of the first axis where libtorch itself lays out all columns, `floats` per item:
 /// in float64, for which its fast convolutions have no code.
 fn in_parts(t: &Tensor, floats: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    if t.kind() != Kind::Double || t.size()[0] * floats <= MOST {
+    if t.kind() != Kind::Double || t.size()[0] * floats <= MOST_FLOATS {
         return f(t);
     }
     let part = |(start, length)| f(&t.narrow(0, start, length));
-    let parts = parts(MOST, t.size()[0], floats).map(part);
+    let parts = chunks(MOST_FLOATS, t.size()[0], floats).map(part);
     Tensor::cat(&parts.collect::<Vec<_>>(), 0)
 }
 
@@ -69,13 +69,13 @@ impl Correlation {
     }
 
     /// Entries of the weight that meet one entry of b.
-    pub fn fan(&self) -> i64 {
+    pub fn fan_in(&self) -> i64 {
         self.a[0] / self.groups * self.window.entries()
     }
 
     /// How many floats the columns of one sample are.
     pub fn column_floats(&self) -> i64 {
-        self.groups * self.fan() * self.positions()
+        self.groups * self.fan_in() * self.positions()
     }
 
     /// How many positions b has.
@@ -88,28 +88,28 @@ impl Correlation {
         self.convolve(x, w, bias, self.transposed, self.groups)
     }
 
-    /// The same for tangents: `[K, N, *x] -> [K, N, *z]`.
-    pub fn up(&self, dx: &Tensor, w: &Tensor) -> Tensor {
+    /// The map of tangents of x: `[K, N, *x] -> [K, N, *z]`.
+    pub fn tangent(&self, dx: &Tensor, w: &Tensor) -> Tensor {
         self.folded(dx, w, self.transposed)
     }
 
     /// The adjoint in x: `[K, N, *z] -> [K, N, *x]`.
-    pub fn down(&self, gz: &Tensor, w: &Tensor) -> Tensor {
+    pub fn adjoint(&self, gz: &Tensor, w: &Tensor) -> Tensor {
         self.folded(gz, w, !self.transposed)
     }
 
     /// K weights on the same x: `[N, *x], [K, *weight] -> [K, N, *z]`.
-    pub fn up_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
+    pub fn with_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
         self.weights(x, w, self.transposed)
     }
 
-    /// Their adjoints on the same z: `[N, *z], [K, *weight] -> [K, N, *x]`.
-    pub fn down_weights(&self, z: &Tensor, w: &Tensor) -> Tensor {
+    /// The adjoints in x of K weights on the same z: `[N, *z], [K, *weight] -> [K, N, *x]`.
+    pub fn adjoint_with_weights(&self, z: &Tensor, w: &Tensor) -> Tensor {
         self.weights(z, w, !self.transposed)
     }
 
     /// A weight for every sample, as groups: `[N, *x], [K, N, *weight] -> [K, N, *z]`.
-    pub fn up_sample_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
+    pub fn with_sample_weights(&self, x: &Tensor, w: &Tensor) -> Tensor {
         let (k, n, spatial) = (w.size()[0], w.size()[1], &self.input()[1..]);
         let x = x
             .unsqueeze(0)
@@ -124,7 +124,7 @@ impl Correlation {
         join(&z, &[k, n], self.output())
     }
 
-    /// The same window over one channel for each group.
+    /// This map with a single channel in every group.
     pub fn of_channel_sums(&self) -> Self {
         let alone = |shape: &[i64]| [&[self.groups], &shape[1..]].concat();
         Self {
@@ -145,7 +145,7 @@ impl Correlation {
     ///
     /// As one convolution in which the samples are the channels, a is the input and b the kernel,
     /// so that stride and dilation change places: no columns are laid out.
-    pub fn to_weight(&self, x: &Tensor, z: &Tensor) -> Tensor {
+    pub fn weight_adjoint(&self, x: &Tensor, z: &Tensor) -> Tensor {
         let (a, b) = match self.transposed {
             true => (z, x),
             false => (x, z),
@@ -195,7 +195,7 @@ impl Correlation {
             .chain(spatial)
             .collect();
         view.permute(axes)
-            .reshape([self.groups, self.fan(), a.size()[0], self.positions()])
+            .reshape([self.groups, self.fan_in(), a.size()[0], self.positions()])
     }
 
     /// b of every sample and group, K stacked: `[K, N, *b] -> [N G, K o, T]`.
@@ -208,7 +208,7 @@ impl Correlation {
 
     /// The columns likewise: `[G, fan, K N, T] -> [N G, K fan, T]`.
     pub fn column_rows(&self, columns: &Tensor, k: i64) -> Tensor {
-        let (g, fan, t) = (self.groups, self.fan(), self.positions());
+        let (g, fan, t) = (self.groups, self.fan_in(), self.positions());
         columns
             .reshape([g, fan, k, -1, t])
             .permute([3, 0, 2, 1, 4])
@@ -216,14 +216,14 @@ impl Correlation {
     }
 
     /// From the columns of `[N, *a]`: `[G, fan, N, T], [K, N, *b] -> [K, *weight]` as one product.
-    pub fn to_weight_by_columns(&self, columns: &Tensor, b: &Tensor) -> Tensor {
+    pub fn weight_adjoint_of_columns(&self, columns: &Tensor, b: &Tensor) -> Tensor {
         let (k, n, g, [c, o]) = (b.size()[0], b.size()[1], self.groups, self.per_group());
         let b = b
             .reshape([k, n, g, o, self.positions()])
             .permute([2, 0, 3, 1, 4])
             .reshape([g, k * o, -1]);
         let w = columns.flatten(2, 3).bmm(&b.transpose(1, 2));
-        let w = w.reshape([g, self.fan(), k, o]).permute([2, 0, 3, 1]);
+        let w = w.reshape([g, self.fan_in(), k, o]).permute([2, 0, 3, 1]);
         join(&w, &[k, g * o, c], &self.window.kernel)
     }
 

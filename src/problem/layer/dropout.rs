@@ -1,7 +1,7 @@
 //! Dropout, as it is in evaluation.
 
 use super::linear_map::identity;
-use super::{Config, Layer, LayerError};
+use super::{Layer, LayerConfig, LayerError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ impl Default for Dropout {
     }
 }
 
-impl Config for Dropout {
+impl LayerConfig for Dropout {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         match (0.0..=1.0).contains(&self.p) {
             true => Ok((identity(), input.to_vec())),

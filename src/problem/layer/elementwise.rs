@@ -1,6 +1,6 @@
 //! The template of activations `z = σ(x)`: a new one states `σ`, `σ'`, `σ''`, and its keys if any.
 
-use super::{Config, Layer, LayerError, Local, OwnCurvature};
+use super::{Layer, LayerConfig, LayerError, Local, OwnCurvature};
 use std::fmt::Debug;
 use tch::Tensor;
 
@@ -25,7 +25,7 @@ pub trait Activation: Debug + Send + Sync + Clone + 'static {
 }
 
 /// An activation takes any shape.
-impl<A: Activation> Config for A {
+impl<A: Activation> LayerConfig for A {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         self.check()?;
         Ok((Box::new(Elementwise(self.clone())), input.to_vec()))

@@ -1,7 +1,7 @@
 //! Vectors for tokens.
 
-use super::sizes::Sizes;
-use super::{Config, Init, Layer, LayerError, Local, LocalParameters, ParameterShape};
+use super::per_dimension::PerDimension;
+use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -20,10 +20,10 @@ pub struct Embedding {
     pub padding_idx: Option<i64>,
 }
 
-impl Config for Embedding {
+impl LayerConfig for Embedding {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
-        Sizes([self.num_embeddings]).checked("num_embeddings", 1)?;
-        Sizes([self.embedding_dim]).checked("embedding_dim", 1)?;
+        PerDimension([self.num_embeddings]).checked("num_embeddings", 1)?;
+        PerDimension([self.embedding_dim]).checked("embedding_dim", 1)?;
         if let Some(padding) = self.padding_idx
             && !(0..self.num_embeddings).contains(&padding)
         {
@@ -35,7 +35,7 @@ impl Config for Embedding {
                 remedy: "leave it out where no token pads".into(),
             });
         }
-        let table = Table {
+        let table = EmbeddingLayer {
             spec: self.clone(),
             positions: input.iter().product(),
         };
@@ -44,12 +44,12 @@ impl Config for Embedding {
 }
 
 #[derive(Debug)]
-struct Table {
+struct EmbeddingLayer {
     spec: Embedding,
     positions: i64,
 }
 
-impl Layer for Table {
+impl Layer for EmbeddingLayer {
     fn parameters(&self) -> Vec<ParameterShape> {
         vec![ParameterShape {
             name: "weight",
@@ -75,7 +75,7 @@ impl Layer for Table {
             Some(padding) => tokens.not_equal(padding),
             None => tokens.ones_like(),
         };
-        Box::new(LocalTable {
+        Box::new(LocalEmbedding {
             counts: counts.to_kind(w[0].kind()).unsqueeze(-1),
             tokens,
             table: w[0].size(),
@@ -85,7 +85,7 @@ impl Layer for Table {
 }
 
 /// T positions of N samples with D entries each, V tokens.
-struct LocalTable {
+struct LocalEmbedding {
     /// `[N, T]`.
     tokens: Tensor,
     /// 0 where the token pads, else 1: `[N, T, 1]`.
@@ -96,7 +96,7 @@ struct LocalTable {
     output: Vec<i64>,
 }
 
-impl Local for LocalTable {
+impl Local for LocalEmbedding {
     fn tangent(&self, _dx: &Tensor) -> Tensor {
         unreachable!("an embedding takes the data themselves")
     }
@@ -110,7 +110,7 @@ impl Local for LocalTable {
     }
 }
 
-impl LocalTable {
+impl LocalEmbedding {
     /// `[K, N, *positions, D] -> [K, N, T, D]`, 0 where tokens pad.
     fn counted(&self, z: &Tensor) -> Tensor {
         let (n, t) = self.tokens.size2().expect("[N, T]");
@@ -141,7 +141,7 @@ impl LocalTable {
     }
 }
 
-impl LocalParameters for LocalTable {
+impl LocalParameters for LocalEmbedding {
     fn shape(&self, _i: usize) -> Vec<i64> {
         self.table.clone()
     }

@@ -1,6 +1,6 @@
 //! Flattens a sample to a vector.
 
-use super::{Config, Layer, LayerError, Local};
+use super::{Layer, LayerConfig, LayerError, Local};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -10,7 +10,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}
 
-impl Config for Flatten {
+impl LayerConfig for Flatten {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let layer = Reshape {
             input: input.to_vec(),

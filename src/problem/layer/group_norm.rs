@@ -1,9 +1,9 @@
 //! Group normalisation.
 
 use super::conv::yes;
-use super::normalisation::{Affine, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
-use super::standardise::Grouped;
-use super::{Config, Layer, LayerError, Local, ParameterShape};
+use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
+use super::standardise::StandardisedGroups;
+use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -35,7 +35,7 @@ impl GroupNorm {
     }
 }
 
-impl Config for GroupNorm {
+impl LayerConfig for GroupNorm {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         let Some(&channels) = input.first() else {
@@ -54,7 +54,7 @@ impl Config for GroupNorm {
             });
         }
         let layer = Normalisation {
-            channels: Affine {
+            channels: AffineSharing {
                 sample: input.to_vec(),
                 parameter: vec![channels],
                 last: false,
@@ -69,7 +69,7 @@ impl Config for GroupNorm {
 
 #[derive(Debug)]
 struct Normalisation {
-    channels: Affine,
+    channels: AffineSharing,
     groups: i64,
     eps: f64,
     affine: bool,
@@ -88,7 +88,7 @@ impl Layer for Normalisation {
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let entries: i64 = self.channels.sample.iter().product();
         Box::new(Normalised {
-            standard: Grouped::new(x, entries / self.groups, self.eps),
+            standard: StandardisedGroups::new(x, entries / self.groups, self.eps),
             weight: w.get(WEIGHT).map(|w| self.channels.along(w)),
             affine: self.channels.clone(),
         })

@@ -1,9 +1,9 @@
 //! Layer normalisation.
 
 use super::conv::yes;
-use super::normalisation::{Affine, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
-use super::standardise::Grouped;
-use super::{Config, Layer, LayerError, Local, ParameterShape};
+use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
+use super::standardise::StandardisedGroups;
+use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -38,7 +38,7 @@ impl LayerNorm {
     }
 }
 
-impl Config for LayerNorm {
+impl LayerConfig for LayerNorm {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
         let last = &self.normalized_shape;
@@ -49,7 +49,7 @@ impl Config for LayerNorm {
             });
         }
         let layer = Normalisation {
-            entries: Affine {
+            entries: AffineSharing {
                 sample: input.to_vec(),
                 parameter: last.clone(),
                 last: true,
@@ -64,7 +64,7 @@ impl Config for LayerNorm {
 
 #[derive(Debug)]
 struct Normalisation {
-    entries: Affine,
+    entries: AffineSharing,
     eps: f64,
     weight: bool,
     bias: bool,
@@ -83,7 +83,7 @@ impl Layer for Normalisation {
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let m = self.entries.parameter.iter().product();
         Box::new(Normalised {
-            standard: Grouped::new(x, m, self.eps),
+            standard: StandardisedGroups::new(x, m, self.eps),
             weight: w.get(WEIGHT).map(|w| self.entries.along(w)),
             affine: self.entries.clone(),
         })

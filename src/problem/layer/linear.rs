@@ -1,7 +1,7 @@
 //! The linear layer.
 
 use super::positions::AtPositions;
-use super::{Config, Init, Layer, LayerError, Local, LocalParameters, ParameterShape};
+use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
 use crate::problem::signs::{Signs, TiledMatrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ fn yes() -> bool {
     true
 }
 
-impl Config for Linear {
+impl LayerConfig for Linear {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         if self.out < 1 {
             return Err(LayerError {
@@ -41,7 +41,7 @@ impl Config for Linear {
             let (layer, output) = AtPositions::new(positions, inputs, self.out, self.bias);
             return Ok((Box::new(layer), output));
         }
-        let layer = Affine {
+        let layer = LinearLayer {
             inputs,
             outputs: self.out,
             bias: self.bias,
@@ -51,13 +51,13 @@ impl Config for Linear {
 }
 
 #[derive(Clone, Debug)]
-struct Affine {
+struct LinearLayer {
     inputs: i64,
     outputs: i64,
     bias: bool,
 }
 
-impl Layer for Affine {
+impl Layer for LinearLayer {
     /// Both are drawn from U(−1/√in, 1/√in): `kaiming_uniform_(a=√5)` gives the weight that bound.
     fn parameters(&self) -> Vec<ParameterShape> {
         let mut parameters = vec![ParameterShape {
@@ -82,7 +82,7 @@ impl Layer for Affine {
     }
 
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
-        Box::new(LocalAffine {
+        Box::new(LocalLinear {
             x: x.shallow_clone(),
             weight: w[WEIGHT].shallow_clone(),
             columns: OnceLock::new(),
@@ -90,29 +90,18 @@ impl Layer for Affine {
     }
 }
 
-impl Init {
-    /// `torch.nn.init.kaiming_uniform_(w, a=√5)`, in the same floating-point steps.
-    pub(super) fn kaiming_uniform(fan_in: i64) -> Self {
-        let gain = (2.0 / (1.0 + 5f64.sqrt().powi(2))).sqrt();
-        let deviation = gain / (fan_in as f64).sqrt();
-        Self::Uniform {
-            bound: 3f64.sqrt() * deviation,
-        }
-    }
-}
-
 const WEIGHT: usize = 0;
 const BIAS: usize = 1;
 
 /// `x: [N, in]`, `weight: [out, in]`.
-struct LocalAffine {
+struct LocalLinear {
     x: Tensor,
     weight: Tensor,
     /// x for products with signs, made when the first is asked for.
     columns: OnceLock<Option<TiledMatrix>>,
 }
 
-impl Local for LocalAffine {
+impl Local for LocalLinear {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         map_features(&self.weight, dx)
     }
@@ -135,7 +124,7 @@ fn map_features(a: &Tensor, x: &Tensor) -> Tensor {
     a.matmul(&x).view([-1, k, n]).permute([1, 2, 0])
 }
 
-impl LocalParameters for LocalAffine {
+impl LocalParameters for LocalLinear {
     fn shape(&self, i: usize) -> Vec<i64> {
         let size = self.weight.size();
         match i {

@@ -20,9 +20,9 @@ pub(super) trait LinearMap: Debug + Send + Sync + Clone + 'static {
 
 /// A linear map as a layer.
 #[derive(Clone, Debug)]
-pub(super) struct Fixed<A>(pub A);
+pub(super) struct FixedLinear<A>(pub A);
 
-impl<A: LinearMap> Layer for Fixed<A> {
+impl<A: LinearMap> Layer for FixedLinear<A> {
     fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
         self.0.apply(x)
     }
@@ -32,7 +32,7 @@ impl<A: LinearMap> Layer for Fixed<A> {
     }
 }
 
-impl<A: LinearMap> Local for Fixed<A> {
+impl<A: LinearMap> Local for FixedLinear<A> {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         folded(dx, |dx| self.0.apply(dx))
     }
@@ -48,7 +48,7 @@ impl<A: LinearMap> Local for Fixed<A> {
 
 /// `z = x`.
 pub(in crate::problem) fn identity() -> Box<dyn Layer> {
-    Box::new(Fixed(Identity))
+    Box::new(FixedLinear(Identity))
 }
 
 #[derive(Clone, Debug)]

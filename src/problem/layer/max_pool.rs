@@ -2,7 +2,7 @@
 
 use super::conv::{one, zero};
 use super::window::{Window, channels};
-use super::{Config, Layer, LayerError, Local, Sizes};
+use super::{Layer, LayerConfig, LayerError, Local, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -13,16 +13,16 @@ use tch::{Device, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct MaxPool<const D: usize> {
     /// The size of the window.
-    pub kernel_size: Sizes<D>,
+    pub kernel_size: PerDimension<D>,
     /// How far it moves; absent: by its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stride: Option<Sizes<D>>,
+    pub stride: Option<PerDimension<D>>,
     /// Entries of −∞ added at both ends.
     #[serde(default = "zero::<D>")]
-    pub padding: Sizes<D>,
+    pub padding: PerDimension<D>,
     /// How far its entries are apart.
     #[serde(default = "one::<D>")]
-    pub dilation: Sizes<D>,
+    pub dilation: PerDimension<D>,
     /// Whether a last window may stand over the end.
     #[serde(default)]
     pub ceil_mode: bool,
@@ -30,7 +30,7 @@ pub struct MaxPool<const D: usize> {
 
 impl<const D: usize> MaxPool<D> {
     /// Of torch.nn's defaults.
-    pub fn new(kernel_size: impl Into<Sizes<D>>) -> Self {
+    pub fn new(kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             kernel_size: kernel_size.into(),
             stride: None,
@@ -41,14 +41,14 @@ impl<const D: usize> MaxPool<D> {
     }
 }
 
-impl<const D: usize> Config for MaxPool<D> {
+impl<const D: usize> LayerConfig for MaxPool<D> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         let (features, spatial) = channels(input, D)?;
         let stride = self.stride.unwrap_or(self.kernel_size);
         let window = Window::new(self.kernel_size, stride, self.padding, self.dilation)?;
         window.padded_by_half()?;
         let positions = window.positions(spatial, self.ceil_mode)?;
-        let layer = Maxima {
+        let layer = MaxPooling {
             window,
             ceil: self.ceil_mode,
             input: input.to_vec(),
@@ -59,13 +59,13 @@ impl<const D: usize> Config for MaxPool<D> {
 }
 
 #[derive(Clone, Debug)]
-struct Maxima {
+struct MaxPooling {
     window: Window,
     ceil: bool,
     input: Vec<i64>,
 }
 
-impl Maxima {
+impl MaxPooling {
     /// The maxima and where they are: `[N, C, *out]`, indices into a channel's positions.
     fn with_indices(&self, x: &Tensor) -> (Tensor, Tensor) {
         let Window {
@@ -82,8 +82,8 @@ impl Maxima {
     }
 }
 
-/// The same `[N, C, H, W]`, many channels innermost in memory: libtorch takes maxima of them with wide
-/// registers, and of positions one by one, which is ten times slower.
+/// Images `[N, C, H, W]` with the channels, where there are many, innermost in memory: libtorch takes
+/// maxima of them with wide registers, and of positions one by one, which is ten times slower.
 fn channels_last(x: &Tensor) -> Tensor {
     const ENOUGH: i64 = 8;
     match x.device() {
@@ -94,7 +94,7 @@ fn channels_last(x: &Tensor) -> Tensor {
     }
 }
 
-impl Layer for Maxima {
+impl Layer for MaxPooling {
     fn selects_inputs(&self) -> bool {
         true
     }
@@ -110,7 +110,7 @@ impl Layer for Maxima {
     fn linearize(&self, x: &Tensor, _w: &[Tensor]) -> (Tensor, Box<dyn Local>) {
         let (z, indices) = self.with_indices(x);
         let (z, indices) = (z.contiguous(), indices.contiguous());
-        let local = Selection {
+        let local = LocalMaxPool {
             input: self.input.clone(),
             output: indices.size()[2..].to_vec(),
             indices: indices.flatten(2, -1),
@@ -119,22 +119,22 @@ impl Layer for Maxima {
     }
 }
 
-/// `z` picks one entry of x for each of its own: `J` has one 1 in every row, so that it takes a
+/// `z` selects one entry of x for each of its own: `J` has one 1 in every row, so that it takes a
 /// diagonal Hessian to a diagonal one. `indices: [N, C, T]`.
-struct Selection {
+struct LocalMaxPool {
     input: Vec<i64>,
     output: Vec<i64>,
     indices: Tensor,
 }
 
-impl Selection {
+impl LocalMaxPool {
     /// The indices for K probes, without a copy.
     fn repeated(&self, k: i64) -> Tensor {
         self.indices.unsqueeze(0).expand([k, -1, -1, -1], false)
     }
 }
 
-impl Local for Selection {
+impl Local for LocalMaxPool {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         let z = dx
             .flatten(3, -1)

@@ -30,7 +30,7 @@ pub(super) trait Standardised {
 
 /// Which entries of a sample share a scale and a shift.
 #[derive(Clone, Debug)]
-pub(super) struct Affine {
+pub(super) struct AffineSharing {
     /// A sample's shape.
     pub sample: Vec<i64>,
     /// The parameters' shape: the first axis of a sample, or its last ones.
@@ -39,7 +39,7 @@ pub(super) struct Affine {
     pub last: bool,
 }
 
-impl Affine {
+impl AffineSharing {
     /// A weight of ones and a bias of zeros, those of them that are there.
     pub fn parameters(&self, weight: bool, bias: bool) -> Vec<ParameterShape> {
         let constant = |name, value| ParameterShape {
@@ -79,7 +79,7 @@ impl Affine {
     }
 
     /// `[K, N, *sample] -> [K, N, numel, positions]`.
-    fn inward(&self, z: &Tensor) -> Tensor {
+    fn by_channel(&self, z: &Tensor) -> Tensor {
         let (c, p) = (self.numel(), self.positions());
         let kn = &z.size()[..2];
         match self.last {
@@ -88,8 +88,8 @@ impl Affine {
         }
     }
 
-    /// Back.
-    fn outward(&self, z: &Tensor) -> Tensor {
+    /// `[K, N, numel, positions] -> [K, N, *sample]`.
+    fn by_sample(&self, z: &Tensor) -> Tensor {
         let z = match self.last {
             true => z.transpose(2, 3),
             false => z.shallow_clone(),
@@ -114,11 +114,11 @@ pub(super) fn epsilon() -> f64 {
     1e-5
 }
 
-/// A normalisation layer at one point; `weight` meets `[N, *in]` as [`Affine::along`] puts it.
+/// A normalisation layer at one point; `weight` meets `[N, *in]` as [`AffineSharing::along`] puts it.
 pub(super) struct Normalised<S> {
     pub standard: S,
     pub weight: Option<Tensor>,
-    pub affine: Affine,
+    pub affine: AffineSharing,
 }
 
 impl<S> Normalised<S> {
@@ -154,22 +154,22 @@ impl<S: Standardised> Local for Normalised<S> {
 
 impl<S: Standardised> Normalised<S> {
     /// The rules of the weight are those of the bias with `x̂ ∘ s` for s.
-    fn seen_by(&self, i: usize, s: &Tensor) -> Tensor {
+    fn as_for_bias(&self, i: usize, s: &Tensor) -> Tensor {
         match i {
             BIAS => s.shallow_clone(),
             _ => s * self.standard.value(),
         }
     }
 
-    fn spread(&self, dw: &Tensor) -> Tensor {
+    fn broadcast(&self, dw: &Tensor) -> Tensor {
         let samples = self.standard.value().size()[0];
         let flat = dw.flatten(1, -1);
         self.affine
-            .outward(&self.affine.bias().tangent(&flat, samples))
+            .by_sample(&self.affine.bias().tangent(&flat, samples))
     }
 
-    fn gather(&self, gz: &Tensor) -> Tensor {
-        let sums = self.affine.bias().adjoint(&self.affine.inward(gz));
+    fn sum_shared(&self, gz: &Tensor) -> Tensor {
+        let sums = self.affine.bias().adjoint(&self.affine.by_channel(gz));
         self.in_shape(&sums, 1)
     }
 
@@ -185,31 +185,31 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
-        self.seen_by(i, &self.spread(dw))
+        self.as_for_bias(i, &self.broadcast(dw))
     }
 
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
-        self.gather(&self.seen_by(i, gz))
+        self.sum_shared(&self.as_for_bias(i, gz))
     }
 
     /// `J (g ∘ dw)`.
     fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.standard.jacobian(&(self.spread(dw) * g)))
+        (i == WEIGHT).then(|| self.standard.jacobian(&(self.broadcast(dw) * g)))
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.gather(&(self.standard.jacobian(dx) * g)))
+        (i == WEIGHT).then(|| self.sum_shared(&(self.standard.jacobian(dx) * g)))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
-        let s = self.affine.inward(&self.seen_by(i, s));
+        let s = self.affine.by_channel(&self.as_for_bias(i, s));
         let diagonal = self.affine.bias().diagonal_of_columns(&s, sign);
         self.in_shape(&diagonal, 0)
     }
 
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
-        let twice = self.seen_by(i, &self.seen_by(i, d));
-        self.gather(&twice.unsqueeze(0)).squeeze_dim(0)
+        let twice = self.as_for_bias(i, &self.as_for_bias(i, d));
+        self.sum_shared(&twice.unsqueeze(0)).squeeze_dim(0)
     }
 
     /// Entries differ in what the weight sees.
@@ -221,12 +221,12 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        let s = self.affine.inward(&self.seen_by(i, s));
+        let s = self.affine.by_channel(&self.as_for_bias(i, s));
         self.affine.bias().trace_of_columns(&s)
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         let z = self.affine.bias().sample_tangent(&dw.flatten(2, -1));
-        self.seen_by(i, &self.affine.outward(&z))
+        self.as_for_bias(i, &self.affine.by_sample(&z))
     }
 }

@@ -1,6 +1,6 @@
 //! The curvature that layers have of their own.
 
-use super::features;
+use crate::problem::tensors::{sum_entries, unit_vectors};
 use tch::Tensor;
 
 /// A symmetric matrix `H_n` over the input of every sample, of either sign.
@@ -14,11 +14,11 @@ pub trait Symmetric {
     /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
-    /// TiledMatrix `first..first + count` of the root and their signs, so that all of them have
+    /// Columns `first..first + count` of the root and their signs, so that all of them have
     /// `Σ_q sign_qn s_qn s_qnᵀ = H_n`: `[count, N, *in]` and `[count, N]`.
     fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
         let signs = self.signs();
-        let unit = units(first, count, &signs.size(), &signs);
+        let unit = unit_vectors(first, count, &signs.size(), &signs);
         (
             self.root(&unit),
             signs.flatten(1, -1).narrow(1, first, count).tr(),
@@ -32,7 +32,7 @@ pub enum OwnCurvature {
     Zero,
     /// `diag(r)` for every sample, `r: [N, *in]`.
     Diagonal(Tensor),
-    /// Any other.
+    /// Any other symmetric matrix.
     General(Box<dyn Symmetric>),
 }
 
@@ -50,19 +50,8 @@ impl OwnCurvature {
     pub fn quadratic(&self, dx: &Tensor) -> Option<Tensor> {
         match self {
             Self::Zero => None,
-            Self::Diagonal(r) => Some(features(&(r * dx * dx))),
-            Self::General(h) => Some(features(&(h.apply(dx) * dx))),
+            Self::Diagonal(r) => Some(sum_entries(&(r * dx * dx))),
+            Self::General(h) => Some(sum_entries(&(h.apply(dx) * dx))),
         }
     }
-}
-
-/// Unit vectors `first..first + count` of `[*w]`, the same for all N samples: `[count, N, *w]` for
-/// `shape = [N, *w]`, of the kind and on the device of `like`.
-pub(in crate::problem) fn units(first: i64, count: i64, shape: &[i64], like: &Tensor) -> Tensor {
-    let all = shape[1..].iter().product::<i64>();
-    let unit = Tensor::zeros([count, all], (like.kind(), like.device()));
-    let ones = unit.narrow(1, first, count).diagonal(0, 0, 1);
-    let _ = ones.shallow_clone().fill_(1.0);
-    unit.reshape([&[count, 1], &shape[1..]].concat())
-        .expand([&[count], shape].concat(), false)
 }

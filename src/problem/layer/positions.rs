@@ -85,7 +85,7 @@ fn with_kernel(i: usize, w: &Tensor) -> Tensor {
     }
 }
 
-/// The reverse.
+/// A parameter of the convolution, or vectors in its shape, as the linear layer has it.
 fn without_kernel(i: usize, w: Tensor) -> Tensor {
     match i {
         WEIGHT => w.squeeze_dim(-1),

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 /// `σ² = |P x|²/m + ε`.
 ///
 /// `J = (P − x̂x̂ᵀ/m)/σ` for every group.
-pub(super) struct Grouped {
+pub(super) struct StandardisedGroups {
     /// `x̂` as the input has it: `[N, *in]`.
     value: Tensor,
     /// `x̂: [N, G, m]`.
@@ -18,7 +18,7 @@ pub(super) struct Grouped {
     slope: Tensor,
 }
 
-impl Grouped {
+impl StandardisedGroups {
     /// At `x: [N, *in]`.
     pub fn new(x: &Tensor, m: i64, eps: f64) -> Self {
         let groups = x.reshape([x.size()[0], -1, m]);
@@ -38,7 +38,7 @@ impl Grouped {
     }
 }
 
-impl Standardised for Grouped {
+impl Standardised for StandardisedGroups {
     fn value(&self) -> &Tensor {
         &self.value
     }
@@ -69,7 +69,7 @@ struct GroupedCurvature {
 }
 
 impl GroupedCurvature {
-    fn new(at: &Grouped, u: &Tensor) -> Self {
+    fn new(at: &StandardisedGroups, u: &Tensor) -> Self {
         let m = at.normal.size()[2] as f64;
         let radius = norm(&at.normal);
         let first = unit(&at.normal, &at.slope.zeros_like());

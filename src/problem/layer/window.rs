@@ -1,6 +1,6 @@
 //! Sliding windows: the geometry that convolutions and pooling share.
 
-use super::{LayerError, Sizes};
+use super::{LayerError, PerDimension};
 
 /// A window of `kernel` entries, `dilation` apart, that moves by `stride` over an input with
 /// `padding` entries added at both ends; one number per spatial dimension.
@@ -15,10 +15,10 @@ pub(super) struct Window {
 impl Window {
     /// The window, if its numbers make sense at all.
     pub fn new<const D: usize>(
-        kernel: Sizes<D>,
-        stride: Sizes<D>,
-        padding: Sizes<D>,
-        dilation: Sizes<D>,
+        kernel: PerDimension<D>,
+        stride: PerDimension<D>,
+        padding: PerDimension<D>,
+        dilation: PerDimension<D>,
     ) -> Result<Self, LayerError> {
         Ok(Self {
             kernel: kernel.checked("kernel_size", 1)?,

@@ -1,8 +1,8 @@
 //! Zero padding in one to three dimensions.
 
-use super::linear_map::{Fixed, LinearMap};
+use super::linear_map::{FixedLinear, LinearMap};
 use super::window::channels;
-use super::{Config, Layer, LayerError, Sizes};
+use super::{Layer, LayerConfig, LayerError, PerDimension};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -12,13 +12,15 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct ZeroPad<const SIDES: usize> {
     /// How many: left, right, top, bottom, front, back; negative ones cut off.
-    pub padding: Sizes<SIDES>,
+    pub padding: PerDimension<SIDES>,
 }
 
-impl<const SIDES: usize> Config for ZeroPad<SIDES> {
+impl<const SIDES: usize> LayerConfig for ZeroPad<SIDES> {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         channels(input, SIDES / 2)?;
-        let sides = self.padding.checked("padding", -Sizes::<SIDES>::MOST)?;
+        let sides = self
+            .padding
+            .checked("padding", -PerDimension::<SIDES>::MOST)?;
         // The first two sides are those of the last dimension.
         let mut output = input.to_vec();
         for (size, sides) in output.iter_mut().rev().zip(sides.chunks(2)) {
@@ -30,7 +32,7 @@ impl<const SIDES: usize> Config for ZeroPad<SIDES> {
                 remedy: "cut off less".into(),
             });
         }
-        Ok((Box::new(Fixed(Padding { sides })), output))
+        Ok((Box::new(FixedLinear(Padding { sides })), output))
     }
 }
 

@@ -78,34 +78,32 @@ struct LocalBceWithLogits {
     weight: Tensor,
 }
 
-impl LocalBceWithLogits {
-    fn diagonal(&self) -> Tensor {
-        (&self.p - self.p.square()) * &self.weight
-    }
-}
-
 impl LocalLoss for LocalBceWithLogits {
     fn gradient(&self) -> Tensor {
         (&self.p - &self.q) * &self.weight
     }
 
     fn hessian(&self, df: &Tensor) -> Tensor {
-        df * self.diagonal()
+        df * self.hessian_diagonal()
+    }
+
+    fn hessian_diagonal(&self) -> Tensor {
+        (&self.p - self.p.square()) * &self.weight
     }
 
     fn root(&self, v: &Tensor) -> Tensor {
-        v * self.diagonal().sqrt()
+        v * self.hessian_diagonal().sqrt()
     }
 }
 
 impl Likelihood for LocalBceWithLogits {
     /// A coin of probability p for every entry.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         let y = u.lt_tensor(&self.p).to_kind(self.p.kind());
         (&self.p - y) * self.weight.sqrt()
     }
 
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         (&self.p - &self.q) * self.weight.sqrt()
     }
 }

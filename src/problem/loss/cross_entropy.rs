@@ -2,7 +2,7 @@
 
 use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
 use crate::error::UserError;
-use crate::problem::layer::{features, samples_innermost};
+use crate::problem::tensors::{samples_innermost, sum_entries};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -174,6 +174,11 @@ impl LocalLoss for LocalCrossEntropy {
         (pdf - &self.p * mean) * &self.weight
     }
 
+    /// `c p (1 − p)`, so written that nothing cancels where p is close to 1.
+    fn hessian_diagonal(&self) -> Tensor {
+        &self.p * (1.0 - &self.p) * &self.weight
+    }
+
     /// `R v = √c (√p ∘ v − p (√p · v))`.
     fn root(&self, v: &Tensor) -> Tensor {
         let scaled = self.p.sqrt() * v;
@@ -186,13 +191,13 @@ impl LocalLoss for LocalCrossEntropy {
         let pdf = &self.p * df;
         let mean = over_classes(&pdf).to_kind(Kind::Double);
         let square = over_classes(&(pdf * df)).to_kind(Kind::Double);
-        features(&((square - mean.square()) * &self.weight))
+        sum_entries(&((square - mean.square()) * &self.weight))
     }
 }
 
 impl Likelihood for LocalCrossEntropy {
     /// A class c with probability p_c gives `√c (p − e_c)`.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         let below = self.p.cumsum(1, None::<Kind>);
         // The first class whose cumulative probability reaches u; the last one if rounding hides it.
         let class = u.gt_tensor(&below).to_kind(Kind::Int64);
@@ -209,7 +214,7 @@ impl Likelihood for LocalCrossEntropy {
         self.weight.size()
     }
 
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         (&self.p - &self.q) * self.weight.sqrt()
     }
 

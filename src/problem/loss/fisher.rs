@@ -1,7 +1,7 @@
 //! Fisher matrices: outer products of gradients in place of a loss's output Hessian.
 
 use super::{Likelihood, LocalLoss};
-use crate::problem::layer::features;
+use crate::problem::tensors::sum_entries;
 use tch::{Kind, Tensor};
 
 /// `Σ_m s_m s_mᵀ` for every term of a loss, `s: [M, N, *out]`.
@@ -34,9 +34,14 @@ impl LocalLoss for Fisher {
 
     fn quadratic(&self, df: &Tensor) -> Tensor {
         self.columns_of()
-            .map(|s| features(&self.loss.inner(&s, df).to_kind(Kind::Double).square()))
+            .map(|s| sum_entries(&self.loss.inner(&s, df).to_kind(Kind::Double).square()))
             .reduce(|a, b| a + b)
             .expect("at least one column")
+    }
+
+    /// `Σ_m s_m²`: terms share no output.
+    fn hessian_diagonal(&self) -> Tensor {
+        self.s.square().sum_dim_intlist(0, false, None::<Kind>)
     }
 
     /// M numbers for every term.

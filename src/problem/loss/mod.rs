@@ -16,8 +16,8 @@ use fisher::Fisher;
 pub use mse::Mse;
 use weighted::weighted;
 
-use super::layer::{features, units};
 use super::random::uniform_targets;
+use super::tensors::{sum_entries, unit_vectors};
 use super::{Batch, Curvature};
 use crate::error::UserError;
 use crate::tagged::tagged;
@@ -79,14 +79,15 @@ pub enum TargetKind {
         /// The shape of one sample's values.
         shape: Vec<i64>,
     },
-    /// The same, from 0 to 1.
+    /// Floats from 0 to 1 of the shape of the outputs, `[N, *out]`.
     Probabilities {
         /// The shape of one sample's values.
         shape: Vec<i64>,
     },
 }
 
-/// What stands for the output Hessian in a matrix, at the outputs f of a batch.
+/// The matrix G at the outputs f of a batch: the loss's Hessian, or what takes its place in another
+/// [`Curvature`].
 pub(super) fn output_matrix(
     loss: &dyn Loss,
     f: &Tensor,
@@ -98,11 +99,11 @@ pub(super) fn output_matrix(
         Curvature::Hessian | Curvature::Ggn => local,
         Curvature::FisherMc { samples } => {
             let u = uniform_targets(samples, batch.first, &local.draw_shape());
-            let s = local.sampled(&u.to_device(f.device())).to_kind(f.kind());
+            let s = local.of_draws(&u.to_device(f.device())).to_kind(f.kind());
             Box::new(Fisher::new(local, s / f64::from(samples).sqrt()))
         }
         Curvature::FisherEmpirical => {
-            let s = local.actual().unsqueeze(0);
+            let s = local.of_data().unsqueeze(0);
             Box::new(Fisher::new(local, s))
         }
     };
@@ -172,8 +173,11 @@ pub trait LocalLoss {
 
     /// `df_nᵀ H_n df_n` for every sample: `[K, N, *out] -> [K, N]` in float64.
     fn quadratic(&self, df: &Tensor) -> Tensor {
-        features(&(df * self.hessian(df)))
+        sum_entries(&(df * self.hessian(df)))
     }
+
+    /// The diagonal of `H_n` for every sample, without its columns: `[N, *out]`.
+    fn hessian_diagonal(&self) -> Tensor;
 
     /// The shape of the vectors that [`root`](Self::root) maps, `[N, *w]`.
     fn root_shape(&self) -> Vec<i64> {
@@ -191,7 +195,12 @@ pub trait LocalLoss {
     /// Columns `first..first + count` of the root: all of them are `s` with
     /// `Σ_q s_qn s_qnᵀ = H_n`: `[count, N, *out]`.
     fn columns(&self, first: i64, count: i64) -> Tensor {
-        self.root(&units(first, count, &self.root_shape(), &self.gradient()))
+        self.root(&unit_vectors(
+            first,
+            count,
+            &self.root_shape(),
+            &self.gradient(),
+        ))
     }
 }
 
@@ -201,15 +210,15 @@ pub trait Likelihood: LocalLoss {
     /// being the weight of a term, from uniform numbers: `[M, N, *u] -> [M, N, *out]`.
     ///
     /// The outer products have the output Hessian as their mean.
-    fn sampled(&self, u: &Tensor) -> Tensor;
+    fn of_draws(&self, u: &Tensor) -> Tensor;
 
     /// The shape of the uniform numbers of one draw, `[N, *u]`.
     fn draw_shape(&self) -> Vec<i64> {
         self.gradient().size()
     }
 
-    /// The same for the targets that are there: `[N, *out]`.
-    fn actual(&self) -> Tensor;
+    /// `√c ∂(−log p(y|f))/∂f` for the targets y of the data: `[N, *out]`.
+    fn of_data(&self) -> Tensor;
 
     /// `⟨s, df⟩` over the outputs of each term, a sample unless it has several:
     /// `[N, *out], [K, N, *out] -> [K, N, 1, ..]`.

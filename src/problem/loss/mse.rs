@@ -54,6 +54,10 @@ impl LocalLoss for LocalMse {
         df * self.twice_weight
     }
 
+    fn hessian_diagonal(&self) -> Tensor {
+        self.error.full_like(self.twice_weight)
+    }
+
     /// `R = √(2c) I`.
     fn root(&self, v: &Tensor) -> Tensor {
         v * self.twice_weight.sqrt()
@@ -62,12 +66,12 @@ impl LocalLoss for LocalMse {
 
 impl Likelihood for LocalMse {
     /// `exp(−‖f − y‖²)` is a normal density of variance 1/2: a draw gives `√(2c) ξ`.
-    fn sampled(&self, u: &Tensor) -> Tensor {
+    fn of_draws(&self, u: &Tensor) -> Tensor {
         normal(u) * self.twice_weight.sqrt()
     }
 
     /// `2 √c (f − y)`.
-    fn actual(&self) -> Tensor {
+    fn of_data(&self) -> Tensor {
         &self.error * (2.0 * self.twice_weight).sqrt()
     }
 }

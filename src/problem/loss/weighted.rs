@@ -29,6 +29,10 @@ impl LocalLoss for Weighted {
         self.loss.quadratic(df) * self.weight
     }
 
+    fn hessian_diagonal(&self) -> Tensor {
+        self.loss.hessian_diagonal() * self.weight
+    }
+
     fn root_shape(&self) -> Vec<i64> {
         self.loss.root_shape()
     }

@@ -113,7 +113,7 @@ pub struct Matrix {
     pub entries: Tensor,
 }
 
-/// Another handle on the same entries, for another thread.
+/// A clone is another handle on the same entries, for another thread.
 impl Clone for Matrix {
     fn clone(&self) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Rows for tests.
 
-use super::super::Record;
+use super::Record;
 
 /// An estimate from `v` probes of `seed`.
 pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
@@ -37,7 +37,7 @@ pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
 }
 
 /// Three seeds at V 10, 30, 100, 300 and 1000, their error falling as it should.
-pub(super) fn curves() -> Vec<Record> {
+pub(in crate::output) fn curves() -> Vec<Record> {
     let at = |seed: u64| {
         [10, 30, 100, 300, 1000].map(|v| {
             let error = [1.0, -0.4, -0.7][seed as usize];
@@ -48,7 +48,7 @@ pub(super) fn curves() -> Vec<Record> {
 }
 
 /// Three repeats each of an exact trace, autodiff products and batched ones.
-pub(super) fn timed() -> Vec<Record> {
+pub(in crate::output) fn timed() -> Vec<Record> {
     let mut settings = vec![(None, None, None, 0.0074)];
     for (blocks, seconds) in [("full", 2.2), ("parameter", 4.0)] {
         settings.push((Some("autodiff"), Some(blocks), None, seconds));

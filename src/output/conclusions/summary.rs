@@ -1,72 +1,45 @@
 //! `summary.csv`: what the records say, over seeds and repeats.
 
-use super::groups::{Setting, grouped};
-use super::records::Record;
+use super::groups::grouped;
 use super::statistics::median;
-use serde::Serialize;
+use crate::output::store::Record;
 use std::collections::HashMap;
 
-/// One estimator setting and V, over all seeds and repeats.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SummaryRow {
-    /// As in [`Record`], like all up to `V_batch`.
-    pub experiment: String,
-    /// See [`Record`].
-    pub estimator: String,
-    /// See [`Record`].
-    pub matrix: String,
-    /// See [`Record`].
-    pub blocks: Option<String>,
-    /// See [`Record`].
-    pub product: Option<String>,
-    /// See [`Record`].
-    pub probe: Option<String>,
-    /// See [`Record`].
-    pub stream: Option<String>,
-    /// See [`Record`].
-    #[serde(rename = "V")]
-    pub v: Option<u64>,
-    /// See [`Record`].
-    #[serde(rename = "V_batch")]
-    pub v_batch: Option<u64>,
-    /// See [`Record`].
-    pub quantity: String,
-    /// See [`Record`].
-    pub delta: Option<f64>,
-    /// See [`Record`].
-    pub settings: Option<String>,
-    /// See [`Record`].
-    pub checkpoint: Option<String>,
-    /// Estimates that this row is made of.
-    pub runs: usize,
-    /// How many of them are NaN or infinite; they make the mean so too.
-    pub non_finite: usize,
-    /// Mean over runs.
-    pub mean: f64,
-    /// Standard deviation over runs.
-    pub std_dev: Option<f64>,
-    /// Root mean square of the standard errors that the runs state.
-    pub std_error: Option<f64>,
-    /// Root mean square of (estimate − exact).
-    pub rmse: Option<f64>,
-    /// The exact value.
-    pub exact: Option<f64>,
-    /// Matrix-vector products of one run; the median where runs to a tolerance differ.
-    pub products: u64,
-    /// Median seconds of one run.
-    pub seconds: f64,
-    /// Products until the standard error is 1 % of the mean, as the standard errors here predict.
-    pub products_to_1_percent: Option<f64>,
-    /// Seconds until then; where the run is already more precise, the seconds of the run, since the
-    /// set-up does not shrink with the probes.
-    pub seconds_to_1_percent: Option<f64>,
-    /// How many times as fast as the slowest row of the same quantity and V.
-    pub speed: Option<f64>,
+setting_row! {
+    /// One estimator setting and V, over all seeds and repeats.
+    pub struct SummaryRow {
+    } then {
+        /// Estimates that this row is made of.
+        pub runs: usize,
+        /// How many of them are NaN or infinite; they make the mean so too.
+        pub non_finite: usize,
+        /// Mean over runs.
+        pub mean: f64,
+        /// Standard deviation over runs.
+        pub std_dev: Option<f64>,
+        /// Root mean square of the standard errors that the runs state.
+        pub std_error: Option<f64>,
+        /// Root mean square of (estimate − exact).
+        pub rmse: Option<f64>,
+        /// The exact value.
+        pub exact: Option<f64>,
+        /// Matrix-vector products of one run; the median where runs to a tolerance differ.
+        pub products: u64,
+        /// Median seconds of one run.
+        pub seconds: f64,
+        /// Products until the standard error is 1 % of the mean, as the standard errors here predict.
+        pub products_to_1_percent: Option<f64>,
+        /// Seconds until then; where the run is already more precise, the seconds of the run, since the
+        /// set-up does not shrink with the probes.
+        pub seconds_to_1_percent: Option<f64>,
+        /// How many times as fast as the slowest row of the same quantity and V.
+        pub speed: Option<f64>,
+    }
 }
 
 /// Summarises `records`, in the order in which settings first appear.
 pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
-    let groups = grouped(records, |record| Setting::from(*record));
+    let groups = grouped(records, |record| record.identity().over_runs());
     let mut rows: Vec<SummaryRow> = groups.iter().map(|(_, group)| row(group)).collect();
     let peers = |row: &SummaryRow| (row.quantity.clone(), row.checkpoint.clone(), row.v);
     let mut slowest = HashMap::new();
@@ -82,7 +55,7 @@ pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
 }
 
 fn row(group: &[&Record]) -> SummaryRow {
-    let first = group[0].clone();
+    let first = group[0];
     let runs = group.len();
     let estimates: Vec<f64> = group.iter().map(|r| r.estimate).collect();
     let mean = estimates.iter().sum::<f64>() / runs as f64;
@@ -95,19 +68,6 @@ fn row(group: &[&Record]) -> SummaryRow {
     let square = errors.map(|errors| errors.iter().map(|e| e * e).sum::<f64>() / runs as f64);
     let factor = square.map(|square| square / (0.01 * mean).powi(2));
     SummaryRow {
-        experiment: first.experiment,
-        estimator: first.estimator,
-        matrix: first.matrix,
-        blocks: first.blocks,
-        product: first.product,
-        probe: first.probe,
-        stream: first.stream,
-        v: first.v,
-        v_batch: first.v_batch,
-        quantity: first.quantity,
-        delta: first.delta,
-        settings: first.settings,
-        checkpoint: first.checkpoint,
         runs,
         non_finite: estimates.iter().filter(|x| !x.is_finite()).count(),
         mean,
@@ -119,13 +79,13 @@ fn row(group: &[&Record]) -> SummaryRow {
         seconds,
         products_to_1_percent: factor.map(|factor| factor * products),
         seconds_to_1_percent: factor.map(|factor| factor.max(1.0) * seconds),
-        speed: None,
+        ..SummaryRow::keyed(&first.experiment, &first.identity())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::sample;
+    use super::super::super::store::sample;
     use super::*;
 
     #[test]

@@ -1,8 +1,9 @@
 //! The tables of a results folder: a CSV file for each kind of row.
 
-use super::artefacts::{DensityRecord, EigenvalueRecord, File, VarianceRecord};
 use super::diagonals::Diagonal;
+use super::files::File;
 use super::records::{FailureRecord, ParameterRecord, Record};
+use super::spectral::{DensityRecord, EigenvalueRecord, VarianceRecord};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ pub struct Finished {
 }
 
 /// Replaces a CSV file by `rows`.
-pub(super) fn replace<'a, T: Serialize + 'a>(
+pub(in crate::output) fn replace<'a, T: Serialize + 'a>(
     path: &Path,
     rows: impl Iterator<Item = &'a T>,
 ) -> Result<()> {
@@ -118,7 +119,7 @@ mod as_csv {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::sample;
+    use super::super::sample;
     use super::*;
 
     #[test]

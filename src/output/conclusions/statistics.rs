@@ -14,7 +14,7 @@ pub(super) fn f_tail(ratio: f64, above: u64, below: u64) -> f64 {
 }
 
 /// The middle value, or the mean of both; NaN of nothing.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(in crate::output) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => f64::NAN,

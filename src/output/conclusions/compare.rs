@@ -3,9 +3,11 @@
 //! A difference counts where it is larger than the threshold and larger than what chance makes of
 //! the spread that was measured: noise is not called a regression.
 
-use super::groups::{Mean, Run, Setting, grouped};
-use super::records::Record;
+use super::groups::{distinct_runs, grouped};
+use super::mean::Mean;
 use super::statistics::{f_tail, median, rank_test};
+use crate::estimator::Identity;
+use crate::output::store::Record;
 
 /// Chance of calling two equal distributions different, per setting and test.
 const ALARM: f64 = 0.01;
@@ -91,16 +93,16 @@ impl Comparison {
 /// Times are compared by their medians and Mann and Whitney's rank test, errors by the standard
 /// errors that the runs report (or else their spread around the exact value) and the F-test.
 pub fn compare(first: &[Record], second: &[Record], threshold: f64) -> Comparison {
-    let groups = |rows| grouped(rows, |row: &&Record| Setting::from(*row));
+    let groups = |rows| grouped(rows, |row: &&Record| row.identity().over_runs());
     let (first, second) = (groups(first), groups(second));
-    let find = |setting: &Setting| second.iter().find(|(other, _)| other == setting);
-    let has = |groups: &[(Setting, Vec<&Record>)], setting: &Setting| {
+    let find = |setting: &Identity| second.iter().find(|(other, _)| other == setting);
+    let has = |groups: &[(Identity, Vec<&Record>)], setting: &Identity| {
         groups.iter().any(|(other, _)| other == setting)
     };
-    let lacking = |from: &[(Setting, _)], there: &[(Setting, Vec<&Record>)]| {
+    let lacking = |from: &[(Identity, _)], there: &[(Identity, Vec<&Record>)]| {
         let lacking = from.iter().filter(|(setting, _)| !has(there, setting));
         lacking
-            .map(|(setting, _): &(Setting, Vec<&Record>)| setting.name())
+            .map(|(setting, _): &(Identity, Vec<&Record>)| setting.name())
             .collect()
     };
     let both = first
@@ -113,8 +115,8 @@ pub fn compare(first: &[Record], second: &[Record], threshold: f64) -> Compariso
     }
 }
 
-fn compared(setting: &Setting, a: &[&Record], b: &[&Record], threshold: f64) -> Compared {
-    let mean = |rows: &[&Record]| Mean::of(rows.iter().map(|row| Run::from(*row)));
+fn compared(setting: &Identity, a: &[&Record], b: &[&Record], threshold: f64) -> Compared {
+    let mean = |rows: &[&Record]| Mean::of(rows.iter().copied(), 0.95);
     let (of_a, of_b) = (mean(a), mean(b));
     let seconds = |rows: &[&Record]| -> Vec<f64> { rows.iter().map(|row| row.seconds).collect() };
     Compared {
@@ -164,9 +166,7 @@ fn precision(a: &[&Record], b: &[&Record], threshold: f64) -> Precision {
 
 /// The mean square error of a single estimate, and its degrees of freedom.
 fn error(rows: &[&Record]) -> Option<(f64, u64)> {
-    let key = |row: &&Record| (row.seed, row.estimate.to_bits());
-    let runs = grouped(rows.iter().copied(), key);
-    let runs: Vec<&Record> = runs.into_iter().map(|(_, rows)| rows[0]).collect();
+    let runs = distinct_runs(rows.iter().copied());
     let count = runs.len() as f64;
     let stated: Option<f64> = runs.iter().map(|row| row.std_error.map(|s| s * s)).sum();
     if let (Some(squares), Some(v)) = (stated, runs[0].v.filter(|&v| v > 1)) {
@@ -193,7 +193,7 @@ fn speed(a: &[f64], b: &[f64], threshold: f64) -> Speed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::sample::row;
+    use super::super::super::store::sample::row;
     use super::*;
 
     /// Runs with these seconds, and standard errors of `std_error`.

@@ -9,9 +9,9 @@ use std::fmt;
 
 /// One number for each of `D` dimensions; a spec may write one number that stands for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes<const D: usize>(pub [i64; D]);
+pub struct PerDimension<const D: usize>(pub [i64; D]);
 
-impl<const D: usize> Sizes<D> {
+impl<const D: usize> PerDimension<D> {
     /// The most that any of them can sensibly be; more is taken for a slip of the pen.
     pub(super) const MOST: i64 = 1 << 24;
 
@@ -27,20 +27,20 @@ impl<const D: usize> Sizes<D> {
     }
 }
 
-impl<const D: usize> From<i64> for Sizes<D> {
+impl<const D: usize> From<i64> for PerDimension<D> {
     fn from(size: i64) -> Self {
         Self([size; D])
     }
 }
 
-impl<const D: usize> From<[i64; D]> for Sizes<D> {
+impl<const D: usize> From<[i64; D]> for PerDimension<D> {
     fn from(sizes: [i64; D]) -> Self {
         Self(sizes)
     }
 }
 
 /// Written as a spec would write it: one number where all are equal.
-impl<const D: usize> Serialize for Sizes<D> {
+impl<const D: usize> Serialize for PerDimension<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.iter().all(|&size| size == self.0[0]) {
             true => self.0[0].serialize(serializer),
@@ -49,15 +49,15 @@ impl<const D: usize> Serialize for Sizes<D> {
     }
 }
 
-impl<'de, const D: usize> Deserialize<'de> for Sizes<D> {
+impl<'de, const D: usize> Deserialize<'de> for PerDimension<D> {
     fn deserialize<T: Deserializer<'de>>(deserializer: T) -> Result<Self, T::Error> {
-        deserializer.deserialize_any(SizesVisitor)
+        deserializer.deserialize_any(PerDimensionVisitor)
     }
 }
 
-impl<const D: usize> JsonSchema for Sizes<D> {
+impl<const D: usize> JsonSchema for PerDimension<D> {
     fn schema_name() -> Cow<'static, str> {
-        format!("Sizes{D}").into()
+        format!("PerDimension{D}").into()
     }
 
     fn inline_schema() -> bool {
@@ -76,10 +76,10 @@ impl<const D: usize> JsonSchema for Sizes<D> {
     }
 }
 
-struct SizesVisitor<const D: usize>;
+struct PerDimensionVisitor<const D: usize>;
 
-impl<'de, const D: usize> Visitor<'de> for SizesVisitor<D> {
-    type Value = Sizes<D>;
+impl<'de, const D: usize> Visitor<'de> for PerDimensionVisitor<D> {
+    type Value = PerDimension<D>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match D {
@@ -88,17 +88,17 @@ impl<'de, const D: usize> Visitor<'de> for SizesVisitor<D> {
         }
     }
 
-    fn visit_i64<E: de::Error>(self, size: i64) -> Result<Sizes<D>, E> {
+    fn visit_i64<E: de::Error>(self, size: i64) -> Result<PerDimension<D>, E> {
         Ok(size.into())
     }
 
-    fn visit_u64<E: de::Error>(self, size: u64) -> Result<Sizes<D>, E> {
+    fn visit_u64<E: de::Error>(self, size: u64) -> Result<PerDimension<D>, E> {
         i64::try_from(size)
-            .map(Sizes::from)
+            .map(PerDimension::from)
             .map_err(|_| E::invalid_value(Unexpected::Unsigned(size), &self))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Sizes<D>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<PerDimension<D>, A::Error> {
         let mut sizes = Vec::with_capacity(D);
         while let Some(size) = items.next_element()? {
             sizes.push(size);
@@ -108,6 +108,6 @@ impl<'de, const D: usize> Visitor<'de> for SizesVisitor<D> {
             let found = format!("a list of {count}");
             de::Error::invalid_value(Unexpected::Other(&found), &self)
         };
-        sizes.try_into().map(Sizes).map_err(wrong)
+        sizes.try_into().map(PerDimension).map_err(wrong)
     }
 }

@@ -1,17 +1,14 @@
 //! What the command line prints of a plan and of its outcome.
 
-use super::figures::significant;
-use super::records::{FailureRecord, Record};
-use super::session::{Before, Outcome};
-use super::summary::SummaryRow;
-use super::tables::Rows;
-use crate::estimator::{Budget, Quantity, written};
-use crate::lists::{Seed, VBatch};
-use crate::plan::{Job, Plan, Setup, device_name};
-use crate::problem::data::Dataset;
-use crate::spec::{ExperimentKind, SpecText};
+use curvature_runner::estimator::{Budget, Identity, Quantity, written};
+use curvature_runner::lists::{Seed, VBatch};
+use curvature_runner::output::figures::significant;
+use curvature_runner::output::{Before, FailureRecord, Record, Rows, SummaryRow};
+use curvature_runner::plan::{Job, Plan, Setup, device_name};
+use curvature_runner::problem::data::Dataset;
+use curvature_runner::spec::{ExperimentKind, SpecText};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What running `plan` would do.
 pub fn plan(source: &SpecText, plan: &Plan) -> String {
@@ -92,17 +89,21 @@ fn kind(plan: &Plan) -> &'static str {
 }
 
 fn describe(job: &Job) -> String {
-    let columns = job.task.columns();
-    let mut text = columns.estimator;
-    let settings = [
-        columns.product,
-        columns.blocks,
-        columns.probe,
-        columns.stream,
-        columns.settings,
-    ];
-    for setting in settings.into_iter().flatten() {
-        let _ = write!(text, ", {setting}");
+    let mut text = job.setting.estimator.clone();
+    for (column, value) in job.setting.columns() {
+        // The matrix and its checkpoint stand before; the rest has words of its own below.
+        let told = [
+            "estimator",
+            "matrix",
+            "checkpoint",
+            "V",
+            "V_batch",
+            "seed",
+            "repeat",
+        ];
+        if let Some(value) = value.filter(|_| !told.contains(&column)) {
+            let _ = write!(text, ", {value}");
+        }
     }
     let _ = match &job.budget {
         Budget::Tolerance(t) => write!(
@@ -132,8 +133,8 @@ fn describe(job: &Job) -> String {
 }
 
 /// The result in a table, and the files.
-pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
-    let (traces, others): (Vec<_>, Vec<_>) = shown(plan, &outcome.summary)
+pub fn outcome(plan: &Plan, summary: &[SummaryRow], files: &[PathBuf]) -> String {
+    let (traces, others): (Vec<_>, Vec<_>) = shown(plan, summary)
         .into_iter()
         .partition(|row| row.quantity == Quantity::Trace.name());
     let mut tables = Vec::new();
@@ -145,7 +146,7 @@ pub fn outcome(plan: &Plan, outcome: &Outcome) -> String {
     }
     let mut text = tables.join("\n");
     let _ = writeln!(text, "\nwrote");
-    for file in &outcome.files {
+    for file in files {
         let _ = writeln!(text, "  {}", file.display());
     }
     text
@@ -205,30 +206,21 @@ fn table_of_others(rows: &[&SummaryRow]) -> String {
 /// All rows of a timing experiment; of a convergence one every setting at its largest V.
 fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
     let all = plan.spec.kind == ExperimentKind::Timing;
-    let exceeds = |other: &SummaryRow, row: &SummaryRow| {
-        let same = label(other) == label(row) && other.v_batch == row.v_batch;
-        let of = |row: &SummaryRow| (row.quantity.clone(), row.delta, row.settings.clone());
-        same && of(other) == of(row) && other.probe == row.probe && other.v > row.v
-    };
+    let exceeds =
+        |other: &SummaryRow, row: &SummaryRow| other.v > row.v && other.setting() == row.setting();
     let last = |row: &SummaryRow| !rows.iter().any(|other| exceeds(other, row));
     rows.iter().filter(|row| all || last(row)).collect()
 }
 
 fn label(row: &SummaryRow) -> String {
     // What is not said of a network.
-    let matrix = (row.matrix != "hessian").then_some(&row.matrix);
-    [
-        row.checkpoint.as_ref(),
-        matrix,
-        Some(&row.estimator),
-        row.product.as_ref(),
-        row.blocks.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    .map(String::as_str)
-    .collect::<Vec<_>>()
-    .join(" ")
+    let matrix = (row.matrix != "hessian").then_some(row.matrix.as_str());
+    let before = [row.checkpoint.as_deref(), matrix].into_iter().flatten();
+    let parts: Vec<String> = before
+        .map(str::to_string)
+        .chain([row.identity().method()])
+        .collect();
+    parts.join(" ")
 }
 
 fn cell(value: Option<u64>) -> String {
@@ -273,17 +265,10 @@ pub fn value(mean: f64, std_error: Option<f64>) -> String {
 
 /// A job without its seed.
 pub fn setting(job: &Job) -> String {
-    let v_batch = match job.v_batch {
-        Some(VBatch::Fixed(v_batch)) => Some(v_batch),
-        Some(VBatch::Auto) | None => None,
-    };
-    let numbers = [("V", job.budget.most()), ("V_batch", v_batch)];
-    let columns = job.task.columns();
-    named(
-        &columns.estimator,
-        &[&columns.product, &columns.blocks],
-        &numbers,
-    )
+    named(&Identity {
+        v: job.budget.most(),
+        ..job.setting.clone().into()
+    })
 }
 
 /// What a run finds in its folder, and how many jobs it runs.
@@ -318,30 +303,20 @@ pub fn before(folder: &Path, before: Before, todo: usize) -> String {
 
 /// A job that could not be done, with what it was.
 pub fn failure(row: &FailureRecord) -> String {
-    let settings = [&row.product, &row.blocks];
-    let numbers = [("V", row.v), ("V_batch", row.v_batch), ("seed", row.seed)];
-    format!(
-        "{} failed: {}",
-        named(&row.estimator, &settings, &numbers),
-        row.error
-    )
+    format!("{} failed: {}", named(&row.identity()), row.error)
 }
 
 /// A row whose estimate is NaN or infinite, with what made it.
 pub fn non_finite(row: &Record) -> String {
-    let settings = [&row.product, &row.blocks];
-    let numbers = [("V", row.v), ("V_batch", row.v_batch), ("seed", row.seed)];
-    let job = named(&row.estimator, &settings, &numbers);
     let help = "look for NaN in data or weights, or overflow in float32 (try dtype = \"float64\")";
+    let job = named(&row.identity());
     format!("the estimate is {}: {job}; {help}", row.estimate)
 }
 
-fn named(estimator: &str, settings: &[&Option<String>], numbers: &[(&str, Option<u64>)]) -> String {
-    let mut text = estimator.to_string();
-    for setting in settings.iter().copied().flatten() {
-        let _ = write!(text, " {setting}");
-    }
-    for (name, value) in numbers {
+/// An estimate in a few words: "hutchinson hmp full, V 100, V_batch 10, seed 0".
+fn named(of: &Identity) -> String {
+    let mut text = of.method();
+    for (name, value) in [("V", of.v), ("V_batch", of.v_batch), ("seed", of.seed)] {
         if let Some(value) = value {
             let _ = write!(text, ", {name} {value}");
         }

@@ -1,7 +1,7 @@
 //! A results folder, read back.
 
-use super::artefacts::{DensityRecord, VarianceRecord};
 use super::records::{ParameterRecord, Record};
+use super::spectral::{DensityRecord, VarianceRecord};
 use crate::error::UserError;
 use crate::spec::{ExperimentKind, Spec, SpecText};
 use serde::de::DeserializeOwned;
@@ -53,6 +53,14 @@ impl Results {
             spec,
             provenance,
         })
+    }
+
+    /// The confidence of the intervals that the rows state.
+    pub fn confidence(&self) -> f64 {
+        let sampling = self.spec.as_ref().map(|spec| &spec.sampling);
+        sampling
+            .and_then(|sampling| sampling.confidence().ok())
+            .unwrap_or(0.95)
     }
 
     /// What was asked; without a manifest, a timing experiment is one that repeats itself.

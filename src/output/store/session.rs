@@ -4,9 +4,6 @@ use super::journal::{Entry, Journal};
 use super::lock::Lock;
 use super::manifest::{Manifest, Status};
 use super::records::{FailureRecord, Record};
-use super::redraw::redraw;
-use super::results::Results;
-use super::summary::{SummaryRow, summarise};
 use super::tables::{self, Finished, Rows};
 use crate::plan::Plan;
 use crate::spec::SpecText;
@@ -25,6 +22,8 @@ pub struct Session {
     journal: Journal,
     /// The key of every job of the plan, and its entry once it is finished.
     jobs: Vec<(String, Option<Entry>)>,
+    /// Of every job of the plan whether it computes an exact trace.
+    exact: Vec<bool>,
     before: Before,
     /// What a reader should know of all of it.
     notes: Vec<String>,
@@ -45,13 +44,11 @@ pub struct Before {
     pub unused: usize,
 }
 
-/// What a run left.
+/// What a run has stored.
 #[derive(Debug)]
-pub struct Outcome {
-    /// Every file that was written.
+pub struct Ended {
+    /// Its tables and the manifest.
     pub files: Vec<PathBuf>,
-    /// The summary's rows.
-    pub summary: Vec<SummaryRow>,
     /// Estimates that are NaN or infinite.
     pub non_finite: Vec<Record>,
     /// Jobs that could not be done.
@@ -91,6 +88,7 @@ impl Session {
             manifest,
             journal,
             jobs,
+            exact: plan.jobs.iter().map(|job| job.task.is_exact()).collect(),
             before,
             notes: plan.warnings(),
             clock: Instant::now(),
@@ -143,11 +141,11 @@ impl Session {
         }
     }
 
-    /// Writes the manifest, and what follows from it and the rows there are.
+    /// Writes all tables and the manifest.
     ///
     /// # Errors
     /// A full or failing disk; the rows written so far stay.
-    pub fn end(mut self, interrupted: bool) -> Result<Outcome> {
+    pub fn end(mut self, interrupted: bool) -> Result<Ended> {
         let mut files = self.write_tables()?;
         let left = self.jobs.iter().any(|(_, entry)| entry.is_none());
         let entries: Vec<Entry> = self
@@ -159,10 +157,8 @@ impl Session {
             .iter()
             .flat_map(|entry| entry.rows.failures.clone())
             .collect();
-        let results = Results::read(&self.folder)?;
-        let non_finite: Vec<Record> = results
-            .records
-            .iter()
+        let records = entries.iter().flat_map(|entry| &entry.rows.records);
+        let non_finite: Vec<Record> = records
             .filter(|record| !record.estimate.is_finite())
             .cloned()
             .collect();
@@ -179,11 +175,8 @@ impl Session {
             .end(status, self.clock.elapsed().as_secs_f64(), notes);
         self.manifest.write(&self.folder)?;
         files.push(self.folder.join("manifest.toml"));
-        // Read again, for the manifest as it is now.
-        files.extend(redraw(&Results::read(&self.folder)?)?);
-        Ok(Outcome {
+        Ok(Ended {
             files,
-            summary: summarise(&results.records),
             non_finite,
             failures,
         })
@@ -202,11 +195,15 @@ impl Session {
 
     /// Gives every row of a trace the exact trace of its matrix at its checkpoint, whichever run has computed it.
     fn fill_exact(&mut self) {
-        let jobs = self.jobs.iter().filter_map(|(_, entry)| entry.as_ref());
+        let exact = self
+            .jobs
+            .iter()
+            .zip(&self.exact)
+            .filter(|(_, exact)| **exact);
+        let exact = exact.filter_map(|((_, entry), _)| entry.as_ref());
         let of = |row: &Record| (row.matrix.clone(), row.checkpoint.clone());
-        let exact: HashMap<_, f64> = jobs
+        let exact: HashMap<_, f64> = exact
             .flat_map(|entry| &entry.rows.records)
-            .filter(|row| row.estimator == "exact")
             .map(|row| (of(row), row.estimate))
             .collect();
         let jobs = self.jobs.iter_mut().filter_map(|(_, entry)| entry.as_mut());

@@ -1,10 +1,10 @@
-//! Where a layer's input comes from: one output below it, or several that meet there.
+//! Where a layer's input comes from: one output below it, or several that are combined.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// How outputs meet.
+/// How the outputs of branches are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Combine {
@@ -14,18 +14,18 @@ pub enum Combine {
     Cat,
 }
 
-/// The outputs that make up an input, each by its layer's number; `None` is the data, or what
-/// depends on no parameter.
+/// The outputs that make up a layer's input, each by its layer's number; `None` is the data, or
+/// what depends on no parameter.
 #[derive(Clone, Debug)]
-pub(super) struct Inputs {
+pub(super) struct LayerInput {
     sources: Vec<Option<usize>>,
     combine: Combine,
     /// How many channels each has.
     channels: Vec<i64>,
 }
 
-impl Inputs {
-    /// One output as it is.
+impl LayerInput {
+    /// A single output as it is.
     pub fn one(source: Option<usize>) -> Self {
         Self {
             sources: vec![source],
@@ -34,8 +34,9 @@ impl Inputs {
         }
     }
 
-    /// Several, and the shape of the whole; `None` if their shapes do not fit each other.
-    pub fn joined(
+    /// Several outputs combined, and the shape of the whole; `None` if their shapes do not fit each
+    /// other.
+    pub fn combined(
         parts: &[(Option<usize>, Vec<i64>)],
         combine: Combine,
     ) -> Option<(Self, Vec<i64>)> {
@@ -55,15 +56,15 @@ impl Inputs {
                 .iter()
                 .try_fold(0i64, |sum, &c| sum.checked_add(c))?;
         }
-        let inputs = Self {
+        let input = Self {
             sources: parts.iter().map(|&(source, _)| source).collect(),
             combine,
             channels,
         };
-        Some((inputs, whole))
+        Some((input, whole))
     }
 
-    /// The same with every layer's number replaced.
+    /// This input with every layer's number replaced.
     pub fn renumbered(&self, number: impl Fn(usize) -> Option<usize>) -> Self {
         let sources = self.sources.iter().map(|&s| s.and_then(&number)).collect();
         Self {
@@ -77,9 +78,9 @@ impl Inputs {
         self.sources.iter().copied().flatten()
     }
 
-    /// Whether a diagonal matrix over the input is one over the outputs: a sum sees all of them
-    /// at once, so that their entries mix.
-    pub fn keep_diagonals(&self) -> bool {
+    /// Whether a diagonal matrix over the input is one over the outputs, too. Under a sum it is not:
+    /// that sees all outputs at once, so that their entries mix.
+    pub fn keeps_diagonals(&self) -> bool {
         self.combine == Combine::Cat || self.sources().count() < 2
     }
 
@@ -96,7 +97,7 @@ impl Inputs {
         }
     }
 
-    /// Its tangents, those of the outputs being `[K, N, *]` or absent: zero.
+    /// The input's tangents `[K, N, *in]` from those of the outputs, of which an absent one is zero.
     pub fn tangent(&self, outputs: &[Option<Tensor>]) -> Option<Tensor> {
         let of = |source: &Option<usize>| outputs[(*source)?].as_ref();
         let parts: Vec<Option<&Tensor>> = self.sources.iter().map(of).collect();
@@ -123,7 +124,7 @@ impl Inputs {
         }
     }
 
-    /// What reaches each output of something at the input, whose channels lie on `axis`.
+    /// The part for each output of an adjoint or a diagonal at the input, whose channels lie on `axis`.
     pub fn split(&self, h: &Tensor, axis: i64) -> Vec<(usize, Tensor)> {
         let mut start = 0;
         let mut parts = Vec::with_capacity(self.sources.len());

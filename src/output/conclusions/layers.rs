@@ -1,56 +1,29 @@
 //! `layers.csv`: every parameter tensor's part of the trace, over seeds and repeats.
 
-use super::groups::{Setting, grouped};
-use super::records::ParameterRecord;
-use crate::estimator::Quantity;
-use serde::Serialize;
+use super::groups::grouped;
+use crate::estimator::{Identity, Quantity};
+use crate::output::store::ParameterRecord;
 use std::collections::BTreeSet;
 
-/// One parameter tensor under one estimator setting and V.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LayerRow {
-    /// As in [`Record`](super::Record), like all up to `checkpoint`.
-    pub experiment: String,
-    /// See [`Record`](super::Record).
-    pub estimator: String,
-    /// See [`Record`](super::Record).
-    pub matrix: String,
-    /// See [`Record`](super::Record).
-    pub blocks: Option<String>,
-    /// See [`Record`](super::Record).
-    pub product: Option<String>,
-    /// See [`Record`](super::Record).
-    pub probe: Option<String>,
-    /// See [`Record`](super::Record).
-    pub stream: Option<String>,
-    /// See [`Record`](super::Record).
-    #[serde(rename = "V")]
-    pub v: Option<u64>,
-    /// See [`Record`](super::Record).
-    #[serde(rename = "V_batch")]
-    pub v_batch: Option<u64>,
-    /// See [`Record`](super::Record).
-    pub settings: Option<String>,
-    /// See [`Record`](super::Record).
-    pub checkpoint: Option<String>,
-    /// The parameter's state_dict name.
-    pub parameter: String,
-    /// How many numbers it holds.
-    pub numel: i64,
-    /// Seeds that the mean is over.
-    pub seeds: usize,
-    /// See [`Record`](super::Record): "trace".
-    pub quantity: String,
-    /// See [`Record`](super::Record).
-    pub delta: Option<f64>,
-    /// The trace of its diagonal block.
-    pub trace: f64,
-    /// The standard error of that; absent where it is exact, or known from one sample alone.
-    pub std_error: Option<f64>,
-    /// The mean of the block's diagonal: the trace per weight.
-    pub trace_per_weight: f64,
-    /// The standard error of that.
-    pub std_error_per_weight: Option<f64>,
+setting_row! {
+    /// One parameter tensor under one estimator setting and V.
+    pub struct LayerRow {
+        /// The parameter's state_dict name.
+        pub parameter: String,
+        /// How many numbers it holds.
+        pub numel: i64,
+        /// Seeds that the mean is over.
+        pub seeds: usize,
+    } then {
+        /// The trace of its diagonal block.
+        pub trace: f64,
+        /// The standard error of that; absent where it is exact, or known from one sample alone.
+        pub std_error: Option<f64>,
+        /// The mean of the block's diagonal: the trace per weight.
+        pub trace_per_weight: f64,
+        /// The standard error of that.
+        pub std_error_per_weight: Option<f64>,
+    }
 }
 
 /// Averages the rows of traces in `parts`, in the order in which they first appear.
@@ -59,13 +32,13 @@ pub fn layers(parts: &[ParameterRecord]) -> Vec<LayerRow> {
         .iter()
         .filter(|part| part.quantity == Quantity::Trace.name());
     let groups = grouped(traces, |part| {
-        (Setting::from(*part), part.parameter.clone())
+        (part.identity().over_runs(), part.parameter.clone())
     });
     groups.iter().map(|(_, group)| row(group)).collect()
 }
 
 fn row(group: &[&ParameterRecord]) -> LayerRow {
-    let first = group[0].clone();
+    let first = group[0];
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / group.len() as f64;
     let trace = mean(&mut group.iter().map(|part| part.estimate));
     // Repeats of one seed are the same estimate again.
@@ -84,33 +57,29 @@ fn row(group: &[&ParameterRecord]) -> LayerRow {
     let std_error = variance.map(|square| (square / seeds as f64).sqrt());
     let numel = first.numel as f64;
     LayerRow {
-        experiment: first.experiment,
-        estimator: first.estimator,
-        matrix: first.matrix,
-        blocks: first.blocks,
-        product: first.product,
-        probe: first.probe,
-        stream: first.stream,
-        v: first.v,
-        v_batch: first.v_batch,
-        settings: first.settings,
-        checkpoint: first.checkpoint,
-        parameter: first.parameter,
+        parameter: first.parameter.clone(),
         numel: first.numel,
         seeds,
-        quantity: first.quantity,
-        delta: first.delta,
         trace,
         std_error,
         trace_per_weight: trace / numel,
         std_error_per_weight: std_error.map(|error| error / numel),
+        ..LayerRow::keyed(&first.experiment, &first.identity())
+    }
+}
+
+/// An identity with its checkpoint left open.
+pub(in crate::output) fn at_any_checkpoint(identity: &Identity) -> Identity {
+    Identity {
+        checkpoint: None,
+        ..identity.clone()
     }
 }
 
 /// The rows of the setting that is known best, at every checkpoint: an exact one, or else that of
 /// the smallest errors.
-pub(super) fn most_precise(rows: &[LayerRow]) -> Vec<&LayerRow> {
-    let settings = grouped(rows, |row| Setting::from(*row).at_any_checkpoint());
+pub(in crate::output) fn most_precise(rows: &[LayerRow]) -> Vec<&LayerRow> {
+    let settings = grouped(rows, |row| at_any_checkpoint(&row.identity()));
     let variance = |row: &&LayerRow| match (row.v, row.std_error) {
         (None, _) => 0.0,
         (Some(_), Some(error)) => error * error,
@@ -125,7 +94,7 @@ pub(super) fn most_precise(rows: &[LayerRow]) -> Vec<&LayerRow> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::sample;
+    use super::super::super::store::sample;
     use super::*;
     use crate::estimator::Moments;
 

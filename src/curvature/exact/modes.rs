@@ -1,0 +1,113 @@
+//! Which way every parameter's diagonal is computed, by what it costs.
+
+use crate::problem::{Linearization, LinearizedLayer};
+
+/// The parameters in reverse mode, by columns of square roots propagated down to them; the others
+/// are in forward mode, by the tangents of their unit vectors.
+pub(super) struct Modes {
+    pub reverse: Vec<bool>,
+}
+
+/// A square root of some curvature at the output of a layer.
+pub(super) struct SquareRoot {
+    pub layer: usize,
+    /// Only layers of a lower number than this depend on its columns.
+    pub above: usize,
+    pub columns: i64,
+}
+
+impl Modes {
+    /// The cheapest modes found: beginning with the reverse mode for all, one layer after another from
+    /// the bottom changes to the forward mode where that saves work.
+    pub fn cheapest(at: &Linearization, roots: &[SquareRoot]) -> Self {
+        let costs = Costs::new(at, roots);
+        let mut modes = Self {
+            reverse: vec![true; at.parameter_count()],
+        };
+        let mut best = costs.total(&modes);
+        for layer in at.layers() {
+            let mut changed = Vec::new();
+            for index in layer.indices.clone() {
+                modes.reverse[index] = false;
+                changed.push(index);
+                let total = costs.total(&modes);
+                if total < best {
+                    best = total;
+                    changed.clear();
+                }
+            }
+            for index in changed {
+                modes.reverse[index] = true;
+            }
+        }
+        modes
+    }
+
+    /// The layers below number `above` with parameters in reverse mode.
+    pub fn reverse_layers(&self, at: &Linearization, above: usize) -> Vec<usize> {
+        let layers = at.layers().iter().enumerate().take(above);
+        let reverse = |layer: &LinearizedLayer| layer.indices.clone().any(|i| self.reverse[i]);
+        layers
+            .filter(|(_, l)| reverse(l))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+/// Work in multiplications for a vector and a sample, as far as it tells one way from another.
+struct Costs<'a> {
+    at: &'a Linearization,
+    roots: &'a [SquareRoot],
+    /// The work of a tangent or an adjoint through every layer.
+    through: Vec<f64>,
+    /// The work of a tangent from every layer's output to the network's.
+    up: Vec<f64>,
+}
+
+impl<'a> Costs<'a> {
+    fn new(at: &'a Linearization, roots: &'a [SquareRoot]) -> Self {
+        let through: Vec<f64> = at.layers().iter().map(through).collect();
+        let up = |start: usize| {
+            let above = at.above(&[start]);
+            let layers = above.iter().enumerate().skip(start + 1);
+            layers
+                .filter(|(_, above)| **above)
+                .map(|(l, _)| through[l])
+                .sum()
+        };
+        Self {
+            up: (0..through.len()).map(up).collect(),
+            at,
+            roots,
+            through,
+        }
+    }
+
+    fn total(&self, modes: &Modes) -> f64 {
+        let columns = self.roots.iter().map(|root| {
+            let goals = modes.reverse_layers(self.at, root.above);
+            let wanted = self.at.above(&goals);
+            let layers = (0..=root.layer).filter(|&l| wanted[l]);
+            root.columns as f64 * layers.map(|l| self.through[l]).sum::<f64>()
+        });
+        let forward = self.at.layers().iter().enumerate().map(|(l, layer)| {
+            let own = layer.indices.clone().filter(|&i| !modes.reverse[i]);
+            let each = self.up[l] + self.through[l];
+            let numel = |index| layer.numel(index - layer.indices.start) as f64;
+            own.map(|index| numel(index) * each).sum::<f64>()
+        });
+        columns.sum::<f64>() + forward.sum::<f64>()
+    }
+}
+
+/// The work of a tangent or an adjoint through one layer: for each output, the entries of the
+/// weights that it depends on.
+fn through(layer: &LinearizedLayer) -> f64 {
+    let outputs = layer.features() as f64;
+    let each = |i: usize| {
+        let shape = layer.parameters().shape(i);
+        shape[1..].iter().product::<i64>() as f64
+    };
+    let weights = (0..layer.indices.len()).map(each);
+    outputs * (1.0 + weights.sum::<f64>())
+}

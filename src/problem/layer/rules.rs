@@ -1,0 +1,129 @@
+//! What every layer tells of itself: its function and the derivatives at a point.
+
+use super::{OwnCurvature, ParameterShape};
+use crate::problem::signs::Signs;
+use crate::problem::tensors::samples_innermost;
+use std::fmt::Debug;
+use tch::{Kind, Tensor};
+
+/// A layer with known shapes and no tensors of its own; parameters are handed in.
+pub trait Layer: Debug + Send + Sync {
+    /// The parameters in the order of `torch.nn.Module.parameters()`.
+    fn parameters(&self) -> Vec<ParameterShape> {
+        Vec::new()
+    }
+
+    /// What it takes from a trained network besides parameters, that nothing is differentiated by:
+    /// the running statistics of a batch norm.
+    fn buffers(&self) -> Vec<ParameterShape> {
+        Vec::new()
+    }
+
+    /// For a layer that takes whole numbers from 0 on in place of an input to be differentiated by:
+    /// how many there are.
+    fn tokens(&self) -> Option<i64> {
+        None
+    }
+
+    /// Whether it applies the same function to every entry.
+    fn is_entrywise(&self) -> bool {
+        false
+    }
+
+    /// Whether each of its outputs is one of its inputs.
+    fn selects_inputs(&self) -> bool {
+        false
+    }
+
+    /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd; w are its
+    /// parameters, and then its buffers.
+    fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor;
+
+    /// The maps of the layer at the point `(x, w)`; `z` is what [`Layer::forward`] gave there.
+    fn at(&self, x: &Tensor, w: &[Tensor], z: &Tensor) -> Box<dyn Local>;
+
+    /// Evaluates and linearises at once: `z = f(x, w)` and the maps at that point.
+    fn linearize(&self, x: &Tensor, w: &[Tensor]) -> (Tensor, Box<dyn Local>) {
+        let z = samples_innermost(self.forward(x, w));
+        let local = self.at(x, w, &z);
+        (z, local)
+    }
+}
+
+/// The derivatives of one layer at one point, batched over a leading probe axis K.
+///
+/// `J` is the Jacobian with respect to the input, `g = ∂ℓ/∂z: [N, *out]` the gradient that arrives
+/// from above. All layers here are linear in their parameters, so `∂²z/∂w²` is zero and no map for
+/// it exists. Parameters are numbered as in [`Layer::parameters`].
+pub trait Local {
+    /// `J dx`: `[K, N, *in] -> [K, N, *out]`.
+    fn tangent(&self, dx: &Tensor) -> Tensor;
+
+    /// `Jᵀ gz`: `[K, N, *out] -> [K, N, *in]`.
+    fn adjoint(&self, gz: &Tensor) -> Tensor;
+
+    /// The layer's own curvature `Σ_a g_a ∂²z_a/∂x²` at fixed `g`.
+    fn own_curvature(&self, _g: &Tensor) -> OwnCurvature {
+        OwnCurvature::Zero
+    }
+
+    /// `J` is diagonal, so that a diagonal Hessian below stays diagonal: `d ↦ J d Jᵀ` on `[N, *]`.
+    fn diagonal_adjoint(&self, _d: &Tensor) -> Option<Tensor> {
+        None
+    }
+
+    /// The maps of the parameters, for a layer that has any.
+    fn parameters(&self) -> Option<&dyn LocalParameters> {
+        None
+    }
+}
+
+/// The derivatives of a layer `z = f(x, w)` in its parameters, `i` counting them.
+pub trait LocalParameters {
+    /// The parameter's shape.
+    fn shape(&self, i: usize) -> Vec<i64>;
+
+    /// `(∂z/∂w_i) dw`: `[K, *shape] -> [K, N, *out]`.
+    fn tangent(&self, i: usize, dw: &Tensor) -> Tensor;
+
+    /// `(∂z/∂w_i) dw` for sign vectors: `[K, N, *out]`.
+    fn tangent_of_signs(&self, i: usize, dw: &Signs) -> Tensor {
+        self.tangent(i, &dw.dense())
+    }
+
+    /// `(∂z/∂w_i)ᵀ gz`, summed over samples: `[K, N, *out] -> [K, *shape]`.
+    fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor;
+
+    /// `∂(Jᵀg)/∂w_i dw` at fixed `g: [N, *out]`: `[K, *shape] -> [K, N, *in]`; `None` if zero.
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor>;
+
+    /// The transpose of that, summed over samples: `[K, N, *in] -> [K, *shape]`; `None` if zero.
+    fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor>;
+
+    /// Diagonal of `Σ_n (∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)` for `H_n = Σ_q sign_qn s_qn s_qnᵀ`, from the
+    /// columns `s: [Q, N, *out]` and `sign: [Q, N]` (absent: all +1): `[*shape]`.
+    fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor;
+
+    /// The diagonal of that sum over samples for diagonal `H_n = diag(d_n)`, `d: [N, *out]`:
+    /// `[*shape]`.
+    fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor;
+
+    /// The trace of that sum over samples for diagonal `H_n = diag(d_n)`: a number in float64.
+    fn trace_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
+        self.diagonal_of_diagonal(i, d).sum(Kind::Double)
+    }
+
+    /// `γ: [N]` with `tr((∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)) = γ_n tr H_n` for every `H_n`, which holds
+    /// where each output entry has parameters of its own; `None` where positions share them.
+    fn trace_factor(&self, i: usize) -> Option<Tensor>;
+
+    /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
+    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;
+
+    /// Prepares for traces of about so many columns in all, where that saves work.
+    fn expect_columns(&self, _count: u64) {}
+
+    /// `(∂z_n/∂w_i) dw_n` with a vector of its own for every sample, for a parameter without
+    /// [`trace_factor`](Self::trace_factor): `[K, N, *shape] -> [K, N, *out]`.
+    fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor;
+}

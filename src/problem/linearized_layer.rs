@@ -1,0 +1,65 @@
+//! One layer of a network linearised at a point.
+
+use super::layer::{Local, LocalParameters, OwnCurvature};
+use super::layer_input::LayerInput;
+use std::ops::Range;
+use tch::Tensor;
+
+/// A layer's local maps, the gradient at its output, and its own curvature at its input.
+pub struct LinearizedLayer {
+    /// The derivatives of the layer's function.
+    pub local: Box<dyn Local>,
+    /// The shape of its output z for the whole batch, `[N, *out]`.
+    pub output: Vec<i64>,
+    /// `∂ℓ/∂z: [N, *out]`; absent for matrices to which the layers' own curvature means nothing.
+    pub gradient: Option<Tensor>,
+    /// The curvature at its input that the layer adds of its own, `Σ_a (∂ℓ/∂z_a) ∂²z_a/∂x²`.
+    pub own_curvature: OwnCurvature,
+    /// Which of the network's parameters are this layer's.
+    pub indices: Range<usize>,
+    pub(super) input: LayerInput,
+}
+
+impl LinearizedLayer {
+    /// The maps of the layer's parameters.
+    ///
+    /// # Panics
+    /// If it has none, that is if `indices` is empty.
+    pub fn parameters(&self) -> &dyn LocalParameters {
+        self.local
+            .parameters()
+            .expect("a layer with parameters has their maps")
+    }
+
+    /// How many entries its parameter i has.
+    pub fn numel(&self, i: usize) -> i64 {
+        self.parameters().shape(i).iter().product()
+    }
+
+    /// How many entries it puts out per sample.
+    pub fn features(&self) -> i64 {
+        self.output[1..].iter().product()
+    }
+
+    /// Whether each of its outputs has parameters of its own, as every output of a linear layer has:
+    /// of a matrix over the outputs, the diagonal in the parameters then depends on the diagonal
+    /// alone. No if it has no parameters.
+    pub fn sees_diagonals_only(&self) -> bool {
+        let own = |i| self.parameters().trace_factor(i).is_some();
+        !self.indices.is_empty() && (0..self.indices.len()).all(own)
+    }
+
+    /// Whether its input depends on parameters.
+    pub fn has_input(&self) -> bool {
+        self.input.sources().next().is_some()
+    }
+
+    /// `d ↦ J d Jᵀ` on diagonals `[N, *]`, down to the outputs that the layer takes in; `None`
+    /// where that is no diagonal.
+    pub(super) fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        match self.input.keeps_diagonals() {
+            true => self.local.diagonal_adjoint(d),
+            false => None,
+        }
+    }
+}

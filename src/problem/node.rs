@@ -1,0 +1,61 @@
+//! What a network is made of: layers in their places, and the tensors that they take.
+
+use super::layer::{Init, Layer};
+use super::layer_input::LayerInput;
+use std::ops::Range;
+use tch::Tensor;
+
+/// A layer with its place in the network. Where the outputs of branches are combined stands an
+/// identity, whose input is their combination.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub layer: Box<dyn Layer>,
+    pub input: LayerInput,
+    /// Which of the network's parameters are its own.
+    pub parameters: Range<usize>,
+    /// Which of the network's buffers are its own.
+    pub buffers: Range<usize>,
+    /// Where a spec has it: "layers[3].body[1]".
+    pub key: String,
+    /// What a spec calls it.
+    pub kind: &'static str,
+    /// Entries that it puts out per sample.
+    pub features: i64,
+}
+
+impl Node {
+    /// The layer's own among the network's tensors: its parameters, then its buffers.
+    pub fn tensors(&self, w: Tensors<'_>) -> Vec<Tensor> {
+        let parameters = &w.parameters[self.parameters.clone()];
+        let buffers = &w.buffers[self.buffers.clone()];
+        let own = parameters.iter().chain(buffers);
+        own.map(Tensor::shallow_clone).collect()
+    }
+}
+
+/// The tensors that a network is evaluated with, each list in the network's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors<'a> {
+    /// The parameters.
+    pub parameters: &'a [Tensor],
+    /// The buffers.
+    pub buffers: &'a [Tensor],
+}
+
+/// A parameter or buffer of the network: its state_dict name, shape and first value.
+#[derive(Clone, Debug)]
+pub struct ParameterInfo {
+    /// Its state_dict name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<i64>,
+    /// Its first value.
+    pub init: Init,
+}
+
+impl ParameterInfo {
+    /// How many numbers it holds.
+    pub fn numel(&self) -> i64 {
+        self.shape.iter().product()
+    }
+}
