@@ -23,7 +23,7 @@ pub use synthetic::{Classification, Regression};
 
 pub use super::batch::Normalisation;
 
-use super::Batch;
+use super::batch::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
 use crate::error::UserError;

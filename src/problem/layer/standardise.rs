@@ -2,7 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{OwnCurvature, Symmetric};
-use crate::problem::epsilon;
+use crate::problem::tensors::epsilon;
 use tch::{Kind, Tensor};
 
 /// `x̂ = P x/σ` in groups of m entries that lie side by side, `P = I − 𝟏𝟏ᵀ/m` and
