@@ -4,6 +4,8 @@
 PREFIX ?= $(HOME)/.local
 SPEC ?= experiments/convergence.toml
 CARGO ?= cargo
+# What --quick finds means nothing and goes elsewhere.
+COMPARED = $(if $(QUICK),.peers/quick,results/compare)
 RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
@@ -28,13 +30,15 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "add $(PREFIX)/bin to your PATH" ;; esac
 	$(PREFIX)/bin/runner --version
 
+# The runner that checks the experiments is the one that the tests were linked with: `cargo build`
+# would compile tch and the library again, without the features that the test crates ask for.
 test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, and a check of every experiment
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --all-targets --locked -- -D warnings
-	$(CARGO) test --release --locked
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+	scripts/test.sh --release --locked --lib --bins --tests --examples
+	$(CARGO) test --release --locked --doc
 	$(CARGO) bench --locked -- --test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
-	$(CARGO) build --release --locked
 	$(RUNNER) check experiments/*.toml
 	@echo "make test: all checks passed"
 
@@ -46,13 +50,13 @@ bench: setup ## measure; writes the criterion report and results/sizes
 	$(CARGO) bench --locked
 	python3 benches/curvature/sizes.py $(or $(CARGO_TARGET_DIR),target)/criterion results/sizes/sizes.csv
 
-compare: build ## the same work in other people's libraries, alternating with ours; writes results/compare
+compare: setup ## our work beside other people's libraries: make compare [PROBLEMS="mlp_example cnn"] [QUICK=1]
 	benches/peers/setup.sh
 	$(CARGO) build --release --locked --examples
-	.peers/bin/python benches/peers/make_problems.py .peers/problems
-	.peers/bin/python benches/peers/compare.py --ours target/release/examples/ours \
-		--problems .peers/problems --out results/compare
-	target/release/examples/compare_figures results/compare
+	.peers/bin/python benches/peers/make_problems.py .peers/problems $(PROBLEMS)
+	.peers/bin/python benches/peers/compare.py --ours $(dir $(RUNNER))examples/ours --problems .peers/problems \
+		--out $(COMPARED) $(if $(PROBLEMS),--only $(PROBLEMS)) $(if $(QUICK),--quick)
+	$(dir $(RUNNER))examples/compare_figures $(COMPARED)
 
 clean: ## remove what cargo built
 	$(CARGO) clean

@@ -63,10 +63,8 @@ fn runs(
     seeds: u64,
 ) -> Vec<Estimate> {
     let problem = Problem::Network(problem.clone());
-    let task = task(estimator);
-    (0..seeds)
-        .flat_map(|seed| task.run(&problem, &Start::Philox(seed), &[count].into(), 4))
-        .collect()
+    let runs = each_seed(&task(estimator), &problem, &[count].into(), 4, seeds);
+    runs.into_iter().flatten().collect()
 }
 
 fn hessian_traces(problem: &NetworkProblem) -> Vec<f64> {
@@ -86,11 +84,6 @@ fn assert_mean(case: &str, samples: &[f64], expected: f64) {
 
 #[test]
 fn every_estimator_is_unbiased() {
-    // Each case on one thread; libtorch's own threads would only get in the way.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .start_handler(|_| tch::set_num_threads(1))
-        .build()
-        .unwrap();
     let check = |(index, (name, problem)): (usize, (String, NetworkProblem))| {
         let problem = match index % 3 {
             0 => in_batches(&problem),
@@ -116,7 +109,7 @@ fn every_estimator_is_unbiased() {
             }
         }
     };
-    pool.install(|| problems().into_par_iter().enumerate().for_each(check));
+    side_by_side(problems().into_par_iter().enumerate(), check);
 }
 
 /// `2(‖A‖²_F − Σ a_ii²)` for signs, `2‖A‖²_F` for normals.
@@ -217,6 +210,7 @@ fn batches_add_up_to_the_whole() {
 fn slices_of_wide_networks_add_up_to_the_whole() {
     let layers = [linear(300_000, false), tanh(), linear(2, true)];
     let problem = problem(&layers, &[2], 5, cross_entropy(Reduction::Mean), 17);
+    tch::set_num_threads(2);
     assert_eq!(problem.slices(1 << 21).len(), 5);
     let expected: f64 = hessian_traces(&problem).iter().sum();
 

@@ -16,7 +16,6 @@ use curvature_runner::problem::matrix::{
 };
 use curvature_runner::problem::{Problem, ProblemSpec};
 use curvature_runner::spec::SpecText;
-use rayon::prelude::*;
 use std::sync::Arc;
 use support::*;
 use tch::{Device, Kind};
@@ -42,6 +41,7 @@ fn exp(base: f64) -> SpectrumSpec {
 
 /// One matrix of n rows.
 fn matrix(spectrum: SpectrumSpec, n: i64, basis: Basis) -> Matrix {
+    one_thread();
     let spec = MatrixSpec {
         n,
         basis,
@@ -83,21 +83,14 @@ fn probe_of(kind: &str) -> &'static str {
     }
 }
 
-/// Estimates of all seeds, side by side.
+/// Estimates of all seeds, 64 probes at once.
 fn runs(
     task: &Arc<dyn Task>,
     problem: &Problem,
     budget: &Budget,
     seeds: u64,
 ) -> Vec<Vec<Estimate>> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .start_handler(|_| tch::set_num_threads(1))
-        .build()
-        .unwrap();
-    let problem = problem.clone();
-    let run =
-        |problem: &mut Problem, seed: u64| task.run(problem, &Start::Philox(seed), budget, 64);
-    pool.install(|| (0..seeds).into_par_iter().map_with(problem, run).collect())
+    each_seed(task, problem, budget, 64, seeds)
 }
 
 /// Mean |error| / |trace| of GH, Hutch++ and XTrace at m = 20, 60, 120: n = 1000, probes on the

@@ -52,6 +52,7 @@ impl Case {
     }
 
     fn matrix(spectrum: SpectrumSpec, n: i64, basis: Basis) -> Self {
+        one_thread();
         let spec = MatrixSpec {
             n,
             basis,
@@ -495,16 +496,7 @@ fn sums_of_squares_are_unbiased_with_true_errors() {
         let case = Case::network(name, &problem, blocks);
         let name = format!("{}, {probe}", case.name);
         let task = case.task::<Frobenius>(&format!("probe = \"{probe}\""));
-        let runs: Vec<Vec<Estimate>> = (0..SEEDS)
-            .map(|seed| {
-                task.run(
-                    &case.problem,
-                    &Start::Philox(seed),
-                    &Budget::Counts(vec![40]),
-                    40,
-                )
-            })
-            .collect();
+        let runs = each_seed(&task, &case.problem, &[40].into(), 40, SEEDS);
         let numel = problem.parameters.iter().map(|p| p.numel() as i64);
         let numel: Vec<i64> = numel.collect();
         let rows = case.dense.split_with_sizes(&numel[..], 0);
@@ -792,11 +784,8 @@ fn tolerances_are_kept() {
         case.task::<Slq>("steps = 4"),
         case.task::<LogDet>("delta = [0.01, 0.5]\nsteps = 60"),
     ] {
-        let run = |seed| {
-            let budget = Budget::Tolerance(tolerance);
-            task.run(&case.problem, &Start::Philox(seed), &budget, 50)
-        };
-        let runs: Vec<Vec<Estimate>> = (0..SEEDS).map(run).collect();
+        let budget = Budget::Tolerance(tolerance);
+        let runs = each_seed(&task, &case.problem, &budget, 50, SEEDS);
         for (index, first) in runs[0].iter().enumerate() {
             let expected = match first.quantity {
                 Quantity::DiagonalSquared => diagonal,

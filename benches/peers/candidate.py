@@ -2,13 +2,19 @@
 
 import math
 from dataclasses import dataclass, field
-from statistics import mean
 
 from worker import Worker
 
 # What a method without a choice of V_batch is first tried with. A multiple of 6 suits Hutch++,
 # which spends its products in thirds, and XTrace, which spends them in halves.
 FIRST_V = 30
+# Where the search for the best V_batch begins.
+FIRST_V_BATCH = 20
+TRIALS = 3
+# What a compiler may take before a first answer, beyond the time for the answer itself.
+COMPILE_SECONDS = 600
+# Estimators that need all their products at once; their error does not fall as 1 / sqrt(V).
+WHOLE = ("hutchpp", "xtrace")
 
 
 @dataclass
@@ -22,7 +28,6 @@ class Candidate:
     unsupported: str | None
     V_batch: int | None = None
     seconds_per_probe: float = 0.0
-    V_run: int = 0
     answers: list[dict] = field(default_factory=list)
 
     @property
@@ -30,14 +35,18 @@ class Candidate:
         """Whether the method draws probes at all."""
         return self.quantity != "exact"
 
-    def ask(self, V: int, seed: int, timeout: float, warmup: bool = False) -> dict:
+    def ask(self, V: int, seed: int, timeout: float) -> dict:
         """Let the worker do the work once."""
         V_batch = self.V_batch and min(self.V_batch, V)
         request = {"method": self.method, "quantity": self.quantity, "V": V, "V_batch": V_batch, "seed": seed}
-        answer = self.worker.ask(request | {"warmup": True} if warmup else request, timeout)
+        answer = self.worker.ask(request, timeout)
         if "error" not in answer and not math.isfinite(answer["estimate"]):
             return {"error": f"the estimate is {answer['estimate']}"}
-        return answer
+        return answer | {"V": V}
+
+    def warm_up(self, V: int, timeout: float) -> dict:
+        """Let the worker do the work once, without looking at the time: what is to compile, compiles."""
+        return self.ask(V, 0, timeout + COMPILE_SECONDS)
 
     def affordable(self, V: int, seconds: float) -> int:
         """V, or the multiple of V_batch nearest below that takes no longer than `seconds`."""
@@ -45,15 +54,6 @@ class Candidate:
             return V
         step = self.V_batch or FIRST_V
         return max(step, int(seconds / self.seconds_per_probe) // step * step)
-
-    def probes_to_one_percent(self, exact: float) -> int | None:
-        """The V that brings the standard error down to 1 % of the exact trace; None where unknown."""
-        if not self.samples:
-            return 1
-        errors = [a["std_error"] for a in self.answers if a.get("std_error") is not None]
-        if not errors:
-            return None
-        return max(1, math.ceil(self.V_run * mean(e * e for e in errors) / (0.01 * exact) ** 2))
 
     def identity(self, problem: str, V: int) -> dict:
         """The columns that say whose row this is."""
@@ -71,28 +71,68 @@ class Candidate:
 def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
     """Find the best V_batch and the time per probe; a method that fails becomes unsupported.
 
-    Goes up through the chunk sizes until two in a row are clearly worse, or time is up.
+    From FIRST_V_BATCH up and then down, until two sizes in a row are no better. `seconds` are those
+    of timed runs, never of compilation, and end a direction only once a size was no better: as long
+    as chunks get faster, the search goes on to the largest.
     """
-    best, worse, spent = math.inf, 0, 0.0
-    best_V_batch, failure = None, "no chunk size could be timed"
-    for V_batch in candidate.V_batches or [None]:
+    sizes = candidate.V_batches or [None]
+    search = Search(candidate, V, seconds, timeout)
+    first = min(range(len(sizes)), key=lambda i: abs((sizes[i] or FIRST_V_BATCH) - FIRST_V_BATCH))
+    best = first
+    for way in (1, -1):
+        misses, i = 0, best
+        if search.time(sizes[best]) == math.inf and way == 1:
+            continue  # what a chunk of this size does not fit into, a larger one will not either
+        while misses < 2 and not (misses and search.spent > seconds):
+            i += way
+            if not 0 <= i < len(sizes):
+                break
+            if search.time(sizes[i]) < search.time(sizes[best]):
+                best, misses = i, 0
+            else:
+                misses += 1
+    candidate.V_batch, candidate.seconds_per_probe = sizes[best], search.time(sizes[best])
+    if candidate.seconds_per_probe == math.inf:
+        candidate.unsupported = search.failure
+
+
+class Search:
+    """Times per probe by V_batch, each found once."""
+
+    def __init__(self, candidate: Candidate, V: int, seconds: float, timeout: float):
+        self.candidate, self.V, self.seconds, self.timeout = candidate, V, seconds, timeout
+        self.spent = 0.0
+        self.failure = "no chunk size could be timed"
+        self.known: dict[int | None, float] = {}
+
+    def time(self, V_batch: int | None) -> float:
+        """Seconds per probe; infinite where it fails."""
+        if V_batch not in self.known:
+            self.known[V_batch] = self._measure(V_batch)
+        return self.known[V_batch]
+
+    def _measure(self, V_batch: int | None) -> float:
+        """The best of some runs, as long as V probes or a twentieth of the time, at least one chunk."""
+        candidate, chunk = self.candidate, V_batch or FIRST_V
         candidate.V_batch = V_batch
-        first = candidate.ask(V_batch or FIRST_V, 0, timeout, warmup=True)
-        again = first if "error" in first else candidate.ask(V_batch or FIRST_V, 0, timeout)
-        if "error" in again:
-            failure = again["error"]
-            continue
-        candidate.seconds_per_probe = again["seconds"] / (V_batch or FIRST_V)
-        runs = candidate.affordable(max(V, V_batch or 0), seconds / 20)
-        runs -= runs % (V_batch or 1)
-        trials = [candidate.ask(runs, seed, timeout) for seed in range(3)]
-        per_probe = min((t["seconds"] / runs for t in trials if "error" not in t), default=math.inf)
-        worse = worse + 1 if per_probe > 1.1 * best else 0
-        if per_probe < best:
-            best, best_V_batch = per_probe, V_batch
-        spent += first["seconds"] + again["seconds"] + sum(t.get("seconds", 0.0) for t in trials)
-        if worse == 2 or spent > seconds:
-            break
-    candidate.V_batch, candidate.seconds_per_probe = best_V_batch, best
-    if best == math.inf:
-        candidate.unsupported = failure
+        once = self._run(chunk)
+        if once == math.inf:
+            return once
+        candidate.seconds_per_probe = once / chunk
+        V = candidate.affordable(max(self.V, chunk), self.seconds / 20)
+        V = max(chunk, V - V % chunk)
+        if V == chunk and once > self.seconds / 20:
+            return once / chunk
+        return self._run(V, TRIALS) / V
+
+    def _run(self, V: int, trials: int = 1) -> float:
+        """The shortest of some runs, after one that compiles; infinite where one fails."""
+        answers = [self.candidate.warm_up(V, self.timeout)]
+        while "error" not in answers[-1] and len(answers) <= trials:
+            answers.append(self.candidate.ask(V, len(answers), self.timeout))
+        if "error" in answers[-1]:
+            self.failure = answers[-1]["error"]
+            return math.inf
+        timed = [answer["seconds"] for answer in answers[1:]]
+        self.spent += sum(timed)
+        return min(timed)

@@ -1,29 +1,31 @@
 """Runs the same work in other people's libraries and in our program, alternating, and writes CSV.
 
-    compare.py --problems DIR --out results/compare [--ours "COMMAND"]
+    compare.py --problems DIR --out results/compare [--ours "COMMAND"] [--only NAME ...] [--quick]
 
 For every problem folder, into a folder of its name: finds each method's best V_batch, times all
-methods for the same V in alternating rounds (timing.csv), times them for the V that gives a
-standard error of 1 % (one_percent.csv), follows the error against time (error_curve.csv), and
-puts estimators that several libraries have side by side at equal V (equal_budget.csv).
-Only one worker works at any moment.
+methods for the same V in alternating rounds (timing.csv), follows the error against time
+(error_curve.csv), finds how many products give a standard error of 1 % (precision.csv), times all
+methods for as many (one_percent.csv), and puts estimators that several libraries have side by side
+at equal V (equal_budget.csv). machine.json says on which machine, when, with which versions.
+Only one worker works at any moment, and nothing that compiles is timed.
 """
 
 import argparse
 import csv
 import json
 import math
-import os
-import platform
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
 
-from candidate import Candidate, tune
-from worker import ENVIRONMENT, Worker
+from candidate import WHOLE, Candidate, tune
+from machine import describe, now
+from precision import products_for_one_percent, space
+from worker import Worker
 
 PEERS = ["backpack", "autograd", "functorch", "jax", "curvlinops", "matfree", "traceax"]
 CURVE_V = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000]
@@ -33,17 +35,34 @@ SHORT = 0.5  # seconds below which a run is led up to by another: caches are the
 BUDGET_V = [30, 120, 360]  # multiples of 6: Hutch++ spends its products in thirds, XTrace in halves
 BUDGET_SEEDS = 100
 BUDGET_TURN = 10
-# Of these the error does not fall as 1 / sqrt(V).
-WHOLE = ("hutchpp", "xtrace")
 SHARED = {"forward": "hutchinson", "hutchinson": "hutchinson", "hutchpp": "hutchpp", "xtrace": "xtrace"}
+# What --quick sets: every table once, with numbers that mean nothing.
+QUICK = {
+    "V": 60,
+    "rounds": 1,
+    "whole_seconds": 0.3,
+    "request_seconds": 0.1,
+    "tune_seconds": 0.1,
+    "curve_seconds": 0.05,
+    "precision_seconds": 0.1,
+    "budget_seconds": 0.5,
+}
 IDENTITY = ["problem", "peer", "version", "method", "quantity", "V", "V_batch"]
-SPREAD = ["rounds", "seconds_median", "seconds_min", "seconds_max"]
+# `scaled`: the times are those of V_run products, multiplied by V / V_run.
+SPREAD = ["V_run", "scaled", "rounds", "seconds_median", "seconds_min", "seconds_max"]
 RATIO = "ratio_to_fastest_peer"
-TIMING = [*IDENTITY, "V_run", *SPREAD, "estimate", "std_error", RATIO, "unsupported_reason"]
-ONE_PERCENT = [*IDENTITY, "V_run", *SPREAD, RATIO]
+TIMING = [*IDENTITY, *SPREAD, "estimate", "std_error", RATIO, "unsupported_reason"]
+PRECISION = ["problem", "quantity", "estimator", "samples", "relative_std_dev", "V"]
+ONE_PERCENT = [*IDENTITY, *SPREAD, RATIO]
 CURVE = [*IDENTITY, "seeds", "seconds_median", "relative_rmse"]
 BUDGET = [*CURVE, "rmse_std_error", RATIO]
-TABLES = {"timing": TIMING, "one_percent": ONE_PERCENT, "error_curve": CURVE, "equal_budget": BUDGET}
+TABLES = {
+    "timing": TIMING,
+    "error_curve": CURVE,
+    "precision": PRECISION,
+    "one_percent": ONE_PERCENT,
+    "equal_budget": BUDGET,
+}
 
 
 def alternate(
@@ -55,7 +74,7 @@ def alternate(
     """
     able = []
     for candidate, V in work:
-        answer = candidate.ask(V, 0, timeout, warmup=True)
+        answer = candidate.warm_up(V, timeout)
         if "error" in answer:
             candidate.unsupported = answer["error"]
         else:
@@ -71,10 +90,12 @@ def alternate(
     return [(candidate, V, answers) for candidate, V, answers in able if answers]
 
 
-def spread(answers: list[dict], scale: float) -> dict:
-    """Median, smallest and largest time, scaled to the V of the row."""
-    seconds = [answer["seconds"] * scale for answer in answers]
+def spread(candidate: Candidate, answers: list[dict], V: int, V_run: int) -> dict:
+    """Median, smallest and largest time of runs of V_run products, scaled to the V of the row."""
+    seconds = [answer["seconds"] * V / V_run for answer in answers]
     return {
+        "V_run": V_run if candidate.samples else None,
+        "scaled": str(V != V_run).lower() if candidate.samples else None,
         "rounds": len(seconds),
         "seconds_median": median(seconds),
         "seconds_min": min(seconds),
@@ -112,10 +133,9 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
     for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
         V = V_run if candidate.method in WHOLE else options.V
         errors = [a["std_error"] for a in answers if a.get("std_error") is not None]
-        candidate.V_run, candidate.answers = V_run, answers
-        row = candidate.identity(problem, V)
-        row |= spread(answers, V / V_run) | {"estimate": answers[0]["estimate"]}
-        row["V_run"] = V_run if candidate.samples else None
+        candidate.answers = answers
+        row = candidate.identity(problem, V) | spread(candidate, answers, V, V_run)
+        row["estimate"] = answers[0]["estimate"]
         row["std_error"] = math.sqrt(mean(e * e for e in errors) * V_run / V) if errors else None
         rows.append((candidate, row))
     set_ratios(rows, lambda a, row, b, other: (a.quantity, row["V"]) == (b.quantity, other["V"]))
@@ -128,50 +148,27 @@ def timing(problem: str, candidates: list[Candidate], options: argparse.Namespac
 
 
 def one_percent(
-    problem: str, candidates: list[Candidate], curve: list[dict], exact: float, options: argparse.Namespace
+    problem: str, candidates: list[Candidate], precision: list[dict], options: argparse.Namespace
 ) -> list[dict]:
     """Time every method for the V that brings its standard error down to 1 % of the exact trace.
 
-    V follows from the standard errors seen in `timing`, which fall as 1 / sqrt(V) where probes are
-    independent; where they are not, from where the error curve falls below 1 %. The ratio is
-    against the fastest peer that samples, whatever it multiplies with. All take turns here too, those
-    that are too slow for their V with fewer probes, scaled: so that ratios are of the same minutes.
+    V is that of `precision`, the same for all libraries. The ratio is against the fastest peer that
+    samples, whatever it multiplies with. All take turns here too, those that are too slow for their
+    V with fewer probes, scaled: so that ratios are of the same minutes.
     """
-    work, needed = [], {}
+    needed = {(row["quantity"], row["estimator"]): row["V"] for row in precision}
+    work = []
     for candidate in candidates:
-        if candidate.method in WHOLE:
-            V = crossing(candidate, curve, 0.01)
-        else:
-            V = candidate.probes_to_one_percent(exact)
-        if V:
-            needed[id(candidate)] = V
-            work.append((candidate, runs(candidate, V, options)))
-    turns = alternate(work, options.rounds, options.timeout)
-    rows = [(c, one_percent_row(problem, c, needed[id(c)], V_run, answers)) for c, V_run, answers in turns]
+        V = needed.get(space(candidate)) if candidate.samples else 1
+        V_run = V and (V if candidate.method in WHOLE else runs(candidate, V, options))
+        if V and candidate.seconds_per_probe * V_run <= options.timeout:
+            work.append((candidate, V_run))
+    rows = []
+    for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
+        V = needed[space(candidate)] if candidate.samples else 1
+        rows.append((candidate, candidate.identity(problem, V) | spread(candidate, answers, V, V_run)))
     set_ratios(rows, lambda a, row, b, other: b.samples)
     return [row for _, row in rows]
-
-
-def crossing(candidate: Candidate, curve: list[dict], error: float) -> int | None:
-    """The V at which a method's error curve falls below `error`, between its points on log scales."""
-    own = candidate.identity("", 0)
-    rows = [row for row in curve if all(row[key] == own[key] for key in ("peer", "method", "quantity"))]
-    for before, after in zip(rows, rows[1:]):
-        high, low = before["relative_rmse"], after["relative_rmse"]
-        if high > error >= low:
-            part = math.log(high / error) / math.log(high / low)
-            V = before["V"] * (after["V"] / before["V"]) ** part
-            return math.ceil(V / 6) * 6
-    return None
-
-
-def one_percent_row(
-    problem: str, candidate: Candidate, V: int, V_run: int, answers: list[dict]
-) -> dict:
-    """One row of one_percent.csv, from runs of V_run probes."""
-    row = candidate.identity(problem, V) | spread(answers, V / V_run)
-    row["V_run"] = V_run if candidate.samples else None
-    return row
 
 
 def error_curve(
@@ -185,7 +182,7 @@ def error_curve(
             expected = candidate.seconds_per_probe * V if candidate.samples else 0.0
             if candidate.unsupported or expected * FEWEST_SEEDS > left:
                 break
-            if "error" in candidate.ask(V, 0, options.timeout, warmup=True):
+            if "error" in candidate.warm_up(V, options.timeout):
                 continue
             answers: list[dict] = []
             while len(answers) < CURVE_SEEDS and (left > 0 or len(answers) < FEWEST_SEEDS):
@@ -254,24 +251,38 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
         for worker in workers
         for m in worker.methods
     ]
+    tune_all(folder.name, candidates, options)
+    exact = problem["exact_trace"]
+    clock = time.monotonic()
+
+    def write(name: str, rows: list[dict]) -> list[dict]:
+        tables[name](rows)
+        print(f"{folder.name} {name}: {len(rows)} rows after {time.monotonic() - clock:.0f} s", flush=True)
+        return rows
+
+    write("timing", timing(folder.name, candidates, options))
+    able = [candidate for candidate in candidates if candidate.answers]
+    curve = write("error_curve", error_curve(folder.name, able, exact, options))
+    found = products_for_one_percent(able, curve, exact, options.precision_seconds, options.timeout)
+    precision = write("precision", [{"problem": folder.name} | row for row in found])
+    write("one_percent", one_percent(folder.name, able, precision, options))
+    write("equal_budget", equal_budget(folder.name, able, exact, options))
+    for worker in workers:
+        worker.close()
+    return {worker.name: worker.versions for worker in workers}
+
+
+def tune_all(problem: str, candidates: list[Candidate], options: argparse.Namespace) -> None:
+    """Find every method's best V_batch, and say it."""
     for candidate in candidates:
+        clock = time.monotonic()
         if not candidate.unsupported:
             tune(candidate, options.V, options.tune_seconds, options.timeout)
         found = candidate.unsupported or (
             f"V_batch {candidate.V_batch}, {candidate.seconds_per_probe * 1e3:.4g} ms per probe"
         )
         name = f"{candidate.worker.name} {candidate.method} {candidate.quantity}"
-        print(f"{folder.name} {name}: {found}", flush=True)
-    exact = problem["exact_trace"]
-    tables["timing"](timing(folder.name, candidates, options))
-    able = [candidate for candidate in candidates if candidate.answers]
-    curve = error_curve(folder.name, able, exact, options)
-    tables["error_curve"](curve)
-    tables["one_percent"](one_percent(folder.name, able, curve, exact, options))
-    tables["equal_budget"](equal_budget(folder.name, able, exact, options))
-    for worker in workers:
-        worker.close()
-    return {worker.name: worker.versions for worker in workers}
+        print(f"{problem} {name}: {found}, found in {time.monotonic() - clock:.0f} s", flush=True)
 
 
 def open_table(path: Path, columns: list[str]) -> Callable[[list[dict]], None]:
@@ -285,15 +296,8 @@ def open_table(path: Path, columns: list[str]) -> Callable[[list[dict]], None]:
     return append
 
 
-def cpu_name() -> str:
-    """The processor as /proc/cpuinfo names it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def main() -> None:
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ours", help="command of our own worker; the problem folder is appended to it")
     parser.add_argument("--problems", type=Path, required=True, help="folder written by make_problems.py")
@@ -302,30 +306,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/compare"))
     parser.add_argument("--V", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--whole-seconds", type=float, default=20, help="longest run of all probes")
-    parser.add_argument("--request-seconds", type=float, default=2, help="longest run of some instead")
-    parser.add_argument("--tune-seconds", type=float, default=12, help="per method, to find V_batch")
-    parser.add_argument("--curve-seconds", type=float, default=4, help="per method, for the error curve")
-    parser.add_argument("--budget-seconds", type=float, default=10, help="per method and V at equal V")
+    parser.add_argument("--whole-seconds", type=float, default=5, help="longest run of all probes")
+    parser.add_argument("--request-seconds", type=float, default=1, help="longest run of some instead")
+    parser.add_argument("--tune-seconds", type=float, default=5, help="per method, to find V_batch")
+    parser.add_argument("--curve-seconds", type=float, default=2, help="per method, for the error curve")
+    parser.add_argument("--precision-seconds", type=float, default=10, help="per matrix and probe space")
+    parser.add_argument("--budget-seconds", type=float, default=5, help="per method and V at equal V")
     parser.add_argument("--timeout", type=float, default=300, help="a worker that takes longer is given up")
+    parser.add_argument("--quick", action="store_true", help="tiny budgets: does it work at all?")
     options = parser.parse_args()
+    if options.quick:
+        vars(options).update(QUICK)
+    return options
 
+
+def main() -> None:
+    """Compare on every problem that is asked for."""
+    options = parse()
     folders = sorted(path.parent for path in options.problems.glob("*/problem.json"))
     folders = [folder for folder in folders if not options.only or folder.name in options.only]
+    if not folders or (options.only and len(folders) < len(set(options.only))):
+        found = [folder.name for folder in folders]
+        sys.exit(f"found {found} in {options.problems}, expected {options.only}; run make_problems.py first")
     logs = Path(tempfile.mkdtemp(prefix="compare-"))
     print(f"what the workers print goes to {logs}", flush=True)
     for folder in folders:
-        record = {
-            "cpu": cpu_name(),
-            "threads": len(os.sched_getaffinity(0)),
-            "load_before": os.getloadavg()[0],
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "environment": ENVIRONMENT,
-            "rounds": options.rounds,
-            "workers": compare(folder, logs, options),
-        }
-        (options.out / folder.name / "versions.json").write_text(json.dumps(record, indent=2) + "\n")
+        record = describe() | {"rounds": options.rounds, "quick": options.quick}
+        record |= {"workers": compare(folder, logs, options), "finished": now()}
+        (options.out / folder.name / "machine.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

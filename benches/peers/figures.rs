@@ -1,44 +1,25 @@
-//! Draws the figures of `make compare` from its CSV files: `figures results/compare`.
+//! Draws the figures of `make compare` from its CSV files, and writes its table: `figures results/compare`.
+
+mod rows;
+mod table;
 
 use curvature_runner::output::figures::{Bar, Cost, ErrorPoint, bars, error_curves, write};
-use serde::Deserialize;
+use rows::{Row, machine, read};
 use std::path::{Path, PathBuf};
 
-#[derive(Deserialize)]
-struct Row {
-    peer: String,
-    method: String,
-    quantity: String,
-    #[serde(rename = "V")]
-    v: Option<u64>,
-    #[serde(rename = "V_batch")]
-    v_batch: Option<u64>,
-    #[serde(default)]
-    rounds: Option<usize>,
-    seconds_median: Option<f64>,
-    #[serde(default)]
-    seconds_min: Option<f64>,
-    #[serde(default)]
-    seconds_max: Option<f64>,
-    #[serde(default)]
-    relative_rmse: Option<f64>,
+fn name(row: &Row) -> String {
+    let quantity = match row.quantity == row.method {
+        true => String::new(),
+        false => format!(", {}", row.quantity),
+    };
+    format!("{}: {}{quantity}", row.peer, row.method)
 }
 
-impl Row {
-    fn name(&self) -> String {
-        let quantity = match self.quantity == self.method {
-            true => String::new(),
-            false => format!(", {}", self.quantity),
-        };
-        format!("{}: {}{quantity}", self.peer, self.method)
-    }
-
-    /// Lines of one library look alike, but for those without error; ours by method.
-    fn group(&self) -> String {
-        match self.peer == "runner" || self.quantity == "exact" {
-            true => format!("{}: {}", self.peer, self.method),
-            false => self.peer.clone(),
-        }
+/// Lines of one library look alike, but for those without error; ours by method.
+fn group(row: &Row) -> String {
+    match row.peer == "runner" || row.quantity == "exact" {
+        true => format!("{}: {}", row.peer, row.method),
+        false => row.peer.clone(),
     }
 }
 
@@ -52,11 +33,12 @@ fn main() -> anyhow::Result<()> {
     problems.iter().try_for_each(|folder| draw(folder))
 }
 
-/// The two figures of one problem.
+/// The two figures and the table of one problem.
 fn draw(folder: &Path) -> anyhow::Result<()> {
     let timing = read(&folder.join("timing.csv"))?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let subtitle = [format!("Hessian trace of {name}")];
+    let problem = folder.file_name().unwrap_or_default().to_string_lossy();
+    let (place, _) = machine(folder)?;
+    let subtitle = [format!("Hessian trace of {problem}"), place];
     let most = timing.iter().filter_map(|row| row.v).max();
     let all = most.map(|v| format!("V {v} where not said"));
     let titled: Vec<String> = subtitle.iter().cloned().chain(all).collect();
@@ -64,9 +46,12 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
         let batch = row.v_batch.map(|v| format!(", V_batch {v}"));
         // Methods that need all products at once may have run fewer.
         let v = row.v.filter(|&v| Some(v) != most);
-        let v = v.map(|v| format!(", V {v}")).unwrap_or_default();
+        let v = v.map(|v| format!(", V {v}"));
+        let scaled = row.scaled_from();
+        let scaled = scaled.map(|run| format!(", scaled from {run}"));
+        let notes = [v, batch, scaled].into_iter().flatten();
         Some(Bar {
-            label: row.name() + &v + &batch.unwrap_or_default(),
+            label: name(row) + &notes.collect::<String>(),
             group: row.peer.clone(),
             low: row.seconds_min?,
             median: row.seconds_median?,
@@ -79,8 +64,8 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
     let curves = read(&folder.join("error_curve.csv"))?;
     let point = |row: &Row| {
         Some(ErrorPoint {
-            label: row.name(),
-            group: row.group(),
+            label: name(row),
+            group: group(row),
             cost: row.seconds_median?,
             error: row.relative_rmse?,
         })
@@ -91,12 +76,10 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
         "error",
         &error_curves(&subtitle, &points, Cost::Seconds, 1e-6)?,
     )?);
+    let path = folder.join("table.md");
+    std::fs::write(&path, table::table(folder)?)?;
+    println!("{}", path.display());
     Ok(())
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
-    let mut reader = csv::Reader::from_path(path)?;
-    Ok(reader.deserialize().collect::<Result<_, _>>()?)
 }
 
 fn show(paths: [PathBuf; 2]) {

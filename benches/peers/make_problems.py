@@ -1,6 +1,6 @@
 """Writes the problems that the peers and our own program are compared on.
 
-    make_problems.py OUT_DIR        reads data/mnist of the repository
+    make_problems.py OUT_DIR [NAME ...]        reads data/mnist of the repository
 
 Each folder holds problem.json, data.safetensors (x, y) and model.safetensors (state_dict names).
 The batch is the one that PyTorch's shuffling DataLoader draws after the layers have been
@@ -46,6 +46,12 @@ CNN = [
     {"kind": "flatten"},
     {"kind": "linear", "out": 10},
 ]
+# Layers; those whose initialisation the batch is drawn after; samples in the batch.
+PROBLEMS = {
+    "mlp_example": (MLP_EXAMPLE, MLP_EXAMPLE, 256),
+    "mlp_tanh": (MLP_TANH, MLP_EXAMPLE, 256),  # the same batch
+    "cnn": (CNN, CNN, 128),
+}
 
 
 def read_idx(path: Path) -> Tensor:
@@ -92,24 +98,18 @@ def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Ten
     print(f"{folder.name}: {description['parameters']} parameters, trace {description['exact_trace']:.6f}")
 
 
-def main(out: Path) -> None:
-    """Write mlp_example, mlp_tanh (same batch) and cnn."""
+def main(out: Path, names: list[str]) -> None:
+    """Write the problems of these names, or all."""
     images, labels = mnist(MNIST)
-
-    torch.manual_seed(0)
-    model = build_network(MLP_EXAMPLE, images)
-    example = first_shuffled_batch(len(images), 256)
-    write_problem(out / "mlp_example", MLP_EXAMPLE, model, images[example], labels[example])
-
-    torch.manual_seed(0)
-    model = build_network(MLP_TANH, images)
-    write_problem(out / "mlp_tanh", MLP_TANH, model, images[example], labels[example])
-
-    torch.manual_seed(0)
-    model = build_network(CNN, images)
-    batch = first_shuffled_batch(len(images), 128)
-    write_problem(out / "cnn", CNN, model, images[batch], labels[batch])
+    for name in names or PROBLEMS:
+        layers, before, size = PROBLEMS[name]
+        torch.manual_seed(0)
+        build_network(before, images)
+        batch = first_shuffled_batch(len(images), size)
+        torch.manual_seed(0)
+        model = build_network(layers, images)
+        write_problem(out / name, layers, model, images[batch], labels[batch])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -3,11 +3,11 @@
 A worker is started with one argument, a problem folder, and speaks JSON lines:
 
     -> (start)                                          {"ready": true, "name", "versions", "methods"}
-    <- {"method", "quantity", "V", "V_batch", "seed"}   {"seconds", "estimate", "std_error"}
-    <- the same with "warmup": true                     the same; compiles and touches memory first
+    <- {"method", "quantity", "V", "V_batch", "seed"}   {"seconds", "estimate", "std_error", "samples"}
     <- {"quit": true}                                   (exit)
 
-A request that fails is answered with {"error": "..."} and the worker goes on.
+What is asked first with a V and a V_batch compiles and touches memory: the driver does not use its
+time. A request that fails is answered with {"error": "..."} and the worker goes on.
 """
 
 import json
@@ -20,11 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 from safetensors.numpy import load_file
 
-V_BATCHES = [5, 10, 20, 50, 100, 200]
+V_BATCHES = [5, 10, 20, 50, 100, 200, 500, 1000]
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -41,11 +42,19 @@ class Problem:
     weights: dict[str, numpy.ndarray]
 
 
+class Estimate(NamedTuple):
+    """The trace, its standard error, and how many independent samples that error was found from."""
+
+    estimate: float
+    std_error: float | None = None
+    samples: int = 0
+
+
 @dataclass(frozen=True)
 class Method:
     """One way in which a library estimates the trace.
 
-    `run(V, V_batch, seed)` returns the estimate and its standard error (or None).
+    `run(V, V_batch, seed)` returns the estimate.
     `quantity` says what is multiplied with: "block", "full", or "exact" where nothing is sampled.
     `V_batch` lists the chunk sizes that make sense; None where the library has no such choice.
     `unsupported` is the reason why this problem cannot be done this way.
@@ -53,7 +62,7 @@ class Method:
 
     method: str
     quantity: str
-    run: Callable[[int, int | None, int], tuple[float, float | None]]
+    run: Callable[[int, int | None, int], Estimate]
     V_batch: list[int] | None = None
     unsupported: str | None = None
 
@@ -80,22 +89,24 @@ def chunks(V: int, V_batch: int) -> list[int]:
     return [V_batch] * full + [rest] * (rest > 0)
 
 
-def mean_of_chunks(sums: list[float], sizes: list[int]) -> tuple[float, float | None]:
+def mean_of_chunks(sums: list[float], sizes: list[int]) -> Estimate:
     """Mean over all probes from each chunk's sum; standard error from the spread between chunks."""
     count = sum(sizes)
     mean = math.fsum(sums) / count
     if len(sizes) < 2:
-        return mean, None
+        return Estimate(mean)
     deviations = (size * (total / size - mean) ** 2 for total, size in zip(sums, sizes))
-    return mean, math.sqrt(math.fsum(deviations) / (len(sizes) - 1) / count)
+    std_error = math.sqrt(math.fsum(deviations) / (len(sizes) - 1) / count)
+    return Estimate(mean, std_error, len(sizes))
 
 
-def mean_of_probes(values: numpy.ndarray) -> tuple[float, float | None]:
+def mean_of_probes(values: numpy.ndarray) -> Estimate:
     """Mean and standard error of one value per probe."""
     values = numpy.asarray(values, dtype=numpy.float64)
     if values.size < 2:
-        return float(values.mean()), None
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size))
+        return Estimate(float(values.mean()))
+    std_error = float(values.std(ddof=1) / math.sqrt(values.size))
+    return Estimate(float(values.mean()), std_error, values.size)
 
 
 def serve(name: str, packages: list[str], methods: list[Method]) -> None:
@@ -131,9 +142,9 @@ def serve(name: str, packages: list[str], methods: list[Method]) -> None:
         try:
             method = by_name[request["method"], request["quantity"]]
             start = time.perf_counter()
-            estimate, std_error = method.run(request["V"], request["V_batch"], request["seed"])
+            estimate = method.run(request["V"], request["V_batch"], request["seed"])
             seconds = time.perf_counter() - start
-            answer({"seconds": seconds, "estimate": estimate, "std_error": std_error})
+            answer({"seconds": seconds, **estimate._asdict()})
         except Exception as error:  # the protocol promises to go on after any failure
             traceback.print_exc()
             reason = str(error).strip().partition("\n")[0]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_probes, serve
 from torch_problem import packed_signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
@@ -34,7 +34,7 @@ def block_product(gradients: tuple[Tensor, ...], v: list[Tensor], batched: bool)
 def hutchinson(product: Callable) -> Callable:
     """Hutchinson's estimate, V_batch probes at once."""
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         torch.manual_seed(seed)
         gradients = grad(loss(model(x), y), parameters, create_graph=True)
         values = []

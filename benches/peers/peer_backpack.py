@@ -13,7 +13,7 @@ from backpack import backpack, extend
 from backpack.extensions import HMP, DiagHessian
 from torch import Tensor, nn
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_probes, serve
 from torch_problem import packed_signs, signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
@@ -24,7 +24,7 @@ extend(loss)
 def hutchinson(draw: Callable[[tuple[int, ...]], Tensor]) -> Callable:
     """Hutchinson's estimate from HMP products, V_batch probes at once."""
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         torch.manual_seed(seed)
         with backpack(HMP()):
             loss(model(x), y).backward()
@@ -41,11 +41,11 @@ def hutchinson(draw: Callable[[tuple[int, ...]], Tensor]) -> Callable:
     return run
 
 
-def diag_hessian(V: int, V_batch: None, seed: int) -> tuple[float, None]:
+def diag_hessian(V: int, V_batch: None, seed: int) -> Estimate:
     """The sum of the exact diagonal."""
     with backpack(DiagHessian()):
         loss(model(x), y).backward()
-    return sum(float(parameter.diag_h.sum()) for parameter in model.parameters()), None
+    return Estimate(sum(float(parameter.diag_h.sum()) for parameter in model.parameters()))
 
 
 def too_large_for_diag_hessian() -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from curvlinops import HessianLinearOperator, hutchinson_trace, hutchpp_trace, xtrace
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_chunks, serve
 from torch_problem import torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
@@ -24,7 +24,7 @@ def operator(quantity: str) -> HessianLinearOperator:
 def in_chunks(quantity: str) -> Callable:
     """Hutchinson's estimate, averaged over calls of V_batch products each."""
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         torch.manual_seed(seed)
         hessian, sizes = operator(quantity), chunks(V, V_batch)
         sums = [float(hutchinson_trace(hessian, size)) * size for size in sizes]
@@ -36,9 +36,9 @@ def in_chunks(quantity: str) -> Callable:
 def whole(estimate: Callable, multiple: int, quantity: str) -> Callable:
     """An estimate that needs all V products at once; V is rounded down to a multiple."""
 
-    def run(V: int, V_batch: None, seed: int) -> tuple[float, None]:
+    def run(V: int, V_batch: None, seed: int) -> Estimate:
         torch.manual_seed(seed)
-        return float(estimate(operator(quantity), V // multiple * multiple)), None
+        return Estimate(float(estimate(operator(quantity), V // multiple * multiple)))
 
     return run
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, jvp, vmap
 
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_probes, serve
 from torch_problem import packed_signs, torch_problem
 
 Parameters = dict[str, Tensor]
@@ -70,7 +70,7 @@ def hutchinson(form: Callable, compiled: bool = False) -> Callable:
     if compiled:
         forms = torch.compile(forms, dynamic=False)
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         torch.manual_seed(seed)
         values = []
         for size in chunks(V, V_batch):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy
 
 from jax_problem import Parameters, block_hessian_product, hessian_product, jax_problem
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_probes, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_probes, serve
 
 loss, arguments = jax_problem(load_problem(sys.argv[1]))
 
@@ -75,7 +75,7 @@ def hutchinson(draw: Callable, form: Callable) -> Callable:
 
     compiled = jax.jit(chunk, static_argnums=0)
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         sizes = chunks(V, V_batch)
         keys = jax.random.split(jax.random.key(seed), len(sizes))
         return mean_of_probes(numpy.concatenate([compiled(s, k, *arguments) for s, k in zip(sizes, keys)]))

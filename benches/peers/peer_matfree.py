@@ -7,7 +7,7 @@ import jax
 from matfree import stochtrace
 
 from jax_problem import block_hessian_product, hessian_product, jax_problem
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_chunks, serve
 
 loss, arguments = jax_problem(load_problem(sys.argv[1]))
 parameters = arguments[0]
@@ -23,7 +23,7 @@ def hutchinson(product: Callable) -> Callable:
 
     compiled = jax.jit(chunk, static_argnums=0)
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         sizes = chunks(V, V_batch)
         keys = jax.random.split(jax.random.key(seed), len(sizes))
         means = [compiled(size, key, *arguments) for size, key in zip(sizes, keys)]
@@ -42,9 +42,9 @@ def xtrace(product: Callable) -> Callable:
 
     compiled = jax.jit(whole, static_argnums=0)
 
-    def run(V: int, V_batch: None, seed: int) -> tuple[float, float]:
+    def run(V: int, V_batch: None, seed: int) -> Estimate:
         mean, std_error = compiled(V // 2, jax.random.key(seed), *arguments)
-        return float(mean), float(std_error)
+        return Estimate(float(mean), float(std_error))
 
     return run
 

@@ -10,7 +10,7 @@ import traceax
 from jax.flatten_util import ravel_pytree
 
 from jax_problem import block_hessian_product, hessian_product, jax_problem
-from peer import V_BATCHES, Method, chunks, load_problem, mean_of_chunks, serve
+from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_chunks, serve
 
 SIGNS = traceax.RademacherSampler(jnp.float32)  # the default draws integers, which jvp refuses
 loss, arguments = jax_problem(load_problem(sys.argv[1]))
@@ -36,7 +36,7 @@ def in_chunks(estimator: traceax.AbstractTraceEstimator, product: Callable) -> C
     """Hutchinson's estimate, averaged over calls of V_batch products each."""
     compiled = compiled_estimate(estimator, product)
 
-    def run(V: int, V_batch: int, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: int, seed: int) -> Estimate:
         sizes = chunks(V, V_batch)
         keys = jax.random.split(jax.random.key(seed), len(sizes))
         means = [compiled(size, key, *arguments)[0] for size, key in zip(sizes, keys)]
@@ -49,9 +49,9 @@ def whole(estimator: traceax.AbstractTraceEstimator, product: Callable) -> Calla
     """An estimate that needs all V products at once."""
     compiled = compiled_estimate(estimator, product)
 
-    def run(V: int, V_batch: None, seed: int) -> tuple[float, float | None]:
+    def run(V: int, V_batch: None, seed: int) -> Estimate:
         mean, statistics = compiled(V, jax.random.key(seed), *arguments)
-        return float(mean), float(statistics["std.err"]) if "std.err" in statistics else None
+        return Estimate(float(mean), float(statistics["std.err"]) if "std.err" in statistics else None)
 
     return run
 

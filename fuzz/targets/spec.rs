@@ -3,7 +3,7 @@
 #![no_main]
 
 use curvature_runner::plan::Plan;
-use curvature_runner::spec::{SpecText, Spec};
+use curvature_runner::spec::{Spec, SpecText};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::sync::LazyLock;

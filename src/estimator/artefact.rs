@@ -28,7 +28,7 @@ pub struct Eigenvalue {
     pub converged: bool,
 }
 
-/// The same parameter of k vectors.
+/// The part of one parameter in each of k vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterVectors {
     /// `[k, *shape]`.

@@ -78,7 +78,7 @@ pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
     traces_within(problem, curvature, chunk_memory(Device::Cpu, u64::MAX))
 }
 
-/// The same in chunks that take about `bytes` at most.
+/// The exact trace of every parameter's block, in chunks of columns that take about `bytes` at most.
 fn traces_within(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
     match problem {
         Problem::Network(problem) => over_batches(problem, curvature, bytes),

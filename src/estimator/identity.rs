@@ -73,7 +73,7 @@ impl Identity {
         self.clone().into()
     }
 
-    /// The same estimate whatever the seed and the repetition: what runs over seeds share.
+    /// This identity with seed and repetition left open: what all runs of a setting at one V share.
     pub fn over_runs(&self) -> Self {
         Self {
             seed: None,
@@ -193,7 +193,7 @@ impl Setting {
         })
     }
 
-    /// The same with probes of this distribution, as a spec writes it, from `stream`.
+    /// This setting with probes of a distribution, as a spec writes it, drawn from `stream`.
     pub fn drawing(self, probe: impl Serialize, stream: StreamKind) -> Self {
         self.with(|columns| {
             columns.probe = Some(written(probe));
@@ -201,7 +201,7 @@ impl Setting {
         })
     }
 
-    /// The same with other values of some columns.
+    /// This setting with other values of some columns.
     pub fn with(self, set: impl FnOnce(&mut Identity)) -> Self {
         let mut identity = self.0;
         set(&mut identity);

@@ -48,7 +48,8 @@ impl Options {
         }
     }
 
-    /// The same where products are needed, not quadratic forms alone.
+    /// How the matrix of `problem` is reached by an estimator that needs products, not quadratic
+    /// forms alone.
     ///
     /// # Errors
     /// Those of [`Self::operator`], and `product = "forward"`.
@@ -129,7 +130,8 @@ impl Options {
         }
     }
 
-    /// The same for an estimator that has no rule to stop by.
+    /// V as it stands with the estimator, or else in `[sampling]`, for an estimator that has no rule
+    /// to stop by.
     ///
     /// # Errors
     /// A tolerance in place of V, or what makes no sense.

@@ -129,7 +129,7 @@ impl Moments {
         }
     }
 
-    /// The same about another mean.
+    /// These moments about a mean that is larger by `by`.
     pub fn shifted(self, by: f64) -> Self {
         Self {
             mean: self.mean + by,
@@ -137,7 +137,7 @@ impl Moments {
         }
     }
 
-    /// Both ends of the confidence interval.
+    /// The lower and the upper end of the confidence interval.
     pub fn bounds(&self, confidence: f64) -> Option<(f64, f64)> {
         let half = self.half_width(confidence)?;
         Some((self.mean - half, self.mean + half))

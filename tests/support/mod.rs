@@ -5,8 +5,8 @@ pub mod cases;
 
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
-    Activation, ActivationProbe, EstimatorSpec, Hutchinson, PassKind, Probe, Propagation, Sampling,
-    Task,
+    Activation, ActivationProbe, Budget, Estimate, EstimatorSpec, Hutchinson, PassKind, Probe,
+    Propagation, Sampling, Start, Task,
 };
 use curvature_runner::lists::{Counts, Seeds, VBatches};
 use curvature_runner::problem::generator::TorchGenerator;
@@ -15,10 +15,12 @@ use curvature_runner::problem::layer::{
 };
 use curvature_runner::problem::loss::{CrossEntropy, LossSpec, Mse, Reduction, TargetKind};
 use curvature_runner::problem::{
-    Batch, Combine, Curvature, MatrixKind, Network, NetworkProblem, ProblemSpec, initialise,
+    Batch, Combine, Curvature, MatrixKind, Network, NetworkProblem, Problem, ProblemSpec,
+    initialise,
 };
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tch::{Device, Kind, Tensor};
 
 pub fn linear(out: i64, bias: bool) -> LayerSpec {
@@ -69,6 +71,7 @@ pub fn problem(
     loss: LossSpec,
     seed: u64,
 ) -> NetworkProblem {
+    one_thread();
     let network = Network::new(layers, input).expect("shapes that fit");
     let mut generator = TorchGenerator::seeded(seed);
     let mut uniform = |shape: &[i64]| {
@@ -294,6 +297,42 @@ pub fn sampling(v: i64, v_batch: i64) -> Sampling {
         seeds: Some(Seeds::List(vec![0])),
         ..Sampling::default()
     }
+}
+
+/// Keeps libtorch to the calling thread. Its own threads spin while they wait for each other in every
+/// operation: that takes several times the processor's time, and for ever where it has other work.
+pub fn one_thread() {
+    tch::set_num_threads(1);
+}
+
+/// As many threads as there are cores, each the only one of its libtorch.
+static CORES: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
+    rayon::ThreadPoolBuilder::new()
+        .start_handler(|_| one_thread())
+        .build()
+        .expect("threads")
+});
+
+/// `run` of every item, side by side.
+pub fn side_by_side<I: Send, T: Send>(
+    items: impl IntoParallelIterator<Item = I> + Send,
+    run: impl Fn(I) -> T + Send + Sync,
+) -> Vec<T> {
+    CORES.install(|| items.into_par_iter().map(run).collect())
+}
+
+/// What a task estimates under every seed from 0 on, side by side.
+pub fn each_seed(
+    task: &Arc<dyn Task>,
+    problem: &Problem,
+    budget: &Budget,
+    v_batch: u64,
+    seeds: u64,
+) -> Vec<Vec<Estimate>> {
+    let run =
+        |problem: &mut Problem, seed| task.run(problem, &Start::Philox(seed), budget, v_batch);
+    let runs = (0..seeds).into_par_iter().map_with(problem.clone(), run);
+    CORES.install(|| runs.collect())
 }
 
 /// The task of an estimator over a network.

@@ -68,7 +68,7 @@ fn row(group: &[&ParameterRecord]) -> LayerRow {
     }
 }
 
-/// The same setting and V, whatever the checkpoint.
+/// An identity with its checkpoint left open.
 pub(in crate::output) fn at_any_checkpoint(identity: &Identity) -> Identity {
     Identity {
         checkpoint: None,

@@ -10,6 +10,8 @@ use crate::output::store::{ParameterRecord, Record};
 pub(in crate::output) struct Run {
     pub estimate: f64,
     pub std_error: Option<f64>,
+    /// Probes that the standard error is from, where V tells.
+    pub v: Option<u64>,
     /// Half the length of the stated confidence interval.
     pub half: Option<f64>,
     /// What a leave-one-out interval is longer by than Student's of the same degrees of freedom.
@@ -21,6 +23,7 @@ impl From<&Record> for Run {
         Self {
             estimate: row.estimate,
             std_error: row.std_error,
+            v: row.v,
             half: half(row.ci_low, row.ci_high),
             inflation: Interval::inflation_of(row.interval.as_deref()),
         }
@@ -32,6 +35,7 @@ impl From<&ParameterRecord> for Run {
         Self {
             estimate: row.estimate,
             std_error: row.std_error,
+            v: row.v,
             half: half(row.ci_low, row.ci_high),
             inflation: 1.0,
         }
@@ -84,7 +88,11 @@ fn stated(runs: &[Run], confidence: f64) -> Option<f64> {
     for run in runs {
         let std_error = run.std_error?;
         squares += std_error * std_error;
-        freedom += degrees_of_freedom(run.half? / std_error / run.inflation, confidence);
+        freedom += match run.half {
+            Some(half) => degrees_of_freedom(half / std_error / run.inflation, confidence),
+            // A table of an earlier version, in which intervals had no columns.
+            None => run.v?.checked_sub(1).filter(|&freedom| freedom > 0)?,
+        };
         inflation = inflation.max(run.inflation);
     }
     let std_error = squares.sqrt() / runs.len() as f64;

@@ -41,7 +41,7 @@ impl Axis {
         }
     }
 
-    /// The same on a logarithmic scale, for values above zero.
+    /// A logarithmic axis that holds all of `values`, which are above zero.
     pub(super) fn log(values: impl IntoIterator<Item = f64>) -> Self {
         let (lo, hi) = range(values);
         let only = (lo == hi).then_some(lo);
@@ -60,7 +60,7 @@ impl Axis {
         }
     }
 
-    /// The same scale between two places on the page.
+    /// This scale between two places on the page.
     pub(super) fn between(self, from: f64, to: f64) -> Self {
         Self { from, to, ..self }
     }

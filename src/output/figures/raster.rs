@@ -2,6 +2,7 @@
 
 use crate::output::store::replace_file;
 use anyhow::{Context, Result};
+use harfrust::{FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,19 @@ use std::sync::{Arc, LazyLock};
 const SCALE: f32 = 2.0;
 
 /// DejaVu Sans 2.35 as matplotlib ships it; its licence lies beside it.
+const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
+
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
-    fonts.load_font_data(include_bytes!("font/DejaVuSans.ttf").to_vec());
+    fonts.load_font_data(FONT.to_vec());
     Arc::new(fonts)
+});
+
+/// The font's tables as its shaper reads them, the one that resvg draws with.
+static TABLES: LazyLock<(FontRef<'static>, ShaperData)> = LazyLock::new(|| {
+    let font = FontRef::new(FONT).expect("the embedded font is one");
+    let data = ShaperData::new(&font);
+    (font, data)
 });
 
 /// Writes `stem.svg` and `stem.png` to `folder`, each in one step: either is whole at any moment.
@@ -55,14 +65,16 @@ pub(super) fn parse(svg: &str) -> Result<Tree> {
     Tree::from_str(svg, &options).context("not an SVG")
 }
 
-/// How wide `text` is at font size `size`, in the embedded font.
+/// How wide `text` is at font size `size` in the embedded font: the sum of its advances, kerned.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let text = super::canvas::escape(text);
-    let svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" font-family="DejaVu Sans"><text font-size="100">{text}</text></svg>"#
-    );
-    let width = parse(&svg).map_or(0.0, |tree| tree.root().abs_bounding_box().width());
-    f64::from(width) * size / 100.0
+    let (font, data) = &*TABLES;
+    let shaper = data.shaper(font).build();
+    let mut buffer = UnicodeBuffer::new();
+    buffer.push_str(text);
+    buffer.guess_segment_properties();
+    let glyphs = shaper.shape(buffer, ShapeOptions::new());
+    let units: i32 = glyphs.glyph_positions().iter().map(|g| g.x_advance).sum();
+    f64::from(units) * size / f64::from(shaper.units_per_em())
 }
 
 /// `text`, cut and ended by … where it is wider than `width`.
@@ -102,6 +114,30 @@ mod tests {
         let error = write(folder.path(), "figure", "<svg").unwrap_err();
         assert_eq!(error.to_string(), "cannot draw figure.png");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    /// Kerned pairs, ligatures, superscripts and what the font lacks.
+    #[test]
+    fn widths_are_those_that_are_drawn() {
+        for text in [
+            "AVATAR, To",
+            "fi ffl",
+            "10⁻⁵ ± 2×10³",
+            "a<b & c",
+            "κ → ∂²",
+            "漢字 \u{1f600}",
+        ] {
+            let escaped = super::super::canvas::escape(text);
+            let svg = format!(
+                r#"<svg xmlns="http://www.w3.org/2000/svg" font-family="DejaVu Sans"><text font-size="100">{escaped}</text></svg>"#
+            );
+            let drawn = parse(&svg).unwrap().root().abs_bounding_box().width();
+            let found = text_width(text, 100.0);
+            assert!(
+                (found - f64::from(drawn)).abs() < 0.01,
+                "{text}: {found}, drawn {drawn}"
+            );
+        }
     }
 
     #[test]

@@ -172,7 +172,7 @@ fn text(key: &Key, column: &str) -> Option<String> {
     cell.as_ref().map(Cell::to_string)
 }
 
-/// The same as a label says it.
+/// A column of a key as a label says it.
 fn said(key: &Key, column: &str) -> Option<String> {
     let value = || text(key, column);
     let sampled = text(key, "product").is_some() || text(key, "probe").is_some();

@@ -10,7 +10,7 @@ use std::path::Path;
 pub struct Diagonal {
     /// What tells it from others: the file's name, without its ending.
     pub name: String,
-    /// The same as keys and values, for the file's metadata.
+    /// What tells it from others, as keys and values for the file's metadata.
     pub metadata: Vec<(String, String)>,
     /// State_dict name, shape and entries of every parameter.
     pub parameters: Vec<(String, Vec<i64>, Vec<f64>)>,

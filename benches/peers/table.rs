@@ -1,0 +1,155 @@
+//! The times of one comparison as the table of the README.
+
+use crate::rows::{Row, machine, read};
+use std::path::Path;
+
+/// A line of the table: what it is called, and the methods whose times it holds. `{}` stands for a
+/// library's version.
+type Line = (&'static str, &'static [(&'static str, &'static str)]);
+
+const LINES: [Line; 13] = [
+    ("runner, `propagation`", &[("runner", "propagation")]),
+    ("runner, `activation`", &[("runner", "activation")]),
+    ("runner, `forward`", &[("runner", "forward")]),
+    ("runner, `hmp`", &[("runner", "hmp")]),
+    (
+        "JAX {}, `jit(vmap(jvp))` of `grad`; of `jvp`",
+        &[("jax", "hvp"), ("jax", "jvp_jvp")],
+    ),
+    (
+        "the same with packed signs",
+        &[("jax", "hvp_packed_signs"), ("jax", "jvp_jvp_packed_signs")],
+    ),
+    (
+        "matfree {}, Hutchinson; XTrace",
+        &[("matfree", "hutchinson"), ("matfree", "xtrace")],
+    ),
+    (
+        "traceax {}, Hutchinson; XTrace",
+        &[("traceax", "hutchinson"), ("traceax", "xtrace")],
+    ),
+    (
+        "BackPACK {}, HMP; with packed signs",
+        &[("backpack", "hmp"), ("backpack", "hmp_packed_signs")],
+    ),
+    (
+        "PyTorch {}, double backward, vmap",
+        &[("autograd", "double_backward")],
+    ),
+    (
+        "torch.func {}, `hvp`, eager; compiled",
+        &[("functorch", "hvp"), ("functorch", "hvp_compiled")],
+    ),
+    (
+        "curvlinops {}, Hutchinson; XTrace",
+        &[("curvlinops", "hutchinson"), ("curvlinops", "xtrace")],
+    ),
+    (
+        "exact: runner; BackPACK's DiagHessian",
+        &[("runner", "exact"), ("backpack", "diag_hessian")],
+    ),
+];
+
+/// Which rows a column takes its times from.
+struct Column {
+    title: String,
+    rows: Vec<Row>,
+    quantity: Option<&'static str>,
+}
+
+impl Column {
+    /// The fastest row of a method. An exact trace needs no probes and has one place, the first.
+    fn of(&self, (peer, method): (&str, &str)) -> Option<&Row> {
+        let own = |row: &&Row| {
+            let quantity = self.quantity.is_none_or(|q| row.quantity == q);
+            row.peer == peer && row.method == method && quantity && row.seconds_median.is_some()
+        };
+        let rows = self.rows.iter().filter(own);
+        rows.min_by(|a, b| a.seconds_median.partial_cmp(&b.seconds_median).unwrap())
+    }
+
+    /// The shortest time of all methods of the table.
+    fn best(&self) -> Option<f64> {
+        let methods = LINES.iter().flat_map(|(_, methods)| *methods);
+        let times = methods.filter_map(|method| self.of(*method)?.seconds_median);
+        times.min_by(f64::total_cmp)
+    }
+
+    fn cell(&self, methods: &[(&str, &str)]) -> String {
+        let best = self.best();
+        let each = methods.iter().map(|method| match self.of(*method) {
+            Some(row) => time(row, best, self.quantity.is_none()),
+            None => "–".into(),
+        });
+        let each: Vec<String> = each.collect();
+        match each.iter().all(|cell| cell == "–") {
+            true => String::new(),
+            false => each.join("; "),
+        }
+    }
+}
+
+/// "**0.0126**", or "25.6 (V 747, of 60)" where fewer products were run.
+fn time(row: &Row, best: Option<f64>, with_v: bool) -> String {
+    let seconds = row.seconds_median.expect("rows with a time");
+    let digits = (1 - seconds.log10().floor() as i32).clamp(0, 9) as usize;
+    let digits = digits + usize::from(seconds < 100.0 && digits < 9);
+    let mut text = format!("{seconds:.digits$}");
+    if best == Some(seconds) {
+        text = format!("**{text}**");
+    }
+    let v = row.v.filter(|_| with_v).map(|v| format!("V {v}"));
+    let scaled = row.scaled_from().map(|run| format!("from {run}"));
+    let notes: Vec<String> = v.into_iter().chain(scaled).collect();
+    match notes.is_empty() {
+        true => text,
+        false => format!("{text} ({})", notes.join(", ")),
+    }
+}
+
+/// The table of a problem's folder in Markdown.
+pub fn table(folder: &Path) -> anyhow::Result<String> {
+    let (place, rounds) = machine(folder)?;
+    let timing = || read(&folder.join("timing.csv"));
+    let v = timing()?.iter().filter_map(|row| row.v).max().unwrap_or(0);
+    let columns = [
+        Column {
+            title: format!("V = {v}, block diagonal"),
+            rows: timing()?,
+            quantity: Some("block"),
+        },
+        Column {
+            title: format!("V = {v}, full"),
+            rows: timing()?,
+            quantity: Some("full"),
+        },
+        Column {
+            title: "standard error 1 %".into(),
+            rows: read(&folder.join("one_percent.csv"))?,
+            quantity: None,
+        },
+    ];
+    let titles: Vec<&str> = columns.iter().map(|column| &*column.title).collect();
+    let mut text = format!("| seconds, median of {rounds} | {} |\n", titles.join(" | "));
+    text += "|---|---|---|---|\n";
+    for (name, methods) in LINES {
+        let cells: Vec<String> = columns.iter().map(|column| column.cell(methods)).collect();
+        if cells.iter().any(|cell| !cell.is_empty()) {
+            let name = name.replace("{}", &version(&columns[2].rows, methods[0].0));
+            text += &format!("| {name} | {} |\n", cells.join(" | "));
+        }
+    }
+    let scaled = |column: &Column| column.rows.iter().any(|row| row.scaled_from().is_some());
+    text += &format!("\nOne run on one machine: {place}.");
+    if columns.iter().any(scaled) {
+        text += " \"From\": as many products were run, and their time scaled to V.";
+    }
+    Ok(text + "\n")
+}
+
+/// A library's version without its last part.
+fn version(rows: &[Row], peer: &str) -> String {
+    let own = rows.iter().find(|row| row.peer == peer);
+    let parts = own.map(|row| row.version.split('.').take(2).collect::<Vec<_>>());
+    parts.map(|parts| parts.join(".")).unwrap_or_default()
+}
