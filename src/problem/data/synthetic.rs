@@ -15,12 +15,12 @@ selected_data! {
         pub samples: i64,
         /// The shape of a sample.
         pub shape: Vec<i64>,
-        /// How many classes.
+        /// How many classes there are.
         pub classes: i64,
         /// Standard deviation of the centres, against 1 of the samples around them.
         #[serde(default = "one")]
         pub separation: f64,
-        /// Of all that is drawn.
+        /// Seed of all that is drawn.
         #[serde(default)]
         pub seed: u64,
     }
@@ -39,7 +39,7 @@ selected_data! {
         /// Standard deviation of the noise.
         #[serde(default)]
         pub noise: f64,
-        /// Of all that is drawn.
+        /// Seed of all that is drawn.
         #[serde(default)]
         pub seed: u64,
     }

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 pub(super) struct StandardisedGroups {
     /// `x̂` as the input has it: `[N, *in]`.
     value: Tensor,
-    /// `x̂: [N, G, m]`.
+    /// `x̂` by groups: `[N, G, m]`.
     normal: Tensor,
     /// `1/σ: [N, G, 1]`.
     slope: Tensor,

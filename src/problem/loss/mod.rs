@@ -34,7 +34,7 @@ pub enum Reduction {
     /// The mean over terms.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum of the terms.
     Sum,
 }
 
