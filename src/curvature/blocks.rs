@@ -28,7 +28,7 @@ pub enum Blocks {
 pub struct Partition(Vec<Vec<usize>>);
 
 impl Partition {
-    /// Block after block.
+    /// The parameters of every block.
     pub fn blocks(&self) -> impl Iterator<Item = &[usize]> {
         self.0.iter().map(Vec::as_slice)
     }

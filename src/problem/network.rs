@@ -26,11 +26,11 @@ pub struct Network {
 pub struct LayerSize<'a> {
     /// Where a spec has the layer, from `[model]` on.
     pub key: &'a str,
-    /// What a spec calls it.
+    /// The kind of the layer in a spec.
     pub kind: &'a str,
-    /// In its parameters.
+    /// Numbers in its parameters.
     pub parameters: u64,
-    /// In its output for one sample.
+    /// Numbers in its output for one sample.
     pub outputs: u64,
     /// Multiplications of one sample with its parameters: every entry once at each place where
     /// they are used.

@@ -23,7 +23,7 @@ pub use synthetic::{Classification, Regression};
 
 pub use super::batch::Normalisation;
 
-use super::Batch;
+use super::batch::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
 use crate::error::UserError;
@@ -51,7 +51,7 @@ tagged! {
     }
 }
 
-/// Where data come from.
+/// A source of data.
 pub trait DataSource {
     /// Reads the files, relative to `base`, and checks all that needs no network.
     ///
@@ -63,9 +63,9 @@ pub trait DataSource {
 /// A data set in memory, with a row per sample, and which of them make up the batches.
 #[derive(Debug)]
 pub struct Dataset {
-    /// `[len, *in]`.
+    /// The inputs, `[len, *in]`.
     pub inputs: RawTensor,
-    /// `[len]` class indices or `[len, *out]` values.
+    /// The targets: `[len]` class indices or `[len, *out]` values.
     pub targets: RawTensor,
     /// What pixels become: `(x / 255 − mean) / deviation`; absent: taken as they are.
     pub normalisation: Option<Normalisation>,

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 /// A file that was read, for the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileRecord {
-    /// Where it lies.
+    /// The path of the file.
     pub path: PathBuf,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
@@ -125,7 +125,7 @@ impl RawTensor {
         })
     }
 
-    /// The whole shape.
+    /// The shape with the first axis.
     pub fn shape(&self) -> &[i64] {
         &self.shape
     }
@@ -199,7 +199,7 @@ impl RawTensor {
         entries.iter().position(has)
     }
 
-    /// All of it, on the CPU.
+    /// The whole array as a tensor on the CPU.
     pub fn tensor(&self) -> Tensor {
         Tensor::from_data_size(&self.bytes, &self.shape, self.kind)
     }
