@@ -2,6 +2,7 @@
 
 mod agreement;
 mod caught;
+mod estimates;
 mod guess;
 mod job;
 mod observer;

@@ -1,8 +1,7 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::progress::Cancellation;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,

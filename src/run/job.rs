@@ -1,17 +1,17 @@
 //! One job, from its random numbers to its rows, whatever happens.
 
 use super::caught::{Cancel, Cut, is_out_of_memory};
+use super::estimates::estimates;
 use super::rows::{Measured, RowMaker};
 use super::sizes::Sizes;
 use super::{Observer, Todo};
-use crate::estimator::{Budget, Estimate, Start};
+use crate::estimator::Start;
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use crate::spec::ExperimentKind;
 use std::sync::Arc;
-use tch::{Cuda, Device};
 
 /// Runs jobs of a plan.
 pub(super) struct JobRunner<'a> {
@@ -133,23 +133,5 @@ impl<'a> JobRunner<'a> {
             false => growth_of(estimates),
         };
         (0..repeats).map(measured).collect()
-    }
-}
-
-/// The estimates of a job, nothing else being at work on its device.
-pub(super) fn estimates(
-    job: &Job,
-    problem: &Problem,
-    start: &Start,
-    budget: &Budget,
-    v_batch: u64,
-) -> Vec<Estimate> {
-    synchronize(problem.device());
-    job.task.run(problem, start, budget, v_batch)
-}
-
-fn synchronize(device: Device) {
-    if let Device::Cuda(index) = device {
-        Cuda::synchronize(index as i64);
     }
 }

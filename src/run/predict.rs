@@ -1,7 +1,7 @@
 //! What a run will cost, from a short trial of every setting.
 
 use super::caught::Cancel;
-use super::job::estimates;
+use super::estimates::estimates;
 use super::{TICK, runs_of_a_job, threads};
 use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;

@@ -2,7 +2,7 @@
 
 use super::Todo;
 use super::caught::{Cancel, Cut};
-use super::job::estimates;
+use super::estimates::estimates;
 use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch};
 use crate::lists::VBatch;
 use crate::memory::growth_of;
