@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks libtorch from the PyPI wheel into .libtorch/ (LIBTORCH = .libtorch/torch).
+# Unpacks PyTorch from the PyPI wheel into .libtorch/ (LIBTORCH = .libtorch/torch). The Python part comes
+# along for the Python tests: with .libtorch on its path, a Python like ours has `import torch`.
 #   lean: the CPU half only, for machines without an NVIDIA driver (the default there)
 #   full: with CUDA and the NVIDIA libraries (default with a driver, or with CUDA=1)
 # CUDA=1 and CUDA=0 force the choice; a LIBTORCH of your own skips the download.
@@ -41,6 +42,8 @@ if [ -n "${LIBTORCH:-}" ]; then
     exit 0
 fi
 
+# The Python that runs this, where the wheel exists for it: only the Python part depends on that.
+python=$(python3 -c 'import sys; print("3.%d" % (min(sys.version_info[1], 14) if sys.version_info >= (3, 10) else 12))')
 have=$(cat "$DIR/stamp" 2>/dev/null || true)
 case "${CUDA:-auto}" in
 1) flavour=full ;;
@@ -49,10 +52,10 @@ case "${CUDA:-auto}" in
     flavour=lean
     if [ -e /proc/driver/nvidia/version ] || nvidia-smi >/dev/null 2>&1; then flavour=full; fi
     # Without a request, a full set-up made earlier is good enough.
-    if [ "$have" = "$TORCH full" ]; then flavour=full; fi
+    if [ "$have" = "$TORCH full $python" ]; then flavour=full; fi
     ;;
 esac
-if [ "$have" = "$TORCH $flavour" ]; then
+if [ "$have" = "$TORCH $flavour $python" ]; then
     say "libtorch $TORCH ($flavour) is in place"
     exit 0
 fi
@@ -64,24 +67,23 @@ trap 'rm -rf "$TMP"' EXIT
 pip() { PIP_ROOT_USER_ACTION=ignore python3 -m pip --disable-pip-version-check -q "$@"; }
 
 say "fetching libtorch $TORCH ($flavour)"
-# Any wheel of this version will do, whatever the Python that unpacks it.
-pip download --no-deps --only-binary=:all: --python-version 3.12 -d "$TMP/wheel" "torch==$TORCH"
+pip download --no-deps --only-binary=:all: --python-version "$python" -d "$TMP/wheel" "torch==$TORCH"
 
 # Unpacks what is needed and prints the wheel's own NVIDIA requirements, with their exact versions.
 python3 - "$flavour" "$TMP" >"$TMP/requirements.txt" <<'PY'
 import glob, re, sys, zipfile
 
 flavour, tmp = sys.argv[1:]
-# Only Python, or only the GPU, uses these.
-unused = r"torch/lib/libtorch_python|torch/lib/libshm"
+unused = r"torch/(bin/(?!torch_shm_manager)|test/)"
 if flavour == "lean":
-    unused += r"|torch/lib/lib(torch_cuda|torch_nvshmem|c10_cuda|caffe2_nvrtc|torch\.so)"
+    # What only a GPU uses; stubs.py needs some of it for a moment.
+    unused += r"|torch/lib/lib(torch_cuda_linalg|caffe2_nvrtc|torch\.so)"
 with zipfile.ZipFile(glob.glob(f"{tmp}/wheel/*.whl")[0]) as wheel:
     for item in wheel.infolist():
         name = item.filename
-        if re.match(r"torch/(lib|include)/|torch\.libs/", name) and not re.match(unused, name):
+        if not re.match(unused, name):
             wheel.extract(item, tmp)
-        elif name.endswith(".dist-info/METADATA"):
+        if name.endswith(".dist-info/METADATA"):
             metadata = wheel.read(name).decode()
 for req in re.findall(r"^Requires-Dist: ((?:nvidia|cuda-toolkit)[^;\s]*)", metadata, re.M):
     if flavour == "full":
@@ -101,12 +103,13 @@ if [ "$flavour" = lean ]; then
     # libcudart and libcupti are needed, the rest of their wheels is not.
     find "$TMP/nvidia" -type f ! -name 'libcudart.so*' ! -name 'libcupti.so*' -delete
     find "$TMP/nvidia" -type d -empty -delete
+    python3 scripts/stubs.py "$TMP"
 fi
 
 python3 -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$PWD/$TMP/torch/lib/libtorch.so" ||
     die "libtorch was unpacked but does not load; the error is above"
 
-echo "$TORCH $flavour" >"$TMP/stamp"
+echo "$TORCH $flavour $python" >"$TMP/stamp"
 rm -rf "$DIR"
 mv "$TMP" "$DIR"
 trap - EXIT

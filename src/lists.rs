@@ -1,16 +1,19 @@
 //! Lists and ranges of numbers.
 
+mod read;
+
 use crate::error::UserError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`.
+/// Positive integers: `[5, 10, 20]`, or `{ from = 10, to = 1000, steps = 30, scale = "log" }`; `5` is a
+/// list of one.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Counts {
     /// As they stand.
-    List(Vec<i64>),
+    List(#[schemars(schema_with = "one_or_list::<i64>")] Vec<i64>),
     /// From one number to another.
     Range(CountRange),
 }
@@ -39,6 +42,12 @@ pub enum Scale {
     Linear,
     /// As `torch.logspace(log10(from), log10(to), steps).int()`.
     Log,
+}
+
+/// A list, or one number for a list of one.
+fn one_or_list<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (one, list) = (T::json_schema(generator), Vec::<T>::json_schema(generator));
+    json_schema!({ "anyOf": [one, list] })
 }
 
 /// Probes at once: a list or range like V, or `"auto"`.
@@ -83,12 +92,12 @@ impl VBatches {
     }
 }
 
-/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`.
+/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`; `0` is a list of one.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Seeds {
     /// As they stand.
-    List(Vec<u64>),
+    List(#[schemars(schema_with = "one_or_list::<u64>")] Vec<u64>),
     /// So many, one after another.
     Range(SeedRange),
     /// No seed: the draws go on where the model's initialisation, the data's order and the
@@ -231,98 +240,6 @@ impl SeedRange {
                 format!("found {}, expected at most {}", self.count, Self::MOST),
                 "write for example { from = 0, count = 15 }",
             )),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Counts {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountsVisitor)
-    }
-}
-
-struct CountsVisitor;
-
-impl<'de> serde::de::Visitor<'de> for CountsVisitor {
-    type Value = Counts;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(
-            "a list [10, 100] or a range { from = 10, to = 1000, steps = 30, scale = \"log\" }",
-        )
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Counts, A::Error> {
-        let items = serde::de::value::SeqAccessDeserializer::new(items);
-        Vec::deserialize(items).map(Counts::List)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Counts, A::Error> {
-        let map = serde::de::value::MapAccessDeserializer::new(map);
-        CountRange::deserialize(map).map(Counts::Range)
-    }
-}
-
-impl<'de> Deserialize<'de> for VBatches {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(BatchesVisitor)
-    }
-}
-
-struct BatchesVisitor;
-
-impl<'de> serde::de::Visitor<'de> for BatchesVisitor {
-    type Value = VBatches;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list [10, 100] or \"auto\"")
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<VBatches, A::Error> {
-        CountsVisitor.visit_seq(items).map(VBatches::Counts)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<VBatches, A::Error> {
-        CountsVisitor.visit_map(map).map(VBatches::Counts)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<VBatches, E> {
-        match text {
-            "auto" => Ok(VBatches::Auto),
-            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Seeds {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SeedsVisitor)
-    }
-}
-
-struct SeedsVisitor;
-
-impl<'de> serde::de::Visitor<'de> for SeedsVisitor {
-    type Value = Seeds;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list [0, 1], a range { from = 0, count = 15 }, or \"continue\"")
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, items: A) -> Result<Seeds, A::Error> {
-        let items = serde::de::value::SeqAccessDeserializer::new(items);
-        Vec::deserialize(items).map(Seeds::List)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Seeds, A::Error> {
-        let map = serde::de::value::MapAccessDeserializer::new(map);
-        SeedRange::deserialize(map).map(Seeds::Range)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seeds, E> {
-        match text {
-            "continue" => Ok(Seeds::Continue),
-            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
+mod choice;
 mod jobs;
 mod key;
 mod memory;
@@ -18,8 +19,10 @@ use tch::{Device, Kind};
 /// A checked experiment: everything that running it needs.
 #[derive(Debug)]
 pub struct Plan {
-    /// The spec as written.
+    /// The spec as written, with an estimator.
     pub spec: Spec,
+    /// Which estimator was taken and why, where the spec has none.
+    pub choice: Option<String>,
     /// Where the problem lives.
     pub device: Device,
     /// Its floating-point type.
@@ -55,7 +58,7 @@ impl Plan {
         many && !timed && !continues && self.device == Device::Cpu
     }
 
-    fn check(spec: Spec, source: &SpecText) -> Result<Self, UserError> {
+    fn check(mut spec: Spec, source: &SpecText) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
@@ -66,6 +69,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
+        let choice = choice::choose(&mut spec, &setup);
         let jobs = jobs::jobs(&spec, &setup)?;
         check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, bytes)?;
@@ -77,6 +81,7 @@ impl Plan {
             jobs,
             memory: spec.sampling.memory()?,
             confidence: spec.sampling.confidence()?,
+            choice,
             spec,
         })
     }
@@ -112,7 +117,7 @@ fn without_rules(kind: &str, product: Option<String>) -> UserError {
         "",
         format!("found {found}, which needs layer rules; a TorchScript module has none"),
         "write product = \"autodiff\", with hutchinson or any estimator over products; for the others \
-         write the network as layers (tools/export_torch.py)",
+         write the network as layers (python -m curvature_runner.export)",
     )
 }
 

@@ -43,7 +43,10 @@ fn estimators(matrix: MatrixKind) -> [EstimatorSpec; 2] {
         ..Propagation::default()
     };
     [
-        EstimatorSpec::Exact(Exact { matrix }),
+        EstimatorSpec::Exact(Exact {
+            matrix,
+            ..Exact::default()
+        }),
         EstimatorSpec::Propagation(propagation),
     ]
 }

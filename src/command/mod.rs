@@ -3,8 +3,11 @@
 mod check;
 mod compare;
 mod completions;
+mod consent;
+mod experiment;
 mod interrupt;
 mod log;
+mod new;
 mod predictions;
 mod print;
 mod progress;
@@ -13,10 +16,11 @@ mod run;
 mod schema;
 mod verify;
 
+pub use interrupt::leave;
+
 use clap::{Parser, Subcommand};
 use curvature_runner::error::UserError;
 use curvature_runner::spec::SpecError;
-use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +55,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Write a commented spec to begin with
+    New(new::Arguments),
     /// Draw the summary, figures and report of a results folder anew from its CSV files
     Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
@@ -71,6 +77,7 @@ impl Arguments {
             Some(Command::Check(arguments)) => check::execute(arguments),
             Some(Command::Compare(arguments)) => compare::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
+            Some(Command::New(arguments)) => new::execute(arguments),
             Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema(arguments)) => schema::execute(arguments),
             Some(Command::Verify(arguments)) => verify::execute(arguments),
@@ -89,12 +96,13 @@ pub enum End {
     Interrupted,
 }
 
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
-        match end {
-            End::Success => Self::SUCCESS,
-            End::Bad => Self::from(1),
-            End::Interrupted => Self::from(interrupt::Interrupt::CODE),
+impl End {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Bad => 1,
+            Self::Interrupted => interrupt::Interrupt::CODE,
         }
     }
 }
@@ -122,15 +130,15 @@ impl From<UserError> for Failure {
 
 impl Failure {
     /// Prints why, and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         match self {
             Self::Input(report) => {
                 eprintln!("{report:?}");
-                ExitCode::from(2)
+                2
             }
             Self::Output(error) => {
                 eprintln!("error: {error:#}");
-                ExitCode::from(3)
+                3
             }
         }
     }

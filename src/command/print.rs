@@ -50,6 +50,9 @@ pub fn plan(source: &SpecText, plan: &Plan) -> String {
             }
         }
     }
+    if let Some(choice) = &plan.choice {
+        let _ = writeln!(text, "  {choice}");
+    }
     let _ = writeln!(text, "  jobs: {}", plan.jobs.len());
     for job in &plan.jobs {
         let _ = writeln!(text, "    {}{}", of(plan, job), describe(job));

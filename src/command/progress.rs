@@ -1,5 +1,5 @@
 //! What a user sees of a run: a line for every running job and one for all on a terminal, else a
-//! line for every finished job.
+//! line for every finished job, and now and then one of a job that takes long.
 
 use super::print;
 use curvature_runner::estimator::Progress as Sampled;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// All bars of the program.
 pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -18,14 +18,21 @@ pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 pub enum Progress {
     /// Not at all.
     Quiet,
-    /// A line for every finished job: so many are to be run, so many are done.
-    Lines { jobs: usize, done: Mutex<usize> },
+    /// A line for every finished job: so many are to be run, so many are done; and when the last line
+    /// was written.
+    Lines {
+        jobs: usize,
+        done: Mutex<(usize, Instant)>,
+    },
     /// Bars that move.
     Bars {
         total: ProgressBar,
         running: Mutex<HashMap<usize, ProgressBar>>,
     },
 }
+
+/// How long nothing may be said of a job.
+const SILENCE: Duration = Duration::from_secs(5);
 
 impl Progress {
     /// Of a run of so many jobs.
@@ -34,7 +41,7 @@ impl Progress {
             return Self::Quiet;
         }
         if !std::io::stderr().is_terminal() {
-            let done = Mutex::new(0);
+            let done = Mutex::new((0, Instant::now()));
             return Self::Lines { jobs, done };
         }
         BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
@@ -62,16 +69,37 @@ impl Progress {
     }
 
     /// Job `index` has come so far.
-    pub fn progressed(&self, index: usize, sampled: Sampled) {
-        if let Self::Bars { running, .. } = self
-            && let Some(line) = lock(running).get(&index)
-        {
-            line.set_length(sampled.most);
-            line.set_position(sampled.done);
-            line.set_message(print::value(
-                sampled.estimate.mean,
-                sampled.estimate.std_error,
-            ));
+    pub fn progressed(&self, name: &str, index: usize, sampled: Sampled) {
+        let value = || print::value(sampled.estimate.mean, sampled.estimate.std_error);
+        match self {
+            Self::Quiet => {}
+            Self::Lines { done, .. } => {
+                let (_, last) = &mut *lock(done);
+                if last.elapsed() > SILENCE {
+                    *last = Instant::now();
+                    let Sampled { done, most, .. } = sampled;
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "{name}: {done} of at most {most}, so far {}",
+                        value()
+                    );
+                }
+            }
+            Self::Bars { running, .. } => {
+                if let Some(line) = lock(running).get(&index) {
+                    line.set_length(sampled.most);
+                    line.set_position(sampled.done);
+                    line.set_message(value());
+                }
+            }
+        }
+    }
+
+    /// A line beside the jobs.
+    pub fn say(&self, line: &str) {
+        if !matches!(self, Self::Quiet) {
+            // A closed terminal is no reason to end a run.
+            let _ = BARS.suspend(|| writeln!(std::io::stderr(), "{line}"));
         }
     }
 
@@ -80,8 +108,8 @@ impl Progress {
         match self {
             Self::Quiet => {}
             Self::Lines { jobs, done } => {
-                let mut done = lock(done);
-                *done += 1;
+                let (done, last) = &mut *lock(done);
+                (*done, *last) = (*done + 1, Instant::now());
                 let result = print::result(&finished.rows);
                 // A closed terminal is no reason to end a run.
                 let _ = writeln!(std::io::stderr(), "[{done}/{jobs}] {name}: {result}");

@@ -1,8 +1,8 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
+use super::progress::Cancellation;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
@@ -11,22 +11,33 @@ use crate::error::UserError;
 use crate::problem::{Curvature, NetworkProblem, Problem, ProblemSpec};
 use std::sync::Arc;
 use std::time::Instant;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 estimator_spec! {
     /// `kind = "exact"`: cost and validity are those of [`exact::diagonal`].
     #[derive(Default)]
     pub struct Exact shares [matrix] {
+        /// Whether the diagonal of a network's matrix is written too, to `diagonals/`.
+        #[serde(default)]
+        pub diagonal: bool,
     }
 }
 
 impl EstimatorConfig for Exact {
     fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
         let curvature = self.options().curvature(problem, shared)?;
+        if self.diagonal && !problem.is_network() {
+            return Err(UserError::new(
+                "diagonal",
+                "found diagonal = true, but only of a network the diagonal is written",
+                "remove it; the trace of a given matrix is that of its spectrum",
+            ));
+        }
         Ok(Expanded {
             task: Arc::new(ExactTask {
                 matrix: problem.is_network().then_some(curvature),
                 memory: shared.memory()?,
+                diagonal: self.diagonal,
             }),
             batches: vec![None],
             budget: Budget::Counts(Vec::new()),
@@ -41,6 +52,8 @@ struct ExactTask {
     matrix: Option<Curvature>,
     /// In bytes.
     memory: u64,
+    /// Whether it is kept.
+    diagonal: bool,
 }
 
 impl Task for ExactTask {
@@ -64,10 +77,12 @@ impl Task for ExactTask {
     ) -> Vec<Estimate> {
         let clock = Instant::now();
         let bytes = chunk_memory(problem.device(), self.memory);
-        let traces = traces_within(problem, self.matrix.unwrap_or_default(), bytes);
-        let trace = Moments::exact(traces.iter().sum());
+        let curvature = self.matrix.unwrap_or_default();
+        let found = Found::of(problem, curvature, bytes, self.diagonal);
+        let trace = Moments::exact(found.traces.iter().sum());
         vec![Estimate {
-            parameters: traces.into_iter().map(Moments::exact).collect(),
+            parameters: found.traces.into_iter().map(Moments::exact).collect(),
+            diagonal: found.diagonal.map(|entries| entries.concat()),
             ..Estimate::new(Quantity::Trace, trace, 0, clock.elapsed().as_secs_f64())
         }]
     }
@@ -75,25 +90,62 @@ impl Task for ExactTask {
 
 /// The exact trace of every parameter's block.
 pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
-    traces_within(problem, curvature, chunk_memory(Device::Cpu, u64::MAX))
+    Found::of(
+        problem,
+        curvature,
+        chunk_memory(Device::Cpu, u64::MAX),
+        false,
+    )
+    .traces
 }
 
-/// The exact trace of every parameter's block, in chunks of columns that take about `bytes` at most.
-fn traces_within(problem: &Problem, curvature: Curvature, bytes: u64) -> Vec<f64> {
-    match problem {
-        Problem::Network(problem) => over_batches(problem, curvature, bytes),
-        Problem::Matrix(matrix) => vec![matrix.trace()],
-    }
+/// Sums over all batches, parameter by parameter.
+struct Found {
+    traces: Vec<f64>,
+    /// The entries, where they are kept.
+    diagonal: Option<Vec<Vec<f64>>>,
 }
 
-fn over_batches(problem: &NetworkProblem, curvature: Curvature, bytes: u64) -> Vec<f64> {
-    let mut sums = vec![0.0; problem.parameters.len()];
-    for batch in problem.each_batch() {
-        let diagonal = exact::diagonal_within(&batch.linearize_for(curvature), bytes);
-        let traces = exact::traces(&diagonal);
-        for (sum, trace) in sums.iter_mut().zip(traces) {
-            *sum += trace;
+impl Found {
+    /// In chunks that take about `bytes` at most.
+    fn of(problem: &Problem, curvature: Curvature, bytes: u64, keep: bool) -> Self {
+        match problem {
+            Problem::Network(problem) => Self::over_batches(problem, curvature, bytes, keep),
+            Problem::Matrix(matrix) => Self {
+                traces: vec![matrix.trace()],
+                diagonal: None,
+            },
         }
     }
-    sums
+
+    fn over_batches(
+        problem: &NetworkProblem,
+        curvature: Curvature,
+        bytes: u64,
+        keep: bool,
+    ) -> Self {
+        let mut traces = vec![0.0; problem.parameters.len()];
+        let zeros = |w: &Tensor| vec![0.0; w.numel()];
+        let mut diagonal: Option<Vec<Vec<f64>>> =
+            keep.then(|| problem.parameters.iter().map(zeros).collect());
+        let cancellation = Cancellation::of_this_thread();
+        for batch in problem.each_batch() {
+            cancellation.check();
+            let tensors = exact::diagonal_within(&batch.linearize_for(curvature), bytes);
+            for (sum, trace) in traces.iter_mut().zip(exact::traces(&tensors)) {
+                *sum += trace;
+            }
+            for (sums, tensor) in diagonal.iter_mut().flatten().zip(&tensors) {
+                let entries = tensor
+                    .to_kind(Kind::Double)
+                    .to_device(Device::Cpu)
+                    .flatten(0, -1);
+                let entries = Vec::<f64>::try_from(entries).expect("a flat float64 tensor");
+                sums.iter_mut()
+                    .zip(entries)
+                    .for_each(|(sum, entry)| *sum += entry);
+            }
+        }
+        Self { traces, diagonal }
+    }
 }

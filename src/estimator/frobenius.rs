@@ -1,7 +1,6 @@
 //! Sums of squared entries: of the whole matrix and of its diagonal.
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::rows::{draw, spend};
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity, Sampling,
@@ -44,7 +43,7 @@ impl EstimatorConfig for Frobenius {
         Ok(Expanded {
             task: Arc::new(task),
             batches: options.batches(shared)?,
-            budget: options.budget(shared, "[100]")?,
+            budget: options.budget(shared, 100)?,
             seeds: options.philox_seeds(shared)?,
         })
     }

@@ -1,8 +1,7 @@
 //! Hutchinson's trace estimator.
 
 use super::cores::{Cores, ReadOnly};
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::samples::{chunks, sample};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{
@@ -35,7 +34,7 @@ impl EstimatorConfig for Hutchinson {
         let operator_spec = options.operator(problem, shared, ProductKind::Forward)?;
         let batches = options.products_at_once(shared)?;
         let seeds = options.seeds(shared)?;
-        let budget = options.budget(shared, "[1000]")?;
+        let budget = options.budget(shared, 1000)?;
         check_stream(shared.stream, probe, &seeds, &batches, &budget)?;
         Ok(Expanded {
             task: Arc::new(HutchinsonTask {

@@ -48,7 +48,7 @@ pub(super) fn expand(
     Ok(Expanded {
         task: Arc::new(task),
         batches: options.batches(shared)?,
-        budget: options.budget(shared, "[10]")?,
+        budget: options.budget(shared, 10)?,
         seeds: seeds.into_iter().map(Some).collect(),
     })
 }

@@ -1,29 +1,17 @@
 //! The keys that estimators share: which matrix, how it is multiplied, and how it is sampled.
 
-use super::estimator_spec::estimator_spec;
+use super::estimator_spec::Options;
 use super::{Budget, Probe, Sampling, StreamKind};
-use crate::curvature::{OperatorSpec, ProductKind};
+use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
-use crate::lists::{Seed, VBatch};
+use crate::lists::{Counts, Seed, Seeds, VBatch, VBatches};
 use crate::problem::{Curvature, MatrixKind, ProblemSpec};
 
-estimator_spec! {
-    /// The shared keys of any estimator; one that an estimator does not have is absent.
-    #[derive(Default)]
-    pub struct Options shares [operator, sampling, probe] {}
-}
-
-/// What has some of the shared keys.
-pub trait Shares {
-    /// Their values.
-    fn options(&self) -> Options;
-}
-
 impl Options {
-    /// How `blocks` and `product` (`usual` if absent) reach the matrix of `problem`.
+    /// How `blocks` (full if absent) and `product` (`usual` if absent) reach the matrix of `problem`.
     ///
     /// # Errors
-    /// A network without `blocks`, a matrix with either key, or what [`Self::curvature`] refuses.
+    /// A matrix with either key, or what [`Self::curvature`] refuses.
     pub fn operator(
         &self,
         problem: &ProblemSpec,
@@ -32,16 +20,11 @@ impl Options {
     ) -> Result<OperatorSpec, UserError> {
         let curvature = self.curvature(problem, shared)?;
         match (problem.is_network(), &self.blocks, self.product) {
-            (true, Some(blocks), product) => Ok(OperatorSpec::Network {
+            (true, blocks, product) => Ok(OperatorSpec::Network {
                 curvature,
-                blocks: blocks.clone(),
+                blocks: blocks.clone().unwrap_or(Blocks::Full),
                 product: product.unwrap_or(usual),
             }),
-            (true, None, _) => Err(UserError::new(
-                "",
-                "missing key `blocks`",
-                "add `blocks = \"full\"` or `blocks = \"parameter\"`",
-            )),
             (false, None, None) => Ok(OperatorSpec::Matrix),
             (false, Some(_), _) => Err(meaningless("blocks")),
             (false, None, Some(_)) => Err(meaningless("product")),
@@ -115,15 +98,15 @@ impl Options {
         ))
     }
 
-    /// V as it stands with the estimator, or else the tolerance or V of `[sampling]`.
+    /// V as it stands with the estimator, or else the tolerance or V of `[sampling]`, or else `usual`.
     ///
     /// # Errors
-    /// Neither of them, or what makes no sense.
-    pub fn budget(&self, shared: &Sampling, example: &str) -> Result<Budget, UserError> {
+    /// What makes no sense.
+    pub fn budget(&self, shared: &Sampling, usual: i64) -> Result<Budget, UserError> {
         match shared.tolerance()? {
             Some(tolerance) if self.v.is_none() => Ok(Budget::Tolerance(tolerance)),
             _ => {
-                let (list, key) = pick(&self.v, &shared.v, "V", example)?;
+                let (list, key) = pick(&self.v, &shared.v, "V", Counts::List(vec![usual]));
                 let counts = list.expand().map_err(|error| error.within(&key))?;
                 Ok(Budget::Counts(counts))
             }
@@ -135,12 +118,12 @@ impl Options {
     ///
     /// # Errors
     /// A tolerance in place of V, or what makes no sense.
-    pub fn fixed_budget(&self, shared: &Sampling, example: &str) -> Result<Budget, UserError> {
-        match self.budget(shared, example)? {
+    pub fn fixed_budget(&self, shared: &Sampling, usual: i64) -> Result<Budget, UserError> {
+        match self.budget(shared, usual)? {
             Budget::Tolerance(_) => Err(UserError::new(
                 "",
                 "found a tolerance, which this estimator cannot stop by",
-                format!("add V = {example} here"),
+                format!("add V = {usual} here"),
             )),
             counts => Ok(counts),
         }
@@ -158,22 +141,23 @@ impl Options {
         }
     }
 
-    /// Probes at once, as they stand with the estimator, or else in `[sampling]`.
+    /// Probes at once, as they stand with the estimator, or else in `[sampling]`, or else found by a
+    /// trial.
     ///
     /// # Errors
-    /// Sizes that are in neither place, or below 1.
+    /// Sizes below 1.
     pub fn batches(&self, shared: &Sampling) -> Result<Vec<Option<VBatch>>, UserError> {
-        let (batches, key) = pick(&self.v_batch, &shared.v_batch, "V_batch", "\"auto\"")?;
+        let (batches, key) = pick(&self.v_batch, &shared.v_batch, "V_batch", VBatches::Auto);
         let batches = batches.expand().map_err(|error| error.within(&key))?;
         Ok(batches.into_iter().map(Some).collect())
     }
 
-    /// The seeds that stand with the estimator, or else in `[sampling]`.
+    /// The seeds that stand with the estimator, or else in `[sampling]`, or else 0.
     ///
     /// # Errors
-    /// No seeds in either place, or an empty list.
+    /// An empty list.
     pub fn seeds(&self, shared: &Sampling) -> Result<Vec<Seed>, UserError> {
-        let (seeds, key) = pick(&self.seeds, &shared.seeds, "seeds", "[0]")?;
+        let (seeds, key) = pick(&self.seeds, &shared.seeds, "seeds", Seeds::List(vec![0]));
         seeds.expand().map_err(|error| error.within(&key))
     }
 
@@ -222,19 +206,11 @@ pub(super) fn positive(key: &str, value: i64) -> Result<u64, UserError> {
     }
 }
 
-fn pick<'a, T>(
-    own: &'a Option<T>,
-    shared: &'a Option<T>,
-    name: &str,
-    example: &str,
-) -> Result<(&'a T, String), UserError> {
+/// What stands with an estimator, or else in `[sampling]`, or else what is usual; and its key.
+fn pick<T: Clone>(own: &Option<T>, shared: &Option<T>, name: &str, usual: T) -> (T, String) {
     match (own, shared) {
-        (Some(own), _) => Ok((own, name.to_string())),
-        (None, Some(shared)) => Ok((shared, format!("sampling.{name}"))),
-        (None, None) => Err(UserError::new(
-            "",
-            format!("{name} is set neither here nor in [sampling]"),
-            format!("add {name} = {example} to one of them"),
-        )),
+        (Some(own), _) => (own.clone(), name.to_string()),
+        (None, Some(shared)) => (shared.clone(), format!("sampling.{name}")),
+        (None, None) => (usual, name.to_string()),
     }
 }

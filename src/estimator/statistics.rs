@@ -82,8 +82,32 @@ impl Interval {
 
 /// The t with `P(|T| ≤ t) = confidence`.
 fn t_quantile(freedom: u64, confidence: f64) -> f64 {
+    student_quantile(0.5 + confidence / 2.0, freedom)
+}
+
+/// The `p`-quantile of Student's t with `freedom` degrees of freedom, by bisection: statrs's own inverse
+/// goes on for ever at some of them.
+///
+/// # Panics
+/// Without a degree of freedom.
+pub fn student_quantile(p: f64, freedom: u64) -> f64 {
+    if p < 0.5 {
+        return -student_quantile(1.0 - p, freedom);
+    }
     let t = StudentsT::new(0.0, 1.0, freedom as f64).expect("at least one degree of freedom");
-    t.inverse_cdf(0.5 + confidence / 2.0)
+    let (mut low, mut high) = (0.0, 1.0);
+    while t.cdf(high) < p && high < 1e18 {
+        high *= 2.0;
+    }
+    // As many halvings as a float has bits and the doublings before, and some.
+    for _ in 0..128 {
+        let middle = (low + high) / 2.0;
+        match t.cdf(middle) < p {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    high
 }
 
 impl Moments {
@@ -170,6 +194,27 @@ mod tests {
         assert_eq!(moments.std_error, Some(0.5f64.sqrt()));
         let half = moments.half_width(0.95).unwrap();
         assert!((half - 2.776 * 0.5f64.sqrt()).abs() < 1e-3);
+    }
+
+    /// Student's t of 2 degrees of freedom has a closed form, large ones are near the normal.
+    #[test]
+    fn every_quantile_is_found() {
+        for freedom in 1..300 {
+            for p in [0.5, 0.6, 0.9, 0.975, 0.995, 0.9995] {
+                let t = student_quantile(p, freedom);
+                let law = StudentsT::new(0.0, 1.0, freedom as f64).unwrap();
+                assert!((law.cdf(t) - p).abs() < 1e-12, "{freedom}, {p}: {t}");
+                assert_eq!(
+                    student_quantile(1.0 - p, freedom),
+                    -student_quantile(1.0 - (1.0 - p), freedom)
+                );
+            }
+        }
+        let (p, closed) = (0.975f64, |p: f64| {
+            (2.0 * p - 1.0) / (2.0 * p * (1.0 - p)).sqrt()
+        });
+        assert!((student_quantile(p, 2) - closed(p)).abs() < 1e-9);
+        assert!((student_quantile(0.975, 1_000_000) - 1.95997).abs() < 1e-4);
     }
 
     #[test]

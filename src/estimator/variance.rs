@@ -4,8 +4,7 @@ use super::activation::{self, draws};
 use super::activation_variance::activation_variance;
 use super::artefact::{Artefact, ProbeVariance};
 use super::block_sums::BlockSums;
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::rows::{chunks, draw};
 use super::stream::PhiloxStream;
 use super::{
@@ -50,7 +49,7 @@ impl EstimatorConfig for Variance {
                 curvature: options.curvature(problem, shared)?,
             }),
             batches: options.batches(shared)?,
-            budget: options.fixed_budget(shared, "[1000]")?,
+            budget: options.fixed_budget(shared, 1000)?,
             seeds: options.philox_seeds(shared)?,
         })
     }

@@ -53,13 +53,6 @@ const MOST_ROWS: usize = 1_000_000;
 /// # Errors
 /// No estimator, too many estimates, or two that are the same.
 pub(super) fn jobs(spec: &Spec, setup: &Setup) -> Result<Vec<Job>, UserError> {
-    if spec.estimator.is_empty() {
-        return Err(UserError::new(
-            "estimator",
-            "found no estimator, expected at least one",
-            "add [[estimator]] with kind = \"exact\"",
-        ));
-    }
     let mut jobs: Vec<Job> = Vec::new();
     let mut taken = Taken::default();
     let mut rows: usize = 0;

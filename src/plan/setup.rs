@@ -8,7 +8,7 @@ use crate::problem::loss::LossSpec;
 use crate::problem::matrix::MatrixSpec;
 use crate::problem::script::ScriptFile;
 use crate::problem::{Network, NetworkProblem, Problem, ProblemSpec, initialise, weights};
-use crate::spec::{ModelSpec, Spec, SpecText, example};
+use crate::spec::{ModelSpec, Spec, SpecText, missing};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -152,19 +152,18 @@ struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     fn of(spec: &'a Spec) -> Result<Self, UserError> {
-        let missing = |section: &str| {
-            let help = example::example(section).unwrap_or_default();
-            UserError::new(
-                "",
-                format!("missing key `{section}`"),
-                format!("add {help}"),
-            )
-        };
-        Ok(Self {
-            data: spec.data.as_ref().ok_or_else(|| missing("data"))?,
-            model: spec.model.as_ref().ok_or_else(|| missing("model"))?,
-            loss: spec.loss.as_ref().ok_or_else(|| missing("loss"))?,
-        })
+        if let (Some(data), Some(model), Some(loss)) = (&spec.data, &spec.model, &spec.loss) {
+            return Ok(Self { data, model, loss });
+        }
+        let sections = [
+            ("data", spec.data.is_some()),
+            ("model", spec.model.is_some()),
+            ("loss", spec.loss.is_some()),
+        ];
+        let absent = sections.iter().filter(|(_, is_there)| !is_there);
+        let absent: Vec<&str> = absent.map(|(section, _)| *section).collect();
+        let (message, help) = missing::in_words(&absent);
+        Err(UserError::new("", message, help))
     }
 }
 
@@ -197,11 +196,13 @@ impl NetworkSetup {
     fn new(sections: &Sections<'_>, base: &Path) -> Result<Self, UserError> {
         let Sections { data, model, loss } = sections;
         let dataset = data.load(base).map_err(|e| e.within("data"))?;
-        let (network, script) =
-            network(model, base, &dataset.input()).map_err(|e| e.within("model"))?;
-        dataset
-            .check_inputs(network.tokens())
-            .map_err(|e| e.within("data"))?;
+        dataset.check_finite().map_err(|e| e.within("data"))?;
+        let (network, script) = network(model, base, &dataset).map_err(|e| e.within("model"))?;
+        // What a module of TorchScript takes is its own affair: it was tried with a sample.
+        if script.is_none() {
+            let inputs = dataset.check_inputs(network.tokens());
+            inputs.map_err(|e| e.within("data"))?;
+        }
         if network.parameters().is_empty() {
             return Err(UserError::new(
                 "model.layers",
@@ -271,8 +272,9 @@ impl NetworkSetup {
 fn network(
     model: &ModelSpec,
     base: &Path,
-    input: &[i64],
+    dataset: &Dataset,
 ) -> Result<(Network, Option<ScriptFile>), UserError> {
+    let input = &dataset.input();
     let twice = |key: &str| {
         UserError::new(
             "torchscript",
@@ -284,18 +286,19 @@ fn network(
     };
     match &model.torchscript {
         None if model.layers.is_empty() => {
-            let help = example::example("layers").unwrap_or_default();
-            Err(UserError::new(
-                "",
-                "missing key `layers`",
-                format!("add {help}"),
-            ))
+            let (message, help) = missing::in_words(&["layers"]);
+            Err(UserError::new("", message, help))
         }
-        None => Ok((Network::new(&model.layers, input)?, None)),
+        None => {
+            let network = Network::new(&model.layers, input)?;
+            Ok((network.with_names(&model.names)?, None))
+        }
         Some(_) if !model.layers.is_empty() => Err(twice("layers")),
         Some(_) if model.weights.is_some() => Err(twice("weights")),
+        Some(_) if !model.names.is_empty() => Err(twice("names")),
         Some(path) => {
-            let file = ScriptFile::read(&base.join(path))?;
+            let integers = dataset.inputs.is_integer() && dataset.normalisation.is_none();
+            let file = ScriptFile::read(&base.join(path), integers)?;
             Ok((Network::of_script(&file, input)?, Some(file)))
         }
     }

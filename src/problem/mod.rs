@@ -16,6 +16,7 @@ mod linearized_layer;
 mod local_layers;
 pub mod loss;
 pub mod matrix;
+mod names;
 mod network;
 mod network_problem;
 mod node;
@@ -34,6 +35,7 @@ pub use initialise::initialise;
 pub use layer_input::Combine;
 pub use linearization::{Diagonal, Linearization, NonDiagonalCurvature, Tangents};
 pub use linearized_layer::LinearizedLayer;
+pub use names::Names;
 pub use network::{LayerSize, Network};
 pub use network_problem::NetworkProblem;
 pub use node::{ParameterInfo, Tensors};
@@ -68,7 +70,7 @@ impl From<Matrix> for Problem {
 }
 
 impl Problem {
-    /// Where its tensors are.
+    /// The device of its tensors.
     pub fn device(&self) -> Device {
         match self {
             Self::Network(problem) => problem.device(),

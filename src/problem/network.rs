@@ -2,6 +2,7 @@
 
 use super::assembly::Assembly;
 use super::layer::{Init, LayerSpec};
+use super::names::Names;
 use super::node::{Node, ParameterInfo, Tensors};
 use super::script::{Script, ScriptFile};
 use crate::error::UserError;
@@ -25,12 +26,15 @@ pub struct Network {
 pub struct LayerSize<'a> {
     /// Where a spec has the layer, from `[model]` on.
     pub key: &'a str,
-    /// What a spec calls it.
+    /// The kind of the layer in a spec.
     pub kind: &'a str,
-    /// In its parameters.
+    /// Numbers in its parameters.
     pub parameters: u64,
-    /// In its output for one sample.
+    /// Numbers in its output for one sample.
     pub outputs: u64,
+    /// Multiplications of one sample with its parameters: every entry once at each place where
+    /// they are used.
+    pub multiplications: f64,
 }
 
 impl Network {
@@ -48,6 +52,15 @@ impl Network {
             output,
             script: None,
         })
+    }
+
+    /// The same network with `names` in place of positions.
+    ///
+    /// # Errors
+    /// A position that there is not, or a name that two tensors would have.
+    pub fn with_names(mut self, names: &Names) -> Result<Self, UserError> {
+        names.give(&mut self.parameters, &mut self.buffers)?;
+        Ok(self)
     }
 
     /// The network of a TorchScript file for samples of shape `input`: nothing is known of its
@@ -107,7 +120,11 @@ impl Network {
 
     /// Which parameters every layer that has any has: those whose names differ in the last part.
     pub fn layers(&self) -> impl Iterator<Item = Range<usize>> {
-        let layer = |p: &ParameterInfo| p.name.rsplit_once('.').map(|(layer, _)| layer.to_owned());
+        // A name without a dot stands for itself.
+        let layer = |p: &ParameterInfo| {
+            let (layer, _) = p.name.rsplit_once('.').unwrap_or((&p.name, ""));
+            layer.to_owned()
+        };
         let mut first = 0;
         self.parameters
             .chunk_by(move |a, b| layer(a) == layer(b))
@@ -154,9 +171,16 @@ impl Network {
     pub fn sizes(&self) -> impl Iterator<Item = LayerSize<'_>> {
         self.nodes.iter().map(|node| {
             let parameters = self.parameters[node.parameters.clone()].iter();
+            // The first axis of a weight are outputs, which there are at every place.
+            let places = |p: &ParameterInfo| {
+                let outputs = p.shape.first().copied().unwrap_or(1).max(1);
+                (node.features as f64 / outputs as f64).max(1.0)
+            };
+            let used = |p: &ParameterInfo| p.numel() as f64 * places(p);
             LayerSize {
                 key: &node.key,
                 kind: node.kind,
+                multiplications: parameters.clone().map(used).sum(),
                 parameters: parameters.fold(0, |sum, p| sum.saturating_add(p.numel() as u64)),
                 outputs: node.features as u64,
             }

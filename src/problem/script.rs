@@ -1,15 +1,17 @@
 //! A network from a TorchScript file: what libtorch can evaluate and differentiate, without rules.
 
-use super::data::{FileRecord, read_file};
+use super::data::{FileRecord, RawTensor, read_file};
 use crate::error::UserError;
 use std::path::Path;
 use tch::{CModule, Device, Kind, Tensor};
 
-/// The content of a TorchScript file, as `torch.jit.script(module).save(path)` writes it.
+/// The content of a TorchScript file, as `torch.jit.trace(module, x).save(path)` writes it.
 #[derive(Debug)]
 pub struct ScriptFile {
     /// Where it is, and what it holds.
     pub record: FileRecord,
+    /// Whether it is given whole numbers, such as tokens, in place of floats.
+    integers: bool,
     bytes: Vec<u8>,
 }
 
@@ -18,16 +20,21 @@ pub struct ScriptFile {
 #[derive(Debug)]
 pub struct Script {
     module: CModule,
+    integers: bool,
 }
 
 impl ScriptFile {
-    /// Reads the file.
+    /// Reads the file of a module that takes whole numbers (`integers`) or floats.
     ///
     /// # Errors
     /// A file that is missing.
-    pub fn read(path: &Path) -> Result<Self, UserError> {
+    pub fn read(path: &Path, integers: bool) -> Result<Self, UserError> {
         let (bytes, record) = read_file(path, KEY)?;
-        Ok(Self { record, bytes })
+        Ok(Self {
+            record,
+            integers,
+            bytes,
+        })
     }
 
     /// The module on `device`, its parameters of `kind`.
@@ -44,11 +51,12 @@ impl ScriptFile {
                     "not a readable TorchScript file: {}",
                     reason.unwrap_or_default()
                 ),
-                "write it with torch.jit.script(module).save(path); the state_dict of a .pt file is none",
+                "write it with torch.jit.trace(module, x).save(path); the state_dict of a .pt file is none",
             )
         })?;
         module.set_eval();
-        let mut script = Script { module };
+        let integers = self.integers;
+        let mut script = Script { module, integers };
         let parameters = script.parameters();
         let as_they_are = parameters.iter().all(|(_, p)| p.kind() == kind);
         if parameters.is_empty() {
@@ -56,6 +64,12 @@ impl ScriptFile {
                 "found no parameters".into(),
                 "save the module without torch.jit.freeze, which makes constants of them",
             ));
+        }
+        for (name, parameter) in &parameters {
+            if let Some(found) = RawTensor::from_tensor(parameter).non_finite(name) {
+                let help = "save a module from before the training diverged";
+                return Err(self.refusal(found, help));
+            }
         }
         if !as_they_are {
             script.module.to(device, kind, false);
@@ -70,7 +84,7 @@ impl ScriptFile {
     pub fn shape(&self, input: &[i64]) -> Result<(Script, Vec<i64>), UserError> {
         let script = self.open(Device::Cpu, Kind::Float)?;
         let x = Tensor::zeros([&[1], input].concat(), (Kind::Float, Device::Cpu));
-        let output = tch::no_grad(|| script.module.forward_ts(&[x]));
+        let output = tch::no_grad(|| script.output(&x));
         match output {
             Ok(z) => Ok((script, z.size()[1..].to_vec())),
             Err(error) => {
@@ -108,7 +122,13 @@ impl Script {
 
     /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let output = self.module.forward_ts(&[x]);
-        output.unwrap_or_else(|error| panic!("{error}"))
+        self.output(x).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn output(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {
+        match self.integers {
+            true => self.module.forward_ts(&[x.to_kind(Kind::Int64)]),
+            false => self.module.forward_ts(&[x]),
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! Everything here is shape only; whether it makes sense is for the [plan](crate::plan) to say.
 
 mod de;
+mod de_error;
 pub(crate) mod example;
+pub(crate) mod missing;
 mod overrides;
 mod reference;
 mod schema;
@@ -15,11 +17,11 @@ pub use schema::schema;
 pub use text::{SpecError, SpecText};
 
 use crate::estimator::{EstimatorSpec, Sampling};
-use crate::problem::ProblemSpec;
 use crate::problem::checkpoints::Weights;
 use crate::problem::data::DataSpec;
 use crate::problem::layer::LayerSpec;
 use crate::problem::loss::LossSpec;
+use crate::problem::{Names, ProblemSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -28,9 +30,11 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// Results go to `results/<name>/` under the current directory.
+    /// Results go to `results/<name>/` under the current directory; absent: the name of the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// What is asked.
+    #[serde(default)]
     pub kind: ExperimentKind,
     /// "auto", "cpu", "cuda" or "cuda:N".
     #[serde(default = "auto")]
@@ -59,7 +63,8 @@ pub struct Spec {
     /// How often a timed job runs.
     #[serde(default)]
     pub timing: Timing,
-    /// What is compared.
+    /// What is compared; absent: the trace, in the best way that the network allows.
+    #[serde(default)]
     pub estimator: Vec<EstimatorSpec>,
     /// Where a spec came from, in the manifest of an earlier run; not read.
     #[serde(default, skip_serializing)]
@@ -88,7 +93,12 @@ impl Spec {
     /// # Errors
     /// The first mistake in syntax, keys or types, with its place.
     pub fn parse(source: &SpecText) -> Result<Self, SpecError> {
-        source.deserialize()
+        let mut spec: Self = source.deserialize()?;
+        if !source.has("name") {
+            let stem = source.path.file_stem().unwrap_or_default();
+            spec.name = stem.to_string_lossy().into_owned();
+        }
+        Ok(spec)
     }
 
     /// Everything that names a file or folder.
@@ -110,10 +120,11 @@ impl Spec {
 }
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExperimentKind {
     /// The estimate against V, for many seeds.
+    #[default]
     Convergence,
     /// The cost of every estimate: serial, repeated.
     Timing,
@@ -140,6 +151,10 @@ pub struct ModelSpec {
     /// Safetensors files with the state_dict; absent: as initialised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
+    /// What parameters are called, instead of by their position: `{ 0 = "conv1", "3.body.1" = "block.c1" }`
+    /// makes `block.c1.weight` of `3.body.1.weight`, in the weights and in all results.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
     /// From the input up; required without `torchscript`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerSpec>,

@@ -153,6 +153,12 @@ impl SpecText {
         })
     }
 
+    /// Whether it says something of `key`, at the top.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let root = self.document().ok();
+        root.is_some_and(|root| find(&root, key).is_some())
+    }
+
     /// The file's document, with the settings in place.
     fn document(&self) -> Result<Spanned<DeValue<'_>>, SpecError> {
         let root = DeTable::parse(&self.text).map_err(|error| {

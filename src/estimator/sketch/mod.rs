@@ -29,8 +29,7 @@ pub use xdiag::XDiag;
 pub use xnystrace::XNysTrace;
 pub use xtrace::XTrace;
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Setting, Start, Stop,
     StreamKind, Task, Tolerance, written,
@@ -133,7 +132,7 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
         let operator_spec = options.operator_with_products(problem, shared)?;
         let batches = options.products_at_once(shared)?;
         let seeds = options.philox_seeds(shared)?;
-        let budget = options.budget(shared, "[300]")?;
+        let budget = options.budget(shared, 300)?;
         check_budget::<M>(&budget)?;
         Ok(Expanded {
             task: Arc::new(SketchTask {

@@ -1,10 +1,14 @@
 //! Distributions that intervals and comparisons need.
 
-use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
+use crate::estimator::student_quantile;
+use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 /// The `p`-quantile of Student's t with `freedom` degrees of freedom.
 pub(super) fn t_quantile(p: f64, freedom: u64) -> f64 {
-    StudentsT::new(0.0, 1.0, freedom as f64).map_or(f64::NAN, |t| t.inverse_cdf(p))
+    match freedom {
+        0 => f64::NAN,
+        _ => student_quantile(p, freedom),
+    }
 }
 
 /// How likely two mean squares of normal values, of so many degrees of freedom each, have a ratio

@@ -13,39 +13,39 @@ use serde::{Deserialize, Serialize};
 tagged! {
     /// A layer as a spec writes it: `{ kind = "linear", out = 20 }`, with torch.nn's defaults.
     pub enum LayerSpec: ModuleSpec, by "kind" {
-        /// Means over a given number of parts, of sequences.
+        /// Adaptive average pooling of sequences.
         AdaptiveAvgPool1d(AdaptiveAvgPool<1>) = "adaptive_avg_pool1d",
-        /// Of images.
+        /// Adaptive average pooling of images.
         AdaptiveAvgPool2d(AdaptiveAvgPool<2>) = "adaptive_avg_pool2d",
-        /// Of volumes.
+        /// Adaptive average pooling of volumes.
         AdaptiveAvgPool3d(AdaptiveAvgPool<3>) = "adaptive_avg_pool3d",
-        /// Means under a window, of sequences.
+        /// Average pooling of sequences.
         AvgPool1d(AvgPool<1>) = "avg_pool1d",
-        /// Of images.
+        /// Average pooling of images.
         AvgPool2d(AvgPool<2>) = "avg_pool2d",
-        /// Of volumes.
+        /// Average pooling of volumes.
         AvgPool3d(AvgPool<3>) = "avg_pool3d",
-        /// Scale and shift per channel, of vectors or sequences.
+        /// Batch normalisation of vectors or sequences.
         BatchNorm1d(BatchNorm<1>) = "batch_norm1d",
-        /// Of images.
+        /// Batch normalisation of images.
         BatchNorm2d(BatchNorm<2>) = "batch_norm2d",
-        /// Of volumes.
+        /// Batch normalisation of volumes.
         BatchNorm3d(BatchNorm<3>) = "batch_norm3d",
         /// Convolution of sequences.
         Conv1d(Conv<1>) = "conv1d",
-        /// Of images.
+        /// Convolution of images.
         Conv2d(Conv<2>) = "conv2d",
-        /// Of volumes.
+        /// Convolution of volumes.
         Conv3d(Conv<3>) = "conv3d",
         /// Transposed convolution of sequences.
         ConvTranspose1d(ConvTranspose<1>) = "conv_transpose1d",
-        /// Of images.
+        /// Transposed convolution of images.
         ConvTranspose2d(ConvTranspose<2>) = "conv_transpose2d",
-        /// Of volumes.
+        /// Transposed convolution of volumes.
         ConvTranspose3d(ConvTranspose<3>) = "conv_transpose3d",
-        /// Nothing, in evaluation.
+        /// Dropout, which does nothing in evaluation.
         Dropout(Dropout) = "dropout",
-        /// x, or `α(eˣ−1)`.
+        /// Exponential linear unit: x, or `α(eˣ−1)` below zero.
         Elu(Elu) = "elu",
         /// A vector for each token.
         Embedding(Embedding) = "embedding",
@@ -53,31 +53,31 @@ tagged! {
         Flatten(Flatten) = "flatten",
         /// `x Φ(x)`.
         Gelu(Gelu) = "gelu",
-        /// Standardised over groups of channels.
+        /// Standardisation over groups of channels.
         GroupNorm(GroupNorm) = "group_norm",
-        /// x between two bounds.
+        /// Clamp: x between two bounds.
         Hardtanh(Hardtanh) = "hardtanh",
-        /// Standardised over the last axes.
+        /// Standardisation over the last axes.
         LayerNorm(LayerNorm) = "layer_norm",
-        /// x, or a small part of it.
+        /// Leaky rectifier: x, or a small part of it below zero.
         LeakyRelu(LeakyRelu) = "leaky_relu",
         /// `x Wᵀ + b`.
         Linear(Linear) = "linear",
         /// `log 1/(1+e⁻ˣ)`.
         LogSigmoid(LogSigmoid) = "log_sigmoid",
-        /// The largest entry under a window, of sequences.
+        /// Max pooling of sequences.
         MaxPool1d(MaxPool<1>) = "max_pool1d",
-        /// Of images.
+        /// Max pooling of images.
         MaxPool2d(MaxPool<2>) = "max_pool2d",
-        /// Of volumes.
+        /// Max pooling of volumes.
         MaxPool3d(MaxPool<3>) = "max_pool3d",
-        /// Branches added or side by side.
+        /// Branches whose outputs are added or stand side by side.
         Parallel(ParallelBlock) = "parallel",
         /// `max(x, 0)`.
         Relu(Relu) = "relu",
         /// Layers added to their input.
         Residual(ResidualBlock) = "residual",
-        /// Elu, scaled.
+        /// Scaled exponential linear unit.
         Selu(Selu) = "selu",
         /// `1/(1+e⁻ˣ)`.
         Sigmoid(Sigmoid) = "sigmoid",
@@ -87,25 +87,25 @@ tagged! {
         Softplus(Softplus) = "softplus",
         /// `tanh x`.
         Tanh(Tanh) = "tanh",
-        /// Zeros around sequences.
+        /// Zero padding of sequences.
         ZeroPad1d(ZeroPad<2>) = "zero_pad1d",
-        /// Around images.
+        /// Zero padding of images.
         ZeroPad2d(ZeroPad<4>) = "zero_pad2d",
-        /// Around volumes.
+        /// Zero padding of volumes.
         ZeroPad3d(ZeroPad<6>) = "zero_pad3d",
     }
 }
 
-/// What stands in a list of layers.
+/// An entry in a list of layers, as torch.nn.Sequential holds modules: a layer, or a block of others.
 pub trait ModuleSpec {
-    /// What it is for inputs of shape `input` (without the batch axis).
+    /// The module for inputs of shape `input` (without the batch axis).
     ///
     /// # Errors
     /// The shape that was expected, when `input` does not fit.
     fn module(&self, input: &[i64]) -> Result<Module<'_>, LayerError>;
 }
 
-/// An element of a list of layers.
+/// An entry in a list of layers, for inputs of a known shape.
 pub enum Module<'a> {
     /// A layer and the shape it puts out.
     Layer(Box<dyn Layer>, Vec<i64>),
@@ -120,11 +120,11 @@ impl<C: LayerConfig> ModuleSpec for C {
     }
 }
 
-/// Lists of layers over one input, whose outputs meet.
+/// Lists of layers over one input, whose outputs are combined.
 pub struct Branches<'a> {
-    /// Each with the key that it stands under: `body`, `branches[0]`.
+    /// The lists, each with its key in the spec: `body`, `branches[0]`.
     pub lists: Vec<(String, &'a [LayerSpec])>,
-    /// How the outputs meet.
+    /// How the outputs are combined.
     pub combine: Combine,
 }
 
@@ -133,9 +133,9 @@ pub struct Branches<'a> {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualBlock {
-    /// From x up.
+    /// The layers from x to the first addend.
     pub body: Vec<LayerSpec>,
-    /// Also from x up.
+    /// The layers from x to the second addend; none: x itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortcut: Vec<LayerSpec>,
 }
@@ -144,9 +144,9 @@ pub struct ResidualBlock {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelBlock {
-    /// Each from x up; one without layers is x itself.
+    /// Lists of layers over x; one without layers is x itself.
     pub branches: Vec<Vec<LayerSpec>>,
-    /// How they meet.
+    /// How the outputs are combined.
     pub combine: Combine,
 }
 

@@ -1,0 +1,106 @@
+//! The estimator of a spec that names none: the best way to the trace that its network allows.
+
+use super::Setup;
+use crate::curvature::ProductKind;
+use crate::estimator::{EstimatorSpec, Exact, Hutchinson, Propagation};
+use crate::problem::Network;
+use crate::spec::Spec;
+
+/// The most columns that an exact trace may take to be taken.
+const MOST_COLUMNS: i64 = 512;
+
+/// Relative error at 95 % confidence where passes are cheap, and where every product is dear.
+const TOLERANCE: f64 = 0.01;
+const TOLERANCE_OF_AUTODIFF: f64 = 0.05;
+
+/// Gives `spec` an estimator if it has none, and says which and why.
+pub(super) fn choose(spec: &mut Spec, setup: &Setup) -> Option<String> {
+    if !spec.estimator.is_empty() {
+        return None;
+    }
+    let network = match setup {
+        Setup::Matrix(_) => None,
+        Setup::Network(setup) => Some(&*setup.network),
+    };
+    let (estimator, rtol, why) = best(network);
+    let sampling = &mut spec.sampling;
+    let is_open = sampling.v.is_none() && sampling.rtol.is_none() && sampling.atol.is_none();
+    if is_open {
+        sampling.rtol = rtol;
+    }
+    let chosen = format!("no [[estimator]], so {}: {why}", in_words(&estimator));
+    spec.estimator = vec![estimator];
+    Some(match rtol.filter(|_| is_open) {
+        Some(rtol) => format!("{chosen}; to {} % (rtol = {rtol})", rtol * 100.0),
+        None => chosen,
+    })
+}
+
+/// An estimator, the tolerance that suits it, and why it is the best.
+fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
+    let exact = EstimatorSpec::Exact(Exact::default());
+    let Some(network) = network else {
+        return (exact, None, "the eigenvalues are known".into());
+    };
+    if network.script().is_some() {
+        let autodiff = Hutchinson {
+            product: Some(ProductKind::Autodiff),
+            ..Hutchinson::default()
+        };
+        let why = "a TorchScript module has no layer rules";
+        let estimator = EstimatorSpec::Hutchinson(autodiff);
+        return (estimator, Some(TOLERANCE_OF_AUTODIFF), why.into());
+    }
+    match columns(network) {
+        columns @ ..=MOST_COLUMNS => {
+            let why = format!("it takes at most {columns} columns");
+            (exact, None, why)
+        }
+        columns => {
+            let why = format!("the exact trace may take {columns} columns");
+            let propagation = EstimatorSpec::Propagation(Propagation::default());
+            (propagation, Some(TOLERANCE), why)
+        }
+    }
+}
+
+/// At most so many columns make up the exact diagonal: one for every output, and one for every
+/// entry of a curved layer.
+fn columns(network: &Network) -> i64 {
+    let outputs = network.output().iter().product::<i64>();
+    let curved = network.sizes().filter(|layer| is_curved(layer.kind));
+    curved.fold(outputs, |sum, layer| {
+        sum.saturating_add(layer.outputs as i64)
+    })
+}
+
+/// Whether a layer may have curvature of its own; one that is not known here may.
+fn is_curved(kind: &str) -> bool {
+    let flat = [
+        "batch_norm",
+        "conv",
+        "max_pool",
+        "avg_pool",
+        "adaptive_avg_pool",
+        "zero_pad",
+    ];
+    let plain = [
+        "linear",
+        "flatten",
+        "dropout",
+        "embedding",
+        "relu",
+        "leaky_relu",
+        "hardtanh",
+        "residual",
+        "parallel",
+    ];
+    !plain.contains(&kind) && !flat.iter().any(|family| kind.starts_with(family))
+}
+
+fn in_words(estimator: &EstimatorSpec) -> String {
+    match estimator {
+        EstimatorSpec::Hutchinson(_) => "hutchinson with product = \"autodiff\"".into(),
+        other => format!("kind = \"{}\"", other.kind()),
+    }
+}
