@@ -5,17 +5,16 @@ mod command;
 use clap::Parser;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+fn main() {
     take_signals_as_errors();
     curvature_runner::memory::keep_freed_buffers();
     let arguments = command::Arguments::parse();
     show_errors_plainly();
-    match arguments.execute() {
-        Ok(end) => end.into(),
+    command::leave(match arguments.execute() {
+        Ok(end) => end.code(),
         Err(failure) => failure.report(),
-    }
+    })
 }
 
 /// Lines are never wrapped, so that paths and messages stay whole; colour only on a terminal.

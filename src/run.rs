@@ -2,14 +2,18 @@
 
 mod agreement;
 mod caught;
+mod estimates;
+mod guess;
 mod job;
 mod observer;
 mod predict;
 mod rows;
 mod sizes;
+mod threads;
 
+pub use guess::guess;
 pub use observer::{NoObserver, Observer};
-pub use predict::{Cost, Prediction, predict};
+pub use predict::{Cost, Prediction, Trials};
 
 use crate::estimator::{Start, StreamKind, TorchStream};
 use crate::lists::Seed;
@@ -17,11 +21,15 @@ use crate::output::Finished;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
+use crate::spec::ExperimentKind;
 use anyhow::Result;
+use caught::{Cancel, Cut};
 use job::JobRunner;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 /// What is to be run of a plan.
 #[derive(Clone, Debug)]
@@ -48,16 +56,27 @@ impl Todo {
 #[error("no job can be run: {0}")]
 pub struct Impossible(String);
 
+/// How long jobs under way may go on once a run is interrupted.
+pub const GRACE: Duration = Duration::from_millis(500);
+
+/// How often a run that waits for its jobs looks up.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Runs the jobs of `plan` that are to do; `finished` is called on this thread after each, also
 /// after one that could not be done.
 ///
 /// A convergence experiment on the CPU runs its jobs side by side, one libtorch thread each; timed
-/// jobs, jobs on a GPU and jobs that continue each other's random numbers run alone.
+/// jobs, jobs on a GPU and jobs that continue each other's random numbers run alone, and wait until
+/// `finished` returns.
+///
+/// The jobs run on threads of their own, since a call of libtorch cannot be ended. A job that is
+/// still under way [`GRACE`] after an interruption is cancelled, and not waited for: its thread may
+/// outlive this call, and what it comes to is lost.
 ///
 /// # Errors
-/// Those of `finished`; the jobs under way are completed first. [`Impossible`] before any.
+/// Those of `finished`; the jobs under way are cancelled. [`Impossible`] before any.
 pub fn run(
-    plan: &Plan,
+    plan: &Arc<Plan>,
     todo: &Todo,
     watch: &Arc<dyn Observer>,
     mut finished: impl FnMut(Finished) -> Result<()>,
@@ -65,23 +84,96 @@ pub fn run(
     if todo.jobs.is_empty() {
         return Ok(());
     }
-    tch::set_num_threads(plan.threads as i32);
-    let clock = Instant::now();
-    let build = || plan.setup.build(plan.device, plan.dtype);
-    let (problems, generator) = caught::caught(build).map_err(Impossible)?;
-    agreement::check(&problems).map_err(|error| Impossible(error.to_string()))?;
-    tracing::info!("network and data are in memory after {:?}", clock.elapsed());
-    let runner = JobRunner::new(plan, todo, &problems, watch.clone());
-    if !plan.side_by_side() {
-        return serial(&runner, &problems, generator, &todo.jobs, finished);
+    let cancel = Cancel::default();
+    let (sender, receiver) = mpsc::channel();
+    let desk = Desk(sender);
+    let (plan, todo) = (plan.clone(), todo.clone());
+    let (watch_jobs, cancel_jobs) = (watch.clone(), cancel.clone());
+    let jobs = move || all(&plan, &todo, watch_jobs, cancel_jobs, &desk);
+    let jobs = std::thread::Builder::new()
+        .name("jobs".into())
+        .spawn(jobs)?;
+    let mut outcome = Ok(());
+    let mut interrupted: Option<Instant> = None;
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok((done, _waiting)) if outcome.is_ok() => {
+                outcome = finished(done);
+                if outcome.is_err() {
+                    cancel.set();
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+        }
+        if watch.interrupted() {
+            let since = *interrupted.get_or_insert_with(Instant::now);
+            if since.elapsed() >= GRACE {
+                cancel.set();
+                let rest = receiver.try_iter().filter(|_| outcome.is_ok());
+                let rest: Vec<_> = rest.collect();
+                return outcome
+                    .and_then(|()| rest.into_iter().try_for_each(|(done, _)| finished(done)));
+            }
+        }
     }
-    // What has no probes is one large piece of work, which takes all threads.
-    let (seeded, single): (Vec<_>, Vec<_>) = todo
-        .jobs
-        .iter()
-        .partition(|&&index| plan.jobs[index].seed.is_some());
-    serial(&runner, &problems, generator, &single, &mut finished)?;
-    parallel(runner, &problems, &seeded, finished)
+    let ended = jobs.join().unwrap_or_else(|panic| resume_unwind(panic));
+    outcome.and(ended.map_err(Into::into))
+}
+
+/// Where finished jobs are handed in.
+struct Desk(Sender<(Finished, Waiting)>);
+
+/// Tells who handed in a job, by being dropped, that it has been dealt with.
+struct Waiting {
+    _sender: Sender<()>,
+}
+
+impl Desk {
+    /// Hands in a job, and waits until it has been dealt with if nothing is to run meanwhile.
+    fn hand_in(&self, done: Finished, wait: bool) {
+        let (_sender, dealt_with) = mpsc::channel();
+        // Who has left the desk wants no more of them.
+        if self.0.send((done, Waiting { _sender })).is_ok() && wait {
+            let _ = dealt_with.recv();
+        }
+    }
+}
+
+/// Runs all jobs, on this thread and others.
+fn all(
+    plan: &Plan,
+    todo: &Todo,
+    watch: Arc<dyn Observer>,
+    cancel: Cancel,
+    desk: &Desk,
+) -> Result<(), Impossible> {
+    threads::with(plan.threads, || {
+        let clock = Instant::now();
+        let build = || plan.setup.build(plan.device, plan.dtype);
+        let (problems, generator) = match cancel.attempt(|_| {}, build) {
+            Ok((built, _)) => built,
+            Err(Cut::Cancelled) => return Ok(()),
+            Err(Cut::Failed(error)) => return Err(Impossible(error)),
+        };
+        agreement::check(&problems).map_err(|error| Impossible(error.to_string()))?;
+        tracing::info!("network and data are in memory after {:?}", clock.elapsed());
+        let Ok(runner) = JobRunner::new(plan, todo, &problems, watch, cancel) else {
+            return Ok(());
+        };
+        if !plan.side_by_side() {
+            serial(&runner, &problems, generator, &todo.jobs, desk);
+            return Ok(());
+        }
+        // What has no probes is one large piece of work, which takes all threads.
+        let (seeded, single): (Vec<_>, Vec<_>) = todo
+            .jobs
+            .iter()
+            .partition(|&&index| plan.jobs[index].seed.is_some());
+        serial(&runner, &problems, generator, &single, desk);
+        parallel(runner, &problems, &seeded, desk);
+        Ok(())
+    })
 }
 
 fn serial(
@@ -89,8 +181,8 @@ fn serial(
     problems: &[Problem],
     mut generator: TorchGenerator,
     todo: &[usize],
-    mut finished: impl FnMut(Finished) -> Result<()>,
-) -> Result<()> {
+    desk: &Desk,
+) {
     let plan = runner.plan;
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     for (index, job) in plan.jobs.iter().enumerate() {
@@ -99,7 +191,10 @@ fn serial(
             if runner.watch.stopped() {
                 break;
             }
-            finished(runner.perform(index, &problems[job.problem], &start))?;
+            match runner.perform(index, &problems[job.problem], &start) {
+                Some(done) => desk.hand_in(done, true),
+                None => break,
+            }
         }
         // Whether a job is run or was before: those after it begin where it ends.
         if let (true, Start::Torch(start), Some(&last)) =
@@ -108,44 +203,41 @@ fn serial(
             generator = after(&problems[job.problem], start, last);
         }
     }
-    Ok(())
 }
 
-fn parallel(
-    runner: JobRunner<'_>,
-    problems: &[Problem],
-    todo: &[usize],
-    finished: impl FnMut(Finished) -> Result<()>,
-) -> Result<()> {
+fn parallel(runner: JobRunner<'_>, problems: &[Problem], todo: &[usize], desk: &Desk) {
     let threads = runner.threads;
     let runner = &runner.single_threaded();
     let next = &AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let outcome = std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (sender, problems) = (sender.clone(), problems.to_vec());
-            scope.spawn(move || {
-                tch::set_num_threads(1);
-                while !runner.watch.stopped() {
-                    let Some(&index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                        break;
-                    };
-                    let job = &runner.plan.jobs[index];
-                    let start = start(runner.plan, job, &TorchGenerator::seeded(0));
-                    let done = runner.perform(index, &problems[job.problem], &start);
-                    // The receiver is gone after an error, which it returns.
-                    if sender.send(done).is_err() {
-                        break;
-                    }
-                }
-            });
+    let work = move |problems: Vec<Problem>| {
+        while !runner.watch.stopped() {
+            let Some(&index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                break;
+            };
+            let job = &runner.plan.jobs[index];
+            let start = start(runner.plan, job, &TorchGenerator::seeded(0));
+            match runner.perform(index, &problems[job.problem], &start) {
+                Some(done) => desk.hand_in(done, false),
+                None => break,
+            }
         }
-        drop(sender);
-        receiver.into_iter().try_for_each(finished)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(todo.len()) {
+            let problems = problems.to_vec();
+            scope.spawn(move || threads::with(1, || work(problems)));
+        }
     });
     // libtorch's BLAS keeps the last setting for the whole process.
     tch::set_num_threads(threads as i32);
-    outcome
+}
+
+/// How often a job computes its estimates.
+fn runs_of_a_job(plan: &Plan) -> u64 {
+    match plan.spec.kind {
+        ExperimentKind::Timing => plan.spec.timing.warmup + plan.spec.timing.repeats,
+        ExperimentKind::Convergence => 1,
+    }
 }
 
 /// Where a job's random numbers begin, `generator` being PyTorch's global one before it.

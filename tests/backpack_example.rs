@@ -17,7 +17,7 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
         .join(spec);
     let source = SpecText::read(&path).unwrap();
     let source = source.with(&[Override::text("--device", "device", "cpu")]);
-    let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
+    let plan = Arc::new(Plan::new(Spec::parse(&source).unwrap(), &source).unwrap());
     let mut jobs = Vec::new();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);
     run(&plan, &Todo::all(&plan), &watch, |finished| {

@@ -135,6 +135,7 @@ fn the_example_agrees_with_the_cpu() {
         let source = SpecText::read(&experiment("smoke.toml")).unwrap();
         let source = source.with(&[Override::text("--device", "device", device)]);
         let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
+        let plan = Arc::new(plan);
         let mut records = Vec::new();
         let watch: Arc<dyn Observer> = Arc::new(NoObserver);
         run(&plan, &Todo::all(&plan), &watch, |finished| {

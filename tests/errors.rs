@@ -119,14 +119,21 @@ fn check(case: &Case) {
     });
 }
 
-/// The message without the size of this machine's memory and spaces at the ends of lines.
+/// The message without what this machine's memory and speed say, and spaces at the ends of lines.
 fn settled(text: &str) -> String {
-    let before = "this machine has ";
-    let cut = |line: &str| match line.split_once(before) {
-        Some((start, _)) => format!("{start}{before}[MEMORY]\n"),
-        None => format!("{}\n", line.trim_end()),
+    let of_machine = [
+        ("this machine has ", "[MEMORY]"),
+        ("is predicted to last about ", "[TIME]"),
+    ];
+    let settled = |line: &str| {
+        let cut = |(before, name): (&str, &str)| {
+            let (start, _) = line.split_once(before)?;
+            Some(format!("{start}{before}{name}\n"))
+        };
+        let cut = of_machine.into_iter().find_map(cut);
+        cut.unwrap_or_else(|| format!("{}\n", line.trim_end()))
     };
-    text.lines().map(cut).collect()
+    text.lines().map(settled).collect()
 }
 
 /// The names in a folder, sorted.

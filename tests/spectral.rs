@@ -770,10 +770,10 @@ fn every_artefact_has_its_file() {
     assert_eq!(std::fs::read(results.join("density.csv")).unwrap(), before);
 }
 
-/// Runs to a tolerance keep it in the stated share, every quantity by itself.
+/// Runs to a tolerance keep it in the stated share, every quantity by itself. 95 % are promised.
 #[test]
 fn tolerances_are_kept() {
-    const SEEDS: u64 = 300;
+    const SEEDS: u64 = 200;
     const RTOL: f64 = 0.05;
     let case = Case::matrix(SpectrumSpec::Exp(Exp { base: 0.9 }), 100, Basis::Haar);
     let eigenvalues = case.eigenvalues();
@@ -795,6 +795,7 @@ fn tolerances_are_kept() {
             assert!(all.clone().all(|e| e.stop == Some(Stop::Tolerance)));
             let within = |e: &&Estimate| (e.value.mean - expected).abs() <= RTOL * expected.abs();
             let share = all.filter(within).count() as f64 / SEEDS as f64;
+            println!("{:?}: {:.1} %", first.quantity, 100.0 * share);
             assert!(share >= 0.95, "{:?}: {share}", first.quantity);
         }
     }

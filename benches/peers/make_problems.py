@@ -2,12 +2,14 @@
 
     make_problems.py OUT_DIR [NAME ...]        reads data/mnist of the repository
 
-Each folder holds problem.json, data.safetensors (x, y) and model.safetensors (state_dict names).
+Each folder holds problem.json, data.safetensors (x, y) and model.safetensors (state_dict names). The
+exact trace of the CNN takes minutes: what the present code has made is not made again.
 The batch is the one that PyTorch's shuffling DataLoader draws after the layers have been
 initialised under seed 0, as in BackPACK's example of Hutchinson trace estimation.
 """
 
 import gzip
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -20,7 +22,8 @@ from torch import Tensor, nn
 from exact_trace import exact_traces
 from torch_problem import build_loss, build_network
 
-MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist"
+HERE = Path(__file__).resolve().parent
+MNIST = HERE.parents[1] / "data" / "mnist"
 LOSS = {"kind": "cross_entropy", "reduction": "mean"}
 MLP_EXAMPLE = [
     {"kind": "flatten"},
@@ -80,12 +83,28 @@ def first_shuffled_batch(size: int, batch: int) -> Tensor:
     return torch.randperm(size, generator=generator)[:batch]
 
 
+def made_by() -> str:
+    """A hash of the code and of torch's version."""
+    sources = [HERE / name for name in ("make_problems.py", "exact_trace.py", "torch_problem.py")]
+    content = b"".join(path.read_bytes() for path in sources) + torch.__version__.encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_made(folder: Path) -> bool:
+    """Whether the present code has made this problem."""
+    description = folder / "problem.json"
+    return description.exists() and json.loads(description.read_text()).get("made_by") == made_by()
+
+
 def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Tensor, y: Tensor) -> None:
-    """Write one problem folder, with its exact trace per parameter."""
+    """Write one problem folder, with its exact trace per parameter; problem.json last."""
     folder.mkdir(parents=True, exist_ok=True)
+    save_file({"x": x.contiguous(), "y": y.contiguous()}, folder / "data.safetensors")
+    save_file(model.state_dict(), folder / "model.safetensors")
     traces = exact_traces(model, build_loss(**LOSS), x, y)
     description = {
         "name": folder.name,
+        "made_by": made_by(),
         "layers": layers,
         "loss": LOSS,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -93,8 +112,6 @@ def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Ten
         "exact_trace_per_parameter": traces,
     }
     (folder / "problem.json").write_text(json.dumps(description, indent=2) + "\n")
-    save_file({"x": x.contiguous(), "y": y.contiguous()}, folder / "data.safetensors")
-    save_file(model.state_dict(), folder / "model.safetensors")
     print(f"{folder.name}: {description['parameters']} parameters, trace {description['exact_trace']:.6f}")
 
 
@@ -102,6 +119,8 @@ def main(out: Path, names: list[str]) -> None:
     """Write the problems of these names, or all."""
     images, labels = mnist(MNIST)
     for name in names or PROBLEMS:
+        if is_made(out / name):
+            continue
         layers, before, size = PROBLEMS[name]
         torch.manual_seed(0)
         build_network(before, images)

@@ -50,19 +50,21 @@ const LINES: [Line; 13] = [
     ),
 ];
 
-/// Which rows a column takes its times from.
+/// Which rows a column takes its times from: those of a quantity and a V, or all.
 struct Column {
     title: String,
     rows: Vec<Row>,
-    quantity: Option<&'static str>,
+    only: Option<(&'static str, u64)>,
 }
 
 impl Column {
-    /// The fastest row of a method. An exact trace needs no probes and has one place, the first.
+    /// The fastest row of a method.
     fn of(&self, (peer, method): (&str, &str)) -> Option<&Row> {
         let own = |row: &&Row| {
-            let quantity = self.quantity.is_none_or(|q| row.quantity == q);
-            row.peer == peer && row.method == method && quantity && row.seconds_median.is_some()
+            let wanted = self
+                .only
+                .is_none_or(|(quantity, v)| row.quantity == quantity && row.v == Some(v));
+            row.peer == peer && row.method == method && wanted && row.seconds_median.is_some()
         };
         let rows = self.rows.iter().filter(own);
         rows.min_by(|a, b| a.seconds_median.partial_cmp(&b.seconds_median).unwrap())
@@ -78,7 +80,7 @@ impl Column {
     fn cell(&self, methods: &[(&str, &str)]) -> String {
         let best = self.best();
         let each = methods.iter().map(|method| match self.of(*method) {
-            Some(row) => time(row, best, self.quantity.is_none()),
+            Some(row) => time(row, best, self.only.is_none()),
             None => "–".into(),
         });
         let each: Vec<String> = each.collect();
@@ -89,7 +91,7 @@ impl Column {
     }
 }
 
-/// "**0.0126**", or "25.6 (V 747, of 60)" where fewer products were run.
+/// "**0.0126**", or "25.6 (V 747, from 60)" where fewer products were run.
 fn time(row: &Row, best: Option<f64>, with_v: bool) -> String {
     let seconds = row.seconds_median.expect("rows with a time");
     let digits = (1 - seconds.log10().floor() as i32).clamp(0, 9) as usize;
@@ -116,17 +118,17 @@ pub fn table(folder: &Path) -> anyhow::Result<String> {
         Column {
             title: format!("V = {v}, block diagonal"),
             rows: timing()?,
-            quantity: Some("block"),
+            only: Some(("block", v)),
         },
         Column {
             title: format!("V = {v}, full"),
             rows: timing()?,
-            quantity: Some("full"),
+            only: Some(("full", v)),
         },
         Column {
             title: "standard error 1 %".into(),
             rows: read(&folder.join("one_percent.csv"))?,
-            quantity: None,
+            only: None,
         },
     ];
     let titles: Vec<&str> = columns.iter().map(|column| &*column.title).collect();

@@ -1,5 +1,6 @@
 //! Ctrl-C: the first ends a run in good order, the second at once.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,10 +18,10 @@ impl Interrupt {
         let came = interrupt.0.clone();
         let handler = move || {
             if came.swap(true, Ordering::Relaxed) {
-                std::process::exit(Self::CODE.into());
+                leave(Self::CODE);
             }
             tracing::warn!(
-                "interrupted: what is under way is finished first; once more ends it at once"
+                "interrupted: jobs that take longer than a moment are left for the next run; once more ends it at once"
             );
         };
         if let Err(error) = ctrlc::set_handler(handler) {
@@ -33,4 +34,12 @@ impl Interrupt {
     pub fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Ends the process with this exit code, and without the destructors of libtorch: threads that are
+/// still at work, as after an interruption, would fail over what is destroyed.
+pub fn leave(code: u8) -> ! {
+    let _ = std::io::stdout().flush();
+    // SAFETY: it never returns, and needs nothing of this process.
+    unsafe { libc::_exit(code.into()) }
 }

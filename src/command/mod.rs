@@ -3,6 +3,8 @@
 mod check;
 mod compare;
 mod completions;
+mod consent;
+mod experiment;
 mod interrupt;
 mod log;
 mod new;
@@ -14,10 +16,11 @@ mod run;
 mod schema;
 mod verify;
 
+pub use interrupt::leave;
+
 use clap::{Parser, Subcommand};
 use curvature_runner::error::UserError;
 use curvature_runner::spec::SpecError;
-use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,12 +96,13 @@ pub enum End {
     Interrupted,
 }
 
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
-        match end {
-            End::Success => Self::SUCCESS,
-            End::Bad => Self::from(1),
-            End::Interrupted => Self::from(interrupt::Interrupt::CODE),
+impl End {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Bad => 1,
+            Self::Interrupted => interrupt::Interrupt::CODE,
         }
     }
 }
@@ -126,15 +130,15 @@ impl From<UserError> for Failure {
 
 impl Failure {
     /// Prints why, and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         match self {
             Self::Input(report) => {
                 eprintln!("{report:?}");
-                ExitCode::from(2)
+                2
             }
             Self::Output(error) => {
                 eprintln!("error: {error:#}");
-                ExitCode::from(3)
+                3
             }
         }
     }

@@ -3,23 +3,12 @@
 use super::print;
 use bytesize::ByteSize;
 use curvature_runner::plan::Plan;
-use curvature_runner::run::{Prediction, predict};
+use curvature_runner::run::Prediction;
 use std::fmt::Write;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Trials that take longer are not waited for.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// Tries every setting for a short while, and says what follows for the run.
-pub fn predictions(plan: &Arc<Plan>) -> String {
-    text(plan, &predict(plan, LIMIT))
-}
 
 /// What a run will cost, setting by setting and in all.
-fn text(plan: &Plan, predictions: &[Prediction]) -> String {
+pub fn text(plan: &Plan, predictions: &[Prediction]) -> String {
     let mut text = String::new();
-    let side_by_side = plan.side_by_side();
     let (mut products, mut seconds, mut memory, mut known) = (0, 0.0, 0, true);
     let _ = writeln!(text, "  predicted from a short trial, a run each:");
     for prediction in predictions {
@@ -34,13 +23,9 @@ fn text(plan: &Plan, predictions: &[Prediction]) -> String {
             );
             continue;
         };
-        let beside = match job.seed.is_some() && side_by_side {
-            true => plan.threads as u64,
-            false => 1,
-        };
         products += prediction.runs * cost.products;
-        seconds += prediction.runs as f64 * cost.seconds / beside as f64;
-        memory = memory.max(cost.memory * beside);
+        seconds += prediction.seconds(plan);
+        memory = memory.max(cost.memory * prediction.beside(plan));
         let _ = writeln!(
             text,
             "    {} x {}: {} products, {}, {}",
@@ -61,13 +46,14 @@ fn text(plan: &Plan, predictions: &[Prediction]) -> String {
     text
 }
 
-/// "12 ms", "3.4 s", "2 h 5 min".
-fn duration(seconds: f64) -> String {
+/// "12 ms", "3.4 s", "2 h 5 min", "15 days".
+pub fn duration(seconds: f64) -> String {
     let minutes = (seconds / 60.0).round() as u64;
     match seconds {
         ..0.1 => format!("{:.1} ms", 1000.0 * seconds),
         ..100.0 => format!("{seconds:.1} s"),
         ..6000.0 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+        ..172_800.0 => format!("{} h {} min", minutes / 60, minutes % 60),
+        _ => format!("{:.0} days", seconds / 86_400.0),
     }
 }

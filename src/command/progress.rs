@@ -95,6 +95,14 @@ impl Progress {
         }
     }
 
+    /// A line beside the jobs.
+    pub fn say(&self, line: &str) {
+        if !matches!(self, Self::Quiet) {
+            // A closed terminal is no reason to end a run.
+            let _ = BARS.suspend(|| writeln!(std::io::stderr(), "{line}"));
+        }
+    }
+
     /// A job has ended.
     pub fn finished(&self, name: &str, finished: &Finished) {
         match self {

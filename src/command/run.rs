@@ -1,20 +1,17 @@
 //! `runner SPEC...`: experiments, one after another.
 
+use super::experiment::experiment;
 use super::interrupt::Interrupt;
-use super::predictions::predictions;
-use super::print;
-use super::progress::Progress;
-use super::{End, Failure};
+use super::{End, Failure, consent, predictions, print};
 use curvature_runner::error::UserError;
-use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::{Finished, Results, Session, redraw, summarise};
+use curvature_runner::output::Session;
 use curvature_runner::plan::{Job, Plan};
-use curvature_runner::run::{Impossible, Observer, Todo, run};
+use curvature_runner::run::Trials;
 use curvature_runner::spec::{Override, Spec, SpecError, SpecText};
-use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -40,7 +37,7 @@ pub struct Arguments {
 
     /// Write to this folder instead of results/<name>
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
 
     /// Run only estimators with these words, as hutchinson or "hutchinson hmp"; may be repeated
     #[arg(long, value_name = "ESTIMATOR")]
@@ -48,19 +45,23 @@ pub struct Arguments {
 
     /// Run everything again, whatever is done already
     #[arg(long)]
-    fresh: bool,
+    pub fresh: bool,
 
     /// Run again what failed before
     #[arg(long)]
-    retry_failed: bool,
+    pub retry_failed: bool,
 
     /// Stop at the first job that fails
     #[arg(long)]
-    fail_fast: bool,
+    pub fail_fast: bool,
+
+    /// Run what is predicted to last over an hour without asking
+    #[arg(long, short)]
+    yes: bool,
 
     /// Print nothing but warnings and errors
     #[arg(long, short)]
-    quiet: bool,
+    pub quiet: bool,
 
     /// Check everything and print the plan: jobs, products, memory and time
     #[arg(long)]
@@ -68,33 +69,77 @@ pub struct Arguments {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    check_out(arguments.out.as_deref())?;
     let plans = plans(arguments)?;
     let stop = Interrupt::listen();
-    limit_threads(&plans);
+    if arguments.dry_run {
+        return Ok(dry_run(&plans, &stop));
+    }
+    for (source, plan) in plans.iter().filter(|_| !arguments.yes) {
+        consent::check(source, plan, &left(arguments, plan), &stop)?;
+    }
     let mut end = End::Success;
     for (source, plan) in &plans {
-        if arguments.dry_run {
-            print!("{}", print::plan(source, plan));
-            for warning in plan.warnings() {
-                tracing::warn!("{warning}");
-            }
-            print!("{}", predictions(plan));
-            continue;
+        if stop.came() {
+            return Ok(End::Interrupted);
         }
         end = end.max(experiment(arguments, source, plan, &stop).map_err(Failure::Output)?);
-        if end == End::Interrupted {
-            break;
-        }
     }
     Ok(end)
 }
 
-/// Keeps what is computed beside libtorch, such as probes, to the threads that were asked for.
-fn limit_threads(plans: &[(SpecText, Arc<Plan>)]) {
-    let threads = plans.iter().map(|(_, plan)| plan.threads).max();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
-    // Fails only where there is such a pool already, which there is not.
-    let _ = pool.build_global();
+/// How long the trials of a dry run may take, a spec.
+const TRIALS: Duration = Duration::from_secs(20);
+
+/// Prints every plan, and what it will cost.
+fn dry_run(plans: &[(SpecText, Arc<Plan>)], stop: &Interrupt) -> End {
+    let mut trials = Trials::new(TRIALS);
+    for (source, plan) in plans {
+        print!("{}", print::plan(source, plan));
+        for warning in plan.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let predictions = trials.predict(plan, &|| stop.came());
+        if stop.came() {
+            return End::Interrupted;
+        }
+        print!("{}", predictions::text(plan, &predictions));
+    }
+    End::Success
+}
+
+/// Refuses a file where a folder is asked for.
+fn check_out(out: Option<&Path>) -> Result<(), UserError> {
+    match out.and_then(|out| in_the_way(out).map(|file| (out, file))) {
+        None => Ok(()),
+        Some((out, file)) => Err(UserError::new(
+            "--out",
+            format!(
+                "--out: found the file {}, expected {} to be a folder for results, or nothing yet",
+                file.display(),
+                out.display()
+            ),
+            "name another folder; it is made where it is not there",
+        )),
+    }
+}
+
+/// The file that keeps `folder` from being made.
+pub fn in_the_way(folder: &Path) -> Option<&Path> {
+    let named = |path: &&Path| !path.as_os_str().is_empty() && path.exists();
+    let there = folder.ancestors().find(named)?;
+    (!there.is_dir()).then_some(there)
+}
+
+/// The jobs of `plan` that a run has to do.
+fn left(arguments: &Arguments, plan: &Plan) -> Vec<usize> {
+    let folder = folder(arguments, plan);
+    let missing = match arguments.fresh {
+        true => (0..plan.jobs.len()).collect(),
+        false => Session::missing(&folder, plan, arguments.retry_failed),
+    };
+    let asked = |index: &usize| arguments.asks_for(&plan.jobs[*index]);
+    missing.into_iter().filter(asked).collect()
 }
 
 /// All specs are checked before the first is run.
@@ -149,8 +194,15 @@ fn settings(arguments: &Arguments) -> Vec<Override> {
     settings
 }
 
+impl Arguments {
+    /// Whether `--only` leaves a job in.
+    pub fn asks_for(&self, job: &Job) -> bool {
+        self.only.is_empty() || self.only.iter().any(|words| has_words(job, words))
+    }
+}
+
 /// Where the results of `plan` go.
-fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
+pub fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
     match &arguments.out {
         Some(folder) => folder.clone(),
         None => PathBuf::from("results").join(&plan.spec.name),
@@ -178,158 +230,4 @@ fn check_only(only: &[String], plan: &Plan) -> Result<(), UserError> {
             known.into_iter().collect::<Vec<_>>().join("; ")
         ),
     ))
-}
-
-fn experiment(
-    arguments: &Arguments,
-    source: &SpecText,
-    plan: &Plan,
-    interrupt: &Interrupt,
-) -> anyhow::Result<End> {
-    let folder = folder(arguments, plan);
-    for warning in plan.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let mut session = Session::start(&folder, plan, source, arguments.fresh)?;
-    let todo = todo(arguments, plan, &session);
-    if !arguments.quiet {
-        if let Some(choice) = &plan.choice {
-            eprintln!("{choice}");
-        }
-        eprint!(
-            "{}",
-            print::before(&folder, session.before(), todo.jobs.len())
-        );
-    }
-    let observer = Arc::new(RunObserver {
-        names: plan.jobs.iter().map(print::job).collect(),
-        progress: Progress::start(todo.jobs.len(), arguments.quiet),
-        interrupt: interrupt.clone(),
-        failed_fast: AtomicBool::new(false),
-        told: Mutex::default(),
-    });
-    let watch: Arc<dyn Observer> = observer.clone();
-    let ran = run(plan, &todo, &watch, |finished| {
-        observer.finished(&finished, arguments.fail_fast);
-        session.append(finished)
-    });
-    observer.progress.end();
-    let impossible = match ran {
-        Err(error) if error.is::<Impossible>() => {
-            tracing::error!("{error}");
-            true
-        }
-        other => other.map(|()| false)?,
-    };
-    let mut ended = session.end(interrupt.came())?;
-    let results = Results::read(&folder)?;
-    ended.files.extend(redraw(&results)?);
-    if !arguments.quiet {
-        let summary = summarise(&results.records);
-        print!("{}", print::outcome(plan, &summary, &ended.files));
-    }
-    for record in &ended.non_finite {
-        tracing::warn!("{}", print::non_finite(record));
-    }
-    let bad = impossible || !ended.non_finite.is_empty() || !ended.failures.is_empty();
-    Ok(match interrupt.came() {
-        true => End::Interrupted,
-        false if bad => End::Bad,
-        false => End::Success,
-    })
-}
-
-/// The jobs that are missing and asked for.
-fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
-    let asked = |job: &Job| {
-        let only = &arguments.only;
-        only.is_empty() || only.iter().any(|words| has_words(job, words))
-    };
-    let missing = |&index: &usize| {
-        asked(&plan.jobs[index]) && session.is_missing(index, arguments.retry_failed)
-    };
-    let v_batch = |index: usize| Some((index, session.rows(index)?.records.first()?.v_batch?));
-    let all = 0..plan.jobs.len();
-    Todo {
-        jobs: all.clone().filter(missing).collect(),
-        v_batch: all.filter_map(v_batch).collect(),
-    }
-}
-
-/// Shows a run, and ends it early at the user's wish.
-struct RunObserver {
-    /// Of every job.
-    names: Vec<String>,
-    progress: Progress,
-    interrupt: Interrupt,
-    failed_fast: AtomicBool,
-    /// Notes that were shown already.
-    told: Mutex<HashSet<String>>,
-}
-
-impl RunObserver {
-    fn finished(&self, finished: &Finished, fail_fast: bool) {
-        self.progress
-            .finished(&self.names[finished.index], finished);
-        for note in &finished.notes {
-            let mut told = self.told.lock().expect("no panic while it is held");
-            if told.insert(note.clone()) {
-                tracing::warn!("{note}");
-            }
-        }
-        for failure in &finished.rows.failures {
-            tracing::error!("{}", print::failure(failure));
-            self.failed_fast.fetch_or(fail_fast, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Observer for RunObserver {
-    fn started(&self, index: usize) {
-        self.progress.started(&self.names[index], index);
-    }
-
-    fn progressed(&self, index: usize, progress: Sampled) {
-        self.progress
-            .progressed(&self.names[index], index, progress);
-    }
-
-    fn stopped(&self) -> bool {
-        self.interrupt.came() || self.failed_fast.load(Ordering::Relaxed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use curvature_runner::output::{FailureRecord, Rows};
-
-    /// With --fail-fast, and only then, a failure ends the run.
-    #[test]
-    fn a_failure_ends_the_run_where_it_is_asked_to() {
-        let failed = || {
-            let failure = FailureRecord {
-                error: "no".into(),
-                ..FailureRecord::default()
-            };
-            Finished {
-                rows: Rows {
-                    failures: vec![failure],
-                    ..Rows::default()
-                },
-                ..Finished::default()
-            }
-        };
-        let observer = RunObserver {
-            names: vec!["exact".into()],
-            progress: Progress::Quiet,
-            interrupt: Interrupt::default(),
-            failed_fast: AtomicBool::new(false),
-            told: Mutex::default(),
-        };
-        observer.finished(&failed(), false);
-        assert!(!observer.stopped());
-        observer.finished(&failed(), true);
-        assert!(observer.stopped());
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::UserError;
 use crate::problem::Network;
+use glob::Pattern;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,8 +18,8 @@ pub enum Blocks {
     Parameter,
     /// One block per layer.
     Layer,
-    /// One block per pattern of parameter names, in which `*` stands for any text and `?` for one
-    /// character.
+    /// One block per pattern of parameter names, in which `*` stands for any text, `?` for one
+    /// character and `[ab]` for one of these.
     Patterns(Vec<String>),
 }
 
@@ -27,7 +28,7 @@ pub enum Blocks {
 pub struct Partition(Vec<Vec<usize>>);
 
 impl Partition {
-    /// Block after block.
+    /// The parameters of every block.
     pub fn blocks(&self) -> impl Iterator<Item = &[usize]> {
         self.0.iter().map(Vec::as_slice)
     }
@@ -42,7 +43,8 @@ impl Blocks {
     /// The blocks of `network`.
     ///
     /// # Errors
-    /// A parameter that no pattern matches, or that two of them do, or a pattern without parameters.
+    /// A parameter that no pattern matches, or that two of them do; a pattern without parameters, or
+    /// what is no pattern.
     pub fn of(&self, network: &Network) -> Result<Partition, UserError> {
         let count = network.parameters().len();
         Ok(Partition(match self {
@@ -56,11 +58,23 @@ impl Blocks {
 
 fn by_patterns(patterns: &[String], network: &Network) -> Result<Vec<Vec<usize>>, UserError> {
     let wrong = |message: String, help: &str| Err(UserError::new("blocks", message, help));
+    let mut globs = Vec::new();
+    for text in patterns {
+        match Pattern::new(text) {
+            Ok(glob) => globs.push(glob),
+            Err(error) => {
+                return wrong(
+                    format!("found \"{text}\", which is no pattern: {}", error.msg),
+                    "`*` stands for any text, `?` for one character, `[ab]` for one of these",
+                );
+            }
+        }
+    }
     let mut blocks = vec![Vec::new(); patterns.len()];
     for (index, parameter) in network.parameters().iter().enumerate() {
         let name = &parameter.name;
         let matches: Vec<usize> = (0..patterns.len())
-            .filter(|&b| matches(&patterns[b], name))
+            .filter(|&block| globs[block].matches(name))
             .collect();
         match matches[..] {
             [block] => blocks[block].push(index),
@@ -87,24 +101,6 @@ fn by_patterns(patterns: &[String], network: &Network) -> Result<Vec<Vec<usize>>
             "names are those of the state_dict, as \"0.weight\" or \"3.body.1.bias\"",
         ),
         None => Ok(blocks),
-    }
-}
-
-/// Whether `name` is `pattern` with texts in place of `*` and characters in place of `?`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut pattern_rest = pattern.chars();
-    match pattern_rest.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let ends = name.char_indices().map(|(i, _)| i).chain([name.len()]);
-            let mut ends = ends;
-            ends.any(|i| matches(pattern_rest.as_str(), &name[i..]))
-        }
-        Some(p) => {
-            let mut rest = name.chars();
-            rest.next().is_some_and(|c| p == '?' || p == c)
-                && matches(pattern_rest.as_str(), rest.as_str())
-        }
     }
 }
 
@@ -176,7 +172,7 @@ impl JsonSchema for Blocks {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::*;
 
     #[test]
     fn patterns_match_as_in_a_shell() {
@@ -186,12 +182,14 @@ mod tests {
             ("0.*", "10.weight", false),
             ("*.bias", "3.body.1.bias", true),
             ("?.weight", "10.weight", false),
+            ("[01].weight", "1.weight", true),
             ("*", "", true),
             ("*body*bias", "3.body.1.bias", true),
             ("", "0.weight", false),
         ];
         for (pattern, name, expected) in cases {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+            let glob = Pattern::new(pattern).unwrap();
+            assert_eq!(glob.matches(name), expected, "{pattern} {name}");
         }
     }
 }

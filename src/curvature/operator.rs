@@ -34,7 +34,7 @@ pub enum OperatorSpec {
         /// How products are computed.
         product: ProductKind,
     },
-    /// A given matrix, as it is.
+    /// The given matrix itself.
     Matrix,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Operator<'a> {
         self.kind
     }
 
-    /// Where vectors are.
+    /// The device of vectors.
     pub fn device(&self) -> Device {
         self.device
     }

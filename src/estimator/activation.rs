@@ -1,8 +1,7 @@
 //! Probes in activation space: one independent vector per sample at a layer's output.
 
 use super::cores::Cores;
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::samples::sample;
 use super::stream::{PhiloxStream, Space};
 use super::{

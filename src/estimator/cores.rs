@@ -1,10 +1,12 @@
 //! Probes on all cores, pieces of them side by side.
 
 use super::Budget;
+use super::progress::Cancellation;
 use crate::problem::Problem;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use tch::{Device, Tensor};
 
 /// How probes are taken: V_batch of them in work at any moment, on all cores.
@@ -22,7 +24,7 @@ pub(super) struct Cores {
 }
 
 /// Probes of so many bytes together are worth waking other threads for.
-const WORTH_WAKING: u64 = 64 << 20;
+pub(super) const WORTH_WAKING: u64 = 64 << 20;
 
 /// Below so many bytes a probe, libtorch's own threads gain nothing that waking them does not cost.
 const SMALL_PROBE: u64 = 16 << 20;
@@ -69,7 +71,9 @@ impl Cores {
         work: &(impl Fn(u64, u64) -> Tensor + Sync),
     ) -> Tensor {
         let size = self.v_batch.min(count).div_ceil(self.threads);
+        let cancellation = Cancellation::of_this_thread();
         let piece = |i: usize| {
+            cancellation.check();
             let begin = i as u64 * size;
             work(first + begin, size.min(count - begin))
         };
@@ -103,10 +107,11 @@ fn side_by_side<T: Send>(threads: u64, count: usize, work: impl Fn(usize) -> T +
     workers.install(|| each.map(&work).collect())
 }
 
-/// Threads that give libtorch one thread each; there are as many as were first asked for.
+/// So many threads that give libtorch one thread each; they stay for all later work of as many.
 fn workers(threads: u64) -> &'static rayon::ThreadPool {
-    static WORKERS: OnceLock<rayon::ThreadPool> = OnceLock::new();
-    WORKERS.get_or_init(|| {
+    static WORKERS: Mutex<BTreeMap<u64, &'static rayon::ThreadPool>> = Mutex::new(BTreeMap::new());
+    let mut workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers.entry(threads).or_insert_with(|| {
         let before = tch::get_num_threads();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads as usize)
@@ -116,7 +121,7 @@ fn workers(threads: u64) -> &'static rayon::ThreadPool {
         // libtorch's BLAS keeps the last setting for the whole process: undone once all have begun.
         pool.broadcast(|_| ());
         tch::set_num_threads(before);
-        pool
+        Box::leak(Box::new(pool))
     })
 }
 
@@ -182,5 +187,18 @@ impl<T> Deref for ReadOnly<T> {
 
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The threads that were first asked for are not those of all later work.
+    #[test]
+    fn work_has_as_many_threads_as_it_asks_for() {
+        for threads in [2, 3, 2] {
+            assert_eq!(workers(threads).current_num_threads(), threads as usize);
+        }
     }
 }

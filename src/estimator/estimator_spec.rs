@@ -98,10 +98,10 @@ macro_rules! estimator_spec {
         $(#[$meta])*
         pub struct $Name $(<$G: $Bound>)? { $($fields)* $($own)* }
 
-        impl $(<$G: $Bound>)? $crate::estimator::options::Shares for $Name $(<$G>)? {
+        impl $(<$G: $Bound>)? $crate::estimator::estimator_spec::Shares for $Name $(<$G>)? {
             #[allow(clippy::needless_update)]
-            fn options(&self) -> $crate::estimator::options::Options {
-                $crate::estimator::options::Options {
+            fn options(&self) -> $crate::estimator::estimator_spec::Options {
+                $crate::estimator::estimator_spec::Options {
                     $($name: self.$name.clone(),)*
                     ..Default::default()
                 }
@@ -110,3 +110,15 @@ macro_rules! estimator_spec {
     };
 }
 pub(crate) use estimator_spec;
+
+estimator_spec! {
+    /// The shared keys of any estimator; one that an estimator does not have is absent.
+    #[derive(Default)]
+    pub struct Options shares [operator, sampling, probe] {}
+}
+
+/// What has some of the shared keys.
+pub trait Shares {
+    /// Their values.
+    fn options(&self) -> Options;
+}

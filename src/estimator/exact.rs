@@ -1,8 +1,8 @@
 //! The exact trace, as the sum of the exact Hessian diagonal, or of a matrix's known eigenvalues;
 //! no probes.
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
+use super::progress::Cancellation;
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
 };
@@ -128,7 +128,9 @@ impl Found {
         let zeros = |w: &Tensor| vec![0.0; w.numel()];
         let mut diagonal: Option<Vec<Vec<f64>>> =
             keep.then(|| problem.parameters.iter().map(zeros).collect());
+        let cancellation = Cancellation::of_this_thread();
         for batch in problem.each_batch() {
+            cancellation.check();
             let tensors = exact::diagonal_within(&batch.linearize_for(curvature), bytes);
             for (sum, trace) in traces.iter_mut().zip(exact::traces(&tensors)) {
                 *sum += trace;

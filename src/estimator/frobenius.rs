@@ -1,7 +1,6 @@
 //! Sums of squared entries: of the whole matrix and of its diagonal.
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::rows::{draw, spend};
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Interval, Moments, Probe, Quantity, Sampling,

@@ -1,8 +1,7 @@
 //! Hutchinson's trace estimator.
 
 use super::cores::{Cores, ReadOnly};
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::samples::{chunks, sample};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{

@@ -1,5 +1,6 @@
 //! Block Lanczos with full reorthogonalisation, for many independent chains at once.
 
+use super::progress::Cancellation;
 use crate::problem::epsilon;
 use tch::{Device, Kind, Tensor};
 
@@ -92,6 +93,7 @@ impl<'a> Krylov<'a> {
         if filled == self.rows.size()[1] || live.any().int64_value(&[]) == 0 {
             return false;
         }
+        Cancellation::of_this_thread().check();
         self.rows.narrow(1, filled, width).copy_(&self.next.rows);
         let w = (self.multiply)(&self.next.rows.reshape([-1, n])).reshape(&size);
         let rows = self.rows.narrow(1, 0, filled + width);

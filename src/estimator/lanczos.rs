@@ -1,9 +1,9 @@
 //! The eigenpairs at an end of the spectrum.
 
 use super::artefact::{Artefact, Eigenvalue, ParameterVectors};
+use super::estimator_spec::Shares;
 use super::estimator_spec::estimator_spec;
 use super::krylov::{Krylov, Projection};
-use super::options::Shares;
 use super::options::positive;
 use super::rows::{draw, join, split, times};
 use super::{

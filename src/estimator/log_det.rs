@@ -1,7 +1,7 @@
 //! `log det(A + δI)` by stochastic Lanczos quadrature.
 
-use super::estimator_spec::estimator_spec;
-use super::options::{Shares, positive};
+use super::estimator_spec::{Shares, estimator_spec};
+use super::options::positive;
 use super::slq::{Quadrature, eighty, mean};
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Quantity, Sampling, Setting, Start, Task,

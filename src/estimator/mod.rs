@@ -40,6 +40,7 @@ pub use activation::{Activation, ActivationProbe, PassKind};
 pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, ProbeVariance};
 pub use budget::{Budget, Stop, Stopping, Tolerance};
 pub use estimate::Estimate;
+pub use estimator_spec::Options;
 pub use exact::{Exact, exact_traces};
 pub use frobenius::Frobenius;
 pub use hutchinson::Hutchinson;
@@ -47,9 +48,9 @@ pub use identity::{Identity, Setting};
 pub use key_columns::Number;
 pub use lanczos::{Lanczos, Which};
 pub use log_det::LogDet;
-pub use options::Options;
 pub use probe::Probe;
-pub use progress::{Progress, listening};
+pub use progress::Progress;
+pub(crate) use progress::{Cancelled, listening};
 pub use propagation::Propagation;
 pub use quantity::Quantity;
 pub use sampling::{Sampling, Start};
@@ -60,6 +61,7 @@ pub use sketch::{
 pub use slq::Slq;
 pub use statistics::{Interval, Moments, student_quantile};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
+pub(crate) use tuning::{Trial, Work, v_batch};
 pub use variance::Variance;
 
 use crate::error::UserError;
@@ -190,17 +192,6 @@ pub trait Task: Debug + Send + Sync {
     fn trial(&self, k: u64) -> u64 {
         k
     }
-}
-
-/// The fastest V_batch for up to `most` probes of a task within `budget` bytes, by a short trial.
-pub fn tuned_v_batch(task: &dyn Task, problem: &Problem, most: u64, budget: u64) -> u64 {
-    let start = Start::Philox(0);
-    let problem = &problem.first_batch();
-    let bytes = problem.bytes_per_probe();
-    let on_gpu = problem.device().is_cuda();
-    tuning::v_batch(budget, most, bytes, on_gpu, |k| {
-        task.run(problem, &start, &[task.trial(k)].into(), k);
-    })
 }
 
 /// A setting as a spec writes it: the name of a unit variant.

@@ -1,23 +1,11 @@
 //! The keys that estimators share: which matrix, how it is multiplied, and how it is sampled.
 
-use super::estimator_spec::estimator_spec;
+use super::estimator_spec::Options;
 use super::{Budget, Probe, Sampling, StreamKind};
 use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Counts, Seed, Seeds, VBatch, VBatches};
 use crate::problem::{Curvature, MatrixKind, ProblemSpec};
-
-estimator_spec! {
-    /// The shared keys of any estimator; one that an estimator does not have is absent.
-    #[derive(Default)]
-    pub struct Options shares [operator, sampling, probe] {}
-}
-
-/// What has some of the shared keys.
-pub trait Shares {
-    /// Their values.
-    fn options(&self) -> Options;
-}
 
 impl Options {
     /// How `blocks` (full if absent) and `product` (`usual` if absent) reach the matrix of `problem`.

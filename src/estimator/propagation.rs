@@ -1,8 +1,7 @@
 //! Curvature propagation: the trace of every layer from random columns pulled down once.
 
 use super::cores::Cores;
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::samples::sample;
 use super::stream::{PhiloxStream, Space};
 use super::{

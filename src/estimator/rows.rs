@@ -1,5 +1,6 @@
 //! Vectors over all parameters as rows of one matrix, for estimators that need inner products.
 
+use super::progress::Cancellation;
 use super::stream::{PhiloxStream, Space};
 use super::{Budget, Estimate, Probe, Stop, Stopping};
 use crate::curvature::Operator;
@@ -49,12 +50,14 @@ pub(super) fn times(operator: &Operator<'_>, rows: &Tensor) -> Tensor {
     join(&operator.multiply(&split(rows, operator.shapes())))
 }
 
-/// Probes `range` in chunks `(first, count)` of at most `v_batch`.
+/// Probes `range` in chunks `(first, count)` of at most `v_batch`, as long as nobody cancels them.
 pub(super) fn chunks(range: Range<u64>, v_batch: u64) -> impl Iterator<Item = (u64, u64)> {
     let end = range.end;
-    range
-        .step_by(v_batch as usize)
-        .map(move |first| (first, v_batch.min(end - first)))
+    let cancellation = Cancellation::of_this_thread();
+    range.step_by(v_batch as usize).map(move |first| {
+        cancellation.check();
+        (first, v_batch.min(end - first))
+    })
 }
 
 /// The estimates that `read(state, count)` makes after as many probes as `budget` asks for,

@@ -1,9 +1,9 @@
 //! Stochastic Lanczos quadrature: the spectral density of a matrix.
 
 use super::artefact::{Artefact, Node};
+use super::estimator_spec::Shares;
 use super::estimator_spec::estimator_spec;
 use super::krylov::Krylov;
-use super::options::Shares;
 use super::options::positive;
 use super::rows::{draw, join, size, spend, times};
 use super::stream::PhiloxStream;

@@ -4,8 +4,7 @@ use super::activation::{self, draws};
 use super::activation_variance::activation_variance;
 use super::artefact::{Artefact, ProbeVariance};
 use super::block_sums::BlockSums;
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::rows::{chunks, draw};
 use super::stream::PhiloxStream;
 use super::{

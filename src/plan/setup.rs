@@ -196,6 +196,7 @@ impl NetworkSetup {
     fn new(sections: &Sections<'_>, base: &Path) -> Result<Self, UserError> {
         let Sections { data, model, loss } = sections;
         let dataset = data.load(base).map_err(|e| e.within("data"))?;
+        dataset.check_finite().map_err(|e| e.within("data"))?;
         let (network, script) = network(model, base, &dataset).map_err(|e| e.within("model"))?;
         // What a module of TorchScript takes is its own affair: it was tried with a sample.
         if script.is_none() {

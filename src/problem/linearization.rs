@@ -1,8 +1,8 @@
 //! A network linearised at a point, and the passes that know the order of its layers.
 
-use super::Curvature;
 use super::adjoints::Adjoints;
 use super::batch::Batch;
+use super::curvature::Curvature;
 use super::layer::{OwnCurvature, Symmetric};
 use super::linearized_layer::LinearizedLayer;
 use super::local_layers::local_layers;

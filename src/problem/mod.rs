@@ -70,7 +70,7 @@ impl From<Matrix> for Problem {
 }
 
 impl Problem {
-    /// Where its tensors are.
+    /// The device of its tensors.
     pub fn device(&self) -> Device {
         match self {
             Self::Network(problem) => problem.device(),

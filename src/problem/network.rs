@@ -26,12 +26,15 @@ pub struct Network {
 pub struct LayerSize<'a> {
     /// Where a spec has the layer, from `[model]` on.
     pub key: &'a str,
-    /// What a spec calls it.
+    /// The kind of the layer in a spec.
     pub kind: &'a str,
-    /// In its parameters.
+    /// Numbers in its parameters.
     pub parameters: u64,
-    /// In its output for one sample.
+    /// Numbers in its output for one sample.
     pub outputs: u64,
+    /// Multiplications of one sample with its parameters: every entry once at each place where
+    /// they are used.
+    pub multiplications: f64,
 }
 
 impl Network {
@@ -168,9 +171,16 @@ impl Network {
     pub fn sizes(&self) -> impl Iterator<Item = LayerSize<'_>> {
         self.nodes.iter().map(|node| {
             let parameters = self.parameters[node.parameters.clone()].iter();
+            // The first axis of a weight are outputs, which there are at every place.
+            let places = |p: &ParameterInfo| {
+                let outputs = p.shape.first().copied().unwrap_or(1).max(1);
+                (node.features as f64 / outputs as f64).max(1.0)
+            };
+            let used = |p: &ParameterInfo| p.numel() as f64 * places(p);
             LayerSize {
                 key: &node.key,
                 kind: node.kind,
+                multiplications: parameters.clone().map(used).sum(),
                 parameters: parameters.fold(0, |sum, p| sum.saturating_add(p.numel() as u64)),
                 outputs: node.features as u64,
             }

@@ -1,9 +1,11 @@
 //! A network with its parameters, a loss, and data in one or more batches.
 
+use super::batch::Batch;
+use super::curvature::Curvature;
+use super::linearization::Linearization;
 use super::loss::{self, LocalLoss, LossSpec};
 use super::network::Network;
 use super::node::Tensors;
-use super::{Batch, Curvature, Linearization};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 

@@ -17,7 +17,7 @@ pub(super) struct Node {
     pub buffers: Range<usize>,
     /// Where a spec has it: "layers[3].body[1]".
     pub key: String,
-    /// What a spec calls it.
+    /// The kind of the layer in a spec.
     pub kind: &'static str,
     /// Entries that it puts out per sample.
     pub features: i64,
@@ -45,7 +45,7 @@ pub struct Tensors<'a> {
 /// A parameter or buffer of the network: its state_dict name, shape and first value.
 #[derive(Clone, Debug)]
 pub struct ParameterInfo {
-    /// Its state_dict name.
+    /// Its name in the state_dict.
     pub name: String,
     /// Its shape.
     pub shape: Vec<i64>,

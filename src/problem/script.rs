@@ -1,6 +1,6 @@
 //! A network from a TorchScript file: what libtorch can evaluate and differentiate, without rules.
 
-use super::data::{FileRecord, read_file};
+use super::data::{FileRecord, RawTensor, read_file};
 use crate::error::UserError;
 use std::path::Path;
 use tch::{CModule, Device, Kind, Tensor};
@@ -64,6 +64,12 @@ impl ScriptFile {
                 "found no parameters".into(),
                 "save the module without torch.jit.freeze, which makes constants of them",
             ));
+        }
+        for (name, parameter) in &parameters {
+            if let Some(found) = RawTensor::from_tensor(parameter).non_finite(name) {
+                let help = "save a module from before the training diverged";
+                return Err(self.refusal(found, help));
+            }
         }
         if !as_they_are {
             script.module.to(device, kind, false);

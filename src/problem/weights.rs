@@ -8,7 +8,7 @@ use std::path::Path;
 /// The parameters of `network` from a file, and then its buffers, in the network's order.
 ///
 /// # Errors
-/// A tensor that is missing, superfluous or misshapen; `num_batches_tracked`, with which torch.nn's
+/// A tensor that is missing, superfluous, misshapen or not finite; `num_batches_tracked`, with which torch.nn's
 /// batch norm counts its training steps, is passed over.
 pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecord), UserError> {
     let (mut tensors, record) = read_safetensors(path, "weights")?;
@@ -35,6 +35,11 @@ pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecor
                 tensor.dtype_name(),
                 tensor.shape(),
             )));
+        }
+        if let Some(found) = tensor.non_finite(name) {
+            let help = "take a checkpoint from before the training diverged";
+            let found = format!("{}: {found}", path.display());
+            return Err(UserError::new("weights", found, help));
         }
         ordered.push(tensor);
     }

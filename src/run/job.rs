@@ -1,17 +1,17 @@
 //! One job, from its random numbers to its rows, whatever happens.
 
-use super::caught::{caught, is_out_of_memory};
+use super::caught::{Cancel, Cut, is_out_of_memory};
+use super::estimates::estimates;
 use super::rows::{Measured, RowMaker};
 use super::sizes::Sizes;
 use super::{Observer, Todo};
-use crate::estimator::{Budget, Estimate, Start, listening};
+use crate::estimator::Start;
 use crate::memory::growth_of;
 use crate::output::Finished;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use crate::spec::ExperimentKind;
 use std::sync::Arc;
-use tch::{Cuda, Device};
 
 /// Runs jobs of a plan.
 pub(super) struct JobRunner<'a> {
@@ -21,28 +21,40 @@ pub(super) struct JobRunner<'a> {
     pub threads: usize,
     rows: RowMaker<'a>,
     sizes: Sizes,
+    cancel: Cancel,
     /// Whether other jobs run at the same time.
     side_by_side: bool,
 }
 
 impl<'a> JobRunner<'a> {
+    /// Prepares the jobs of `todo`, `watch` being told of every V_batch that is found.
+    ///
+    /// # Errors
+    /// A trial for a V_batch that was cancelled.
     pub fn new(
         plan: &'a Plan,
         todo: &Todo,
         problems: &[Problem],
         watch: Arc<dyn Observer>,
-    ) -> Self {
-        Self {
+        cancel: Cancel,
+    ) -> Result<Self, Cut> {
+        // With as many threads as the jobs will have.
+        let threads = if plan.side_by_side() { 1 } else { plan.threads };
+        tch::set_num_threads(threads as i32);
+        let sizes = Sizes::new(plan, todo, problems, &cancel, |note| watch.tuned(note))?;
+        tch::set_num_threads(plan.threads as i32);
+        Ok(Self {
             plan,
             watch,
             threads: plan.threads,
             rows: RowMaker::new(plan, problems),
-            sizes: Sizes::new(plan, todo, problems),
+            sizes,
+            cancel,
             side_by_side: false,
-        }
+        })
     }
 
-    /// The same for jobs that run side by side.
+    /// The runner of jobs that run side by side, one thread each.
     pub fn single_threaded(self) -> Self {
         Self {
             threads: 1,
@@ -51,8 +63,8 @@ impl<'a> JobRunner<'a> {
         }
     }
 
-    /// Runs a job; where memory runs out, again with half the V_batch.
-    pub fn perform(&self, index: usize, problem: &Problem, start: &Start) -> Finished {
+    /// Runs a job; where memory runs out, again with half the V_batch. `None` if it is cancelled.
+    pub fn perform(&self, index: usize, problem: &Problem, start: &Start) -> Option<Finished> {
         let job = &self.plan.jobs[index];
         self.watch.started(index);
         tracing::debug!("job {index} begins: {job:?}");
@@ -62,15 +74,16 @@ impl<'a> JobRunner<'a> {
         let (rows, mut notes) = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
-            let work = || listening(tell, || self.repeated(job, v_batch, problem, start));
-            let error = match caught(work) {
+            let work = || self.repeated(job, v_batch, problem, start);
+            let error = match self.cancel.attempt(tell, work) {
                 Ok((repeated, notes)) => {
                     diagonals = self.rows.diagonals(index, problem, &repeated);
                     let (rows, found) = self.rows.rows(index, v_batch, &repeated, self.threads);
                     files = found;
                     break (rows, notes);
                 }
-                Err(error) => error,
+                Err(Cut::Cancelled) => return None,
+                Err(Cut::Failed(error)) => error,
             };
             match v_batch {
                 Some(size @ 2..) if is_out_of_memory(&error) => {
@@ -88,15 +101,14 @@ impl<'a> JobRunner<'a> {
         }
         let notes = notes
             .into_iter()
-            .map(|note| format!("{}: {note}", job.setting))
-            .collect();
-        Finished {
+            .map(|note| format!("{}: {note}", job.setting));
+        Some(Finished {
             index,
             rows,
             diagonals,
             files,
-            notes,
-        }
+            notes: notes.chain(self.sizes.note(job)).collect(),
+        })
     }
 
     fn repeated(
@@ -121,23 +133,5 @@ impl<'a> JobRunner<'a> {
             false => growth_of(estimates),
         };
         (0..repeats).map(measured).collect()
-    }
-}
-
-/// The estimates of a job, nothing else being at work on its device.
-pub(super) fn estimates(
-    job: &Job,
-    problem: &Problem,
-    start: &Start,
-    budget: &Budget,
-    v_batch: u64,
-) -> Vec<Estimate> {
-    synchronize(problem.device());
-    job.task.run(problem, start, budget, v_batch)
-}
-
-fn synchronize(device: Device) {
-    if let Device::Cuda(index) = device {
-        Cuda::synchronize(index as i64);
     }
 }

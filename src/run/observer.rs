@@ -10,8 +10,17 @@ pub trait Observer: Send + Sync {
     /// Job `index` has come so far.
     fn progressed(&self, _index: usize, _progress: Progress) {}
 
+    /// A trial has found the V_batch of a setting; `note` says which, and is among the notes of its
+    /// jobs as well.
+    fn tuned(&self, _note: &str) {}
+
     /// Whether no further job is to begin.
     fn stopped(&self) -> bool {
+        false
+    }
+
+    /// Whether the run is to end within [`GRACE`](super::GRACE), whatever is under way.
+    fn interrupted(&self) -> bool {
         false
     }
 }

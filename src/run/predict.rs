@@ -1,15 +1,16 @@
 //! What a run will cost, from a short trial of every setting.
 
-use super::caught::caught;
-use super::job::estimates;
-use crate::estimator::{Budget, Start};
+use super::caught::Cancel;
+use super::estimates::estimates;
+use super::{TICK, runs_of_a_job, threads};
+use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;
 use crate::memory::growth_of;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
-use crate::spec::ExperimentKind;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What the jobs of one setting will cost.
@@ -21,6 +22,22 @@ pub struct Prediction {
     pub runs: u64,
     /// What one run costs; `None` where the trial did not end in time, or failed.
     pub cost: Option<Cost>,
+    /// Seconds that one run takes at least, where its trial was still under way at the end.
+    pub at_least: f64,
+}
+
+impl Prediction {
+    /// Seconds that all its runs together add to a run of `plan`.
+    pub fn seconds(&self, plan: &Plan) -> f64 {
+        let one = self.cost.map_or(self.at_least, |cost| cost.seconds);
+        self.runs as f64 * one / self.beside(plan) as f64
+    }
+
+    /// How many of its runs go on side by side.
+    pub fn beside(&self, plan: &Plan) -> u64 {
+        let alone = plan.jobs[self.job].seed.is_none() || !plan.side_by_side();
+        if alone { 1 } else { plan.threads as u64 }
+    }
 }
 
 /// What one run costs.
@@ -34,52 +51,147 @@ pub struct Cost {
     pub memory: u64,
 }
 
-/// Predicts the jobs of a plan setting by setting, until `limit` is over.
-///
-/// A trial uses one batch of probes and then two; what more of them cost follows from the
-/// difference. The threads of a trial that takes longer go on in the background.
-pub fn predict(plan: &Arc<Plan>, limit: Duration) -> Vec<Prediction> {
-    let mut predictions = settings(plan);
-    let (sender, receiver) = channel();
-    let (plan, jobs) = (plan.clone(), predictions.clone());
-    std::thread::spawn(move || {
-        let threads = if plan.side_by_side() { 1 } else { plan.threads };
-        tch::set_num_threads(threads as i32);
-        let (problems, _) = plan.setup.build(plan.device, plan.dtype);
+/// Trials of plans, one plan after another: those of one have ended before those of the next begin.
+#[derive(Debug)]
+pub struct Trials {
+    /// For the trials of a plan.
+    limit: Duration,
+    under_way: Option<JoinHandle<()>>,
+}
+
+/// What the thread of the trials tells.
+enum News {
+    Begins(usize),
+    Ended(usize, Option<Cost>),
+}
+
+impl Trials {
+    /// A trial adds little to so many batches.
+    const LONG: u64 = 50;
+
+    /// Trials that take `limit` a plan.
+    pub fn new(limit: Duration) -> Self {
+        let under_way = None;
+        Self { limit, under_way }
+    }
+
+    /// Predicts the jobs of a plan setting by setting, until time is over or `stopped`.
+    ///
+    /// A trial uses one batch of probes and then two; what more of them cost follows from the
+    /// difference. One that is still under way at the end is cancelled, and the next plan's begin
+    /// once it has ended; time that this takes is the next plan's.
+    pub fn predict(&mut self, plan: &Arc<Plan>, stopped: &dyn Fn() -> bool) -> Vec<Prediction> {
+        let all: Vec<usize> = (0..plan.jobs.len()).collect();
+        self.of_settings(plan, settings(plan, &all), stopped)
+    }
+
+    /// Predicts those of `jobs` of which there are so many that a trial adds little, and waits until
+    /// it has ended.
+    ///
+    /// Runs to a tolerance are not among them, since nobody knows how far they go.
+    pub fn foresee(
+        &mut self,
+        plan: &Arc<Plan>,
+        jobs: &[usize],
+        stopped: &dyn Fn() -> bool,
+    ) -> Vec<Prediction> {
+        let mut long = settings(plan, jobs);
+        long.retain(|prediction| {
+            let job = &plan.jobs[prediction.job];
+            let probes = job.budget.counts().last().copied().unwrap_or(0);
+            let batches = probes.div_ceil(v_batch(job));
+            prediction.runs.saturating_mul(batches) >= Self::LONG
+        });
+        let found = self.of_settings(plan, long, stopped);
+        while !self.have_ended() && !stopped() {
+            std::thread::sleep(TICK);
+        }
+        found
+    }
+
+    fn of_settings(
+        &mut self,
+        plan: &Arc<Plan>,
+        mut predictions: Vec<Prediction>,
+        stopped: &dyn Fn() -> bool,
+    ) -> Vec<Prediction> {
+        let clock = Instant::now();
+        let limit = self.limit;
+        let over = || clock.elapsed() >= limit || stopped();
+        while !self.have_ended() {
+            if over() {
+                return predictions;
+            }
+            std::thread::sleep(TICK);
+        }
+        let cancel = Cancel::default();
+        let (sender, receiver) = channel();
+        let (jobs, own) = (predictions.clone(), plan.clone());
+        let cancel_trials = cancel.clone();
+        let trials = move || try_all(&own, &jobs, &cancel_trials, &sender);
+        self.under_way = Some(std::thread::spawn(trials));
+        let mut begun = None;
+        while !over() {
+            match receiver.recv_timeout(TICK) {
+                Ok(News::Begins(place)) => begun = Some((place, Instant::now())),
+                Ok(News::Ended(place, cost)) => {
+                    predictions[place].cost = cost;
+                    begun = None;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return predictions,
+            }
+        }
+        cancel.set();
+        if let Some((place, since)) = begun {
+            let job = &plan.jobs[predictions[place].job];
+            let batches = job.budget.most().unwrap_or(0) / v_batch(job);
+            predictions[place].at_least = since.elapsed().as_secs_f64() * batches as f64 / BATCHES;
+        }
+        predictions
+    }
+
+    /// Whether no trial is under way.
+    fn have_ended(&mut self) -> bool {
+        self.under_way.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+/// Tries every setting, telling of each.
+fn try_all(plan: &Plan, jobs: &[Prediction], cancel: &Cancel, news: &Sender<News>) {
+    let threads = if plan.side_by_side() { 1 } else { plan.threads };
+    threads::with(threads, || {
+        let build = || plan.setup.build(plan.device, plan.dtype);
+        let Ok(((problems, _), _)) = cancel.attempt(|_| {}, build) else {
+            return;
+        };
         for (place, prediction) in jobs.iter().enumerate() {
             let job = &plan.jobs[prediction.job];
-            let cost = caught(|| trial(job, &problems[job.problem])).ok();
-            if sender.send((place, cost)).is_err() {
+            let _ = news.send(News::Begins(place));
+            let run = || trial(job, &problems[job.problem]);
+            let cost = cancel.attempt(|_| {}, run).ok().map(|(cost, _)| cost);
+            // Who no longer listens has cancelled the rest.
+            if news.send(News::Ended(place, cost)).is_err() || cancel.is_set() {
                 break;
             }
         }
     });
-    let end = Instant::now() + limit;
-    loop {
-        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok((place, cost)) => predictions[place].cost = cost,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return predictions,
-        }
-    }
 }
 
-/// One prediction, still to be made, for every setting, with its jobs counted.
-fn settings(plan: &Plan) -> Vec<Prediction> {
-    let timing = plan.spec.timing;
-    let repeats = match plan.spec.kind {
-        ExperimentKind::Timing => timing.warmup + timing.repeats,
-        ExperimentKind::Convergence => 1,
-    };
+/// One prediction, still to be made, for every setting of `jobs`, with those counted.
+fn settings(plan: &Plan, jobs: &[usize]) -> Vec<Prediction> {
     let mut found: Vec<(_, Prediction)> = Vec::new();
-    for (index, job) in plan.jobs.iter().enumerate() {
-        let setting = (&job.setting, job.v_batch, &job.budget);
+    for &index in jobs {
+        let job = &plan.jobs[index];
+        let setting = (setting(job), job.problem, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
-            Some((_, prediction)) => prediction.runs += repeats,
+            Some((_, prediction)) => prediction.runs += runs_of_a_job(plan),
             None => {
                 let prediction = Prediction {
                     job: index,
-                    runs: repeats,
+                    runs: runs_of_a_job(plan),
                     cost: None,
+                    at_least: 0.0,
                 };
                 found.push((setting, prediction));
             }
@@ -91,12 +203,24 @@ fn settings(plan: &Plan) -> Vec<Prediction> {
         .collect()
 }
 
-fn trial(job: &Job, problem: &Problem) -> Cost {
+fn setting(job: &Job) -> &Setting {
+    &job.setting
+}
+
+/// The V_batch of a trial.
+fn v_batch(job: &Job) -> u64 {
     // What "auto" will find is not known; a small batch is the safe side.
-    let v_batch = match job.v_batch {
+    match job.v_batch {
         Some(VBatch::Fixed(v_batch)) => v_batch,
         Some(VBatch::Auto) | None => 10,
-    };
+    }
+}
+
+/// So many batches a trial takes.
+const BATCHES: f64 = 4.0;
+
+fn trial(job: &Job, problem: &Problem) -> Cost {
+    let v_batch = v_batch(job);
     let run = |budget: &Budget| {
         let clock = Instant::now();
         let work = || estimates(job, problem, &Start::Philox(0), budget, v_batch);

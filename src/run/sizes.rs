@@ -1,61 +1,175 @@
 //! The V_batch that jobs are run with: as it stands, as a trial found it, or what memory allows.
 
 use super::Todo;
-use super::caught::caught;
-use crate::estimator::{Setting, tuned_v_batch};
+use super::caught::{Cancel, Cut};
+use super::estimates::estimates;
+use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch};
 use crate::lists::VBatch;
+use crate::memory::growth_of;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
 
 /// The V_batch of every setting that does not simply stand in the spec.
-pub(super) struct Sizes(Mutex<HashMap<Key, u64>>);
+pub(super) struct Sizes(Mutex<HashMap<Key, Size>>);
 
 /// The setting, and the most probes.
 type Key = (Setting, Option<u64>);
 
-fn setting(job: &Job) -> Key {
-    (job.setting.clone(), job.budget.most())
+struct Size {
+    v_batch: u64,
+    /// How a trial found it, for a reader of the result.
+    note: Option<String>,
+}
+
+fn key(job: &Job) -> Key {
+    (setting(job).clone(), job.budget.most())
+}
+
+fn setting(job: &Job) -> &Setting {
+    &job.setting
 }
 
 impl Sizes {
-    /// Takes over what earlier jobs came to, and tries what is still to be found out.
-    pub fn new(plan: &Plan, todo: &Todo, problems: &[Problem]) -> Self {
-        let mut sizes: HashMap<Key, u64> = HashMap::new();
+    /// Takes over what earlier jobs came to, and tries what is still to be found out: once for all
+    /// jobs that multiply with the same matrix in the same way. `tell` is told what was found.
+    ///
+    /// # Errors
+    /// A trial that was cancelled.
+    pub fn new(
+        plan: &Plan,
+        todo: &Todo,
+        problems: &[Problem],
+        cancel: &Cancel,
+        tell: impl Fn(&str),
+    ) -> Result<Self, Cut> {
+        let mut sizes: HashMap<Key, Size> = HashMap::new();
         for &(index, v_batch) in &todo.v_batch {
-            let size = sizes.entry(setting(&plan.jobs[index])).or_insert(v_batch);
-            *size = v_batch.min(*size);
+            take(&mut sizes, &plan.jobs[index], v_batch);
         }
         let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
-        for job in jobs.filter(|job| job.v_batch == Some(VBatch::Auto)) {
-            let most = job.budget.most().unwrap_or(1);
-            let (task, problem) = (job.task.as_ref(), &problems[job.problem]);
-            let trial = || caught(|| tuned_v_batch(task, problem, most, plan.memory)).unwrap_or(1);
-            let size = *sizes.entry(setting(job)).or_insert_with(trial);
-            tracing::info!("{}: V_batch = \"auto\" is {size}", job.setting);
+        let auto = jobs.filter(|job| job.v_batch == Some(VBatch::Auto));
+        let open: Vec<&Job> = auto.filter(|job| !sizes.contains_key(&key(job))).collect();
+        let mut found: HashMap<Product, Found> = HashMap::new();
+        for job in &open {
+            let product = product(job);
+            if !found.contains_key(&product) {
+                let jobs = open.iter().filter(|other| self::product(other) == product);
+                let work = work(plan, &problems[job.problem], jobs.copied());
+                let tried = tried(job, &problems[job.problem], &work, cancel)?;
+                found.insert(product.clone(), tried);
+            }
+            let Found { v_batch, seconds } = found[&product];
+            let v_batch = v_batch.min(job.budget.most().unwrap_or(1));
+            sizes.entry(key(job)).or_insert_with(|| {
+                let how = match seconds {
+                    0.0 => "too little to do for a trial".into(),
+                    seconds => format!("trial {seconds:.1} s"),
+                };
+                let note = format!("{}: V_batch = auto takes {v_batch} ({how})", setting(job));
+                tell(&note);
+                let note = Some(note);
+                Size { v_batch, note }
+            });
         }
-        Self(Mutex::new(sizes))
+        Ok(Self(Mutex::new(sizes)))
     }
 
     /// The V_batch of a job; `None` where that means nothing.
     pub fn of(&self, job: &Job) -> Option<u64> {
-        let found = self
-            .0
-            .lock()
-            .expect("no panic inside")
-            .get(&setting(job))
-            .copied();
+        let found = self.lock().get(&key(job)).map(|size| size.v_batch);
         match (job.v_batch?, found) {
             (_, Some(size)) | (VBatch::Fixed(size), None) => Some(size),
             (VBatch::Auto, None) => unreachable!("sizes are found before the jobs begin"),
         }
     }
 
+    /// How the V_batch of a job was found, where a trial of this run did.
+    pub fn note(&self, job: &Job) -> Option<String> {
+        self.lock().get(&key(job))?.note.clone()
+    }
+
     /// Jobs of this setting are to use no more than `v_batch` from now on.
     pub fn reduce(&self, job: &Job, v_batch: u64) {
-        let mut sizes = self.0.lock().expect("no panic inside");
-        let size = sizes.entry(setting(job)).or_insert(v_batch);
-        *size = v_batch.min(*size);
+        take(&mut self.lock(), job, v_batch);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Size>> {
+        self.0.lock().expect("no panic inside")
+    }
+}
+
+/// Lets jobs of this setting use no more than `v_batch`.
+fn take(sizes: &mut HashMap<Key, Size>, job: &Job, v_batch: u64) {
+    let note = None;
+    let size = sizes.entry(key(job)).or_insert(Size { v_batch, note });
+    size.v_batch = v_batch.min(size.v_batch);
+}
+
+/// What takes the same time for the same V_batch: a way to multiply with one matrix, whichever
+/// estimator asks for it, or an estimator that has a way of its own.
+type Product = (usize, String);
+
+fn product(job: &Job) -> Product {
+    let setting = setting(job);
+    let way = match &setting.product {
+        Some(product) => format!("{product} {:?} of {}", setting.blocks, setting.matrix),
+        None => format!("{setting:?}"),
+    };
+    (job.problem, way)
+}
+
+/// What a trial found, and how long it took.
+#[derive(Clone, Copy)]
+struct Found {
+    v_batch: u64,
+    seconds: f64,
+}
+
+/// What there is to do in `jobs`, which are alike.
+fn work<'a>(plan: &Plan, problem: &Problem, jobs: impl Iterator<Item = &'a Job>) -> Work {
+    let batches = match problem {
+        Problem::Network(problem) => problem.batches.len() as u64,
+        Problem::Matrix(_) => 1,
+    };
+    let (mut most, mut total) = (1, 0u64);
+    for job in jobs {
+        let probes = job.budget.most().unwrap_or(1);
+        most = most.max(probes);
+        // An estimator may need several products to have k at once.
+        let alone = probes / job.task.trial(1000).div_ceil(1000).max(1);
+        let times = super::runs_of_a_job(plan).saturating_mul(batches);
+        total = total.saturating_add(alone.saturating_mul(times));
+    }
+    Work {
+        most,
+        total,
+        memory: plan.memory,
+        bytes_per_probe: problem.bytes_per_probe().max(1),
+    }
+}
+
+/// Tries to multiply as `job` does.
+///
+/// # Errors
+/// A trial that was cancelled.
+fn tried(job: &Job, problem: &Problem, work: &Work, cancel: &Cancel) -> Result<Found, Cut> {
+    // Any batch of data is as costly as the others.
+    let problem = &problem.first_batch();
+    let (v_batch, seconds) = v_batch(work, &mut |v, k| {
+        let budget = Budget::from([job.task.trial(v)]);
+        let clock = Instant::now();
+        let run = || growth_of(|| estimates(job, problem, &Start::Philox(0), &budget, k));
+        let ((_, growth), _) = cancel.attempt(|_| {}, run).ok()?;
+        Some(Trial {
+            seconds: clock.elapsed().as_secs_f64(),
+            growth: growth.filter(|_| !problem.device().is_cuda()),
+        })
+    });
+    match cancel.is_set() {
+        true => Err(Cut::Cancelled),
+        false => Ok(Found { v_batch, seconds }),
     }
 }

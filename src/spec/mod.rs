@@ -3,6 +3,7 @@
 //! Everything here is shape only; whether it makes sense is for the [plan](crate::plan) to say.
 
 mod de;
+mod de_error;
 pub(crate) mod example;
 pub(crate) mod missing;
 mod overrides;

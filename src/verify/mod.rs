@@ -88,7 +88,7 @@ impl Check {
 /// A spec at the size of a verification.
 #[derive(Debug)]
 pub struct Reduced {
-    plan: Plan,
+    plan: Arc<Plan>,
     left_out: Vec<(String, String)>,
 }
 
@@ -117,6 +117,7 @@ impl Reduced {
         }
         let ways = ways::all(&plan.spec);
         let (plan, left_out) = ways::plan(&plan.spec, ways, source)?;
+        let plan = Arc::new(plan);
         Ok(Self { plan, left_out })
     }
 

@@ -199,6 +199,13 @@ fn floats(name: &'static str, shape: &[usize]) -> Entry {
     (name, Dtype::F32, shape.to_vec(), bytes.collect())
 }
 
+/// Numbers of which the sixth is `value`.
+fn holding(name: &'static str, shape: &[usize], value: f32) -> Entry {
+    let mut entry = floats(name, shape);
+    entry.3[20..24].copy_from_slice(&value.to_le_bytes());
+    entry
+}
+
 fn integers(name: &'static str, values: &[i64]) -> Entry {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes());
     (name, Dtype::I64, vec![values.len()], bytes.collect())
@@ -266,6 +273,14 @@ fn write_safetensors_sets(folder: &Path) {
             ("y", Dtype::BOOL, vec![6], vec![1; 6]),
         ],
     );
+    set("x_nan.safetensors", &[holding("x", &[6, 3], f32::NAN), y()]);
+    set(
+        "y_infinite.safetensors",
+        &[
+            floats("x", &[6, 3]),
+            holding("y", &[6, 3], f32::NEG_INFINITY),
+        ],
+    );
     let negative = integers("y", &[0, 1, -1, 2, 1, 0]);
     set(
         "negative_label.safetensors",
@@ -296,5 +311,7 @@ fn write_weights(folder: &Path) {
         "names",
         &[floats("fc.weight", &[3, 3]), floats("fc.bias", &[3])],
     );
+    let infinite = holding("0.weight", &[3, 3], f32::INFINITY);
+    set("infinite", &[infinite, bias()]);
     set("none", &[]);
 }

@@ -19,6 +19,7 @@ use curvature_runner::problem::{
     initialise,
 };
 use rayon::prelude::*;
+use statrs::distribution::{Binomial, DiscreteCDF};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use tch::{Device, Kind, Tensor};
@@ -333,6 +334,13 @@ pub fn each_seed(
         |problem: &mut Problem, seed| task.run(problem, &Start::Philox(seed), budget, v_batch);
     let runs = (0..seeds).into_par_iter().map_with(problem.clone(), run);
     CORES.install(|| runs.collect())
+}
+
+/// What a test of coverage may ask of `runs` runs, each of which holds with probability `p`: a share
+/// that they fall below with a probability of at most 1e-4, which is the false-alarm rate.
+pub fn least_share(p: f64, runs: u64) -> f64 {
+    let held = Binomial::new(p, runs).expect("a probability");
+    held.inverse_cdf(1e-4) as f64 / runs as f64
 }
 
 /// The task of an estimator over a network.

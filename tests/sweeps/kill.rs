@@ -1,9 +1,8 @@
-//! SIGKILL at random instants: nothing is lost, doubled or half written.
+//! SIGKILL at random instants of a sweep: nothing is lost, doubled or half written.
 
 use super::{MANY, Sweep, assert_same, parameters, timeless};
 use curvature_runner::output::Record;
 use std::collections::HashSet;
-use std::time::Instant;
 
 #[test]
 fn a_convergence_sweep_survives_30_kills() {
@@ -44,21 +43,27 @@ fn a_timing_sweep_survives_10_kills() {
 }
 
 /// Kills a sweep so often, resuming it each time; one that comes to its end begins anew.
+///
+/// The instants are events, not times: a line or a byte more in the journal, drawn from `seed`.
 fn survives(spec: &str, kills: usize, seed: u64) {
     let undisturbed = Sweep::new(spec);
-    let clock = Instant::now();
     assert_eq!(undisturbed.run(&["-q"]).0, 0);
-    let whole = clock.elapsed();
     let expected = timeless(&undisturbed.results());
+    let whole = undisturbed.journal();
 
     let sweep = Sweep::new(spec);
     let mut random = Random(seed);
     let (mut killed, mut before, mut torn) = (0, 0, 0);
-    // Most of a short sweep is its beginning: as many more kills as it takes to meet its rows.
-    while killed < kills || (torn == 0 && killed < 20 * kills) {
+    // Who is slow to look may find a sweep at its end: so many more are tried.
+    for _ in 0..3 * kills {
+        if killed == kills && torn > 0 {
+            break;
+        }
+        let there = sweep.journal();
+        let next = Instant::drawn(&mut random, &there, &whole);
         let mut child = sweep.spawn();
-        std::thread::sleep(whole.mul_f64(random.unit()));
-        if child.try_wait().unwrap().is_some() {
+        let ended = sweep.wait_until(&mut child, || next.has_come(&sweep.journal()));
+        if ended {
             assert_same(&sweep.results(), &undisturbed.results());
             std::fs::remove_dir_all(sweep.results()).unwrap();
             before = 0;
@@ -72,10 +77,43 @@ fn survives(spec: &str, kills: usize, seed: u64) {
         torn += usize::from(rows > 0 && rows < expected.len());
         before = rows;
     }
-    assert!(torn > 0, "no kill came between the first row and the last");
+    assert!(
+        torn > 0,
+        "no kill of {killed} came between the first row and the last"
+    );
     assert_eq!(sweep.run(&["-q"]).0, 0);
     assert_same(&sweep.results(), &undisturbed.results());
-    println!("{killed} kills in sweeps of {whole:?}, {torn} of them among the rows");
+    println!("{killed} kills, {torn} of them among the rows");
+}
+
+/// When a sweep is killed: as soon as its journal has so many lines, or so many bytes.
+enum Instant {
+    Lines(usize),
+    Bytes(usize),
+}
+
+impl Instant {
+    /// One between what is there and the whole.
+    fn drawn(random: &mut Random, there: &[u8], whole: &[u8]) -> Self {
+        let mut between = |from: usize, to: usize| {
+            from + (random.unit() * to.saturating_sub(from) as f64) as usize
+        };
+        match between(0, 3) {
+            0 => Self::Bytes(between(there.len(), whole.len())),
+            _ => Self::Lines(between(lines(there), lines(whole))),
+        }
+    }
+
+    fn has_come(&self, journal: &[u8]) -> bool {
+        match self {
+            Self::Lines(count) => lines(journal) >= *count,
+            Self::Bytes(count) => journal.len() >= *count,
+        }
+    }
+}
+
+fn lines(journal: &[u8]) -> usize {
+    journal.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 /// Checks the files that a kill has left; returns how many rows there are.

@@ -5,13 +5,15 @@ mod files;
 
 mod disk;
 mod kill;
+mod library;
 mod stop;
 mod trouble;
 
 use assert_cmd::Command;
 use curvature_runner::output::{Record, read_records};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 /// A folder with `spec.toml`, whose results go to `results/sweep`, and data for it.
 struct Sweep(tempfile::TempDir);
@@ -70,26 +72,71 @@ impl Sweep {
     }
 
     /// Starts it, to be ended from outside.
-    fn spawn(&self) -> std::process::Child {
+    fn spawn(&self) -> Child {
+        self.spawn_with(&[])
+    }
+
+    fn spawn_with(&self, options: &[&str]) -> Child {
         std::process::Command::new(assert_cmd::cargo::cargo_bin("runner"))
             .current_dir(&self.0)
             .arg("spec.toml")
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     }
 
-    /// Waits until a running sweep has written rows.
-    fn wait_for_rows(&self) {
-        let rows = || read_records(&self.results()).map_or(0, |rows| rows.len());
-        let clock = std::time::Instant::now();
-        // The first may be the exact one, of which there is no figure.
-        while rows() < 2 {
-            assert!(clock.elapsed().as_secs() < 60, "no rows after a minute");
-            std::thread::sleep(std::time::Duration::from_millis(5));
+    /// What the journal holds; nothing, where there is none yet.
+    fn journal(&self) -> Vec<u8> {
+        std::fs::read(self.results().join("journal.jsonl")).unwrap_or_default()
+    }
+
+    /// Waits until something has come or the runner has ended; returns whether it has ended.
+    fn wait_until(&self, child: &mut Child, has_come: impl Fn() -> bool) -> bool {
+        let clock = Instant::now();
+        loop {
+            if has_come() {
+                return false;
+            }
+            if child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            if clock.elapsed() > PATIENCE {
+                let _ = child.kill();
+                panic!(
+                    "what was waited for has not come in {PATIENCE:?}, nor has the runner ended"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
+
+    /// Waits until a running sweep has written rows.
+    fn wait_for_rows(&self, child: &mut Child) {
+        // The first may be the exact one, of which there is no figure.
+        let has_rows = || read_records(&self.results()).is_ok_and(|rows| rows.len() >= 2);
+        let ended = self.wait_until(child, has_rows);
+        assert!(!ended, "the sweep ended before it was met under way");
+    }
+}
+
+/// How long a test waits for what comes within moments unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The exit code of a runner that is to end soon, and its stderr.
+fn end_of(mut child: Child) -> (Option<i32>, String) {
+    let clock = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if clock.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("the runner has not ended in {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), text)
 }
 
 /// `records.csv` without what differs from run to run, in order.

@@ -1,8 +1,9 @@
 //! Ended on purpose, by a second runner, or by a changed mind.
 
-use super::{MANY, Sweep, assert_same, files, timeless};
+use super::{MANY, Sweep, assert_same, end_of, files, timeless};
 use curvature_runner::output::Record;
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill")
@@ -24,16 +25,12 @@ fn long() -> String {
 #[test]
 fn ctrl_c_ends_in_good_order_and_the_rest_can_be_run() {
     let sweep = Sweep::new(&long());
-    let child = sweep.spawn();
-    sweep.wait_for_rows();
+    let mut child = sweep.spawn();
+    sweep.wait_for_rows(&mut child);
     signal(&child, "-INT");
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(
-        text.contains("warning: interrupted: what is under way is finished first"),
-        "{text}"
-    );
+    let (code, text) = end_of(child);
+    assert_eq!(code, Some(130), "{text}");
+    assert!(text.contains("warning: interrupted: "), "{text}");
     for name in ["summary.csv", "convergence.svg", "convergence.png"] {
         assert!(sweep.results().join(name).exists(), "{name}");
     }
@@ -53,11 +50,117 @@ fn ctrl_c_ends_in_good_order_and_the_rest_can_be_run() {
     assert_same(&sweep.results(), &undisturbed.results());
 }
 
+/// An exact trace, and a job of weeks.
+const WEEKS: &str = r#"
+kind = "convergence"
+sampling = { V = [100_000_000_000], V_batch = [10], seeds = [0] }
+estimator = [{ kind = "exact" }, { kind = "hutchinson", blocks = "full", product = "hmp" }]
+"#;
+
+/// A single call of libtorch that takes far longer than a signal may: a basis of 36 million entries
+/// is made orthogonal on one thread.
+const ONE_CALL: &str = r#"
+name = "sweep"
+kind = "convergence"
+device = "cpu"
+threads = 1
+problem = { kind = "matrix", n = 6000, spectra = [{ kind = "flat" }] }
+sampling = { V = [10], V_batch = [10], seeds = [0] }
+estimator = [{ kind = "hutchinson" }]
+"#;
+
+/// Waits until this runner has the folder, and the short job is done.
+fn wait_for_the_long_job(sweep: &Sweep, child: &mut Child) {
+    let holder = format!("{} on ", child.id());
+    let lock = sweep.results().join("lock");
+    let begun = || std::fs::read_to_string(&lock).is_ok_and(|text| text.starts_with(&holder));
+    let ended = sweep.wait_until(child, || begun() && sweep.journal().ends_with(b"\n"));
+    assert!(!ended, "a job of weeks has ended");
+}
+
+fn failures(sweep: &Sweep) -> bool {
+    sweep.results().join("failures.csv").exists()
+}
+
+fn is_interrupted(sweep: &Sweep) -> bool {
+    let manifest = std::fs::read_to_string(sweep.results().join("manifest.toml")).unwrap();
+    manifest.contains("status = \"interrupted\"")
+}
+
+/// The job under way is lost, and nothing else.
+#[test]
+fn one_signal_ends_a_long_job() {
+    for name in ["-INT", "-TERM"] {
+        let sweep = Sweep::new(WEEKS);
+        let mut child = sweep.spawn_with(&["--yes"]);
+        wait_for_the_long_job(&sweep, &mut child);
+        signal(&child, name);
+        let (code, text) = end_of(child);
+        assert_eq!(code, Some(130), "{text}");
+        assert_eq!(timeless(&sweep.results()).len(), 1);
+        assert!(sweep.results().join("report.html").exists(), "{text}");
+        assert!(!failures(&sweep) && is_interrupted(&sweep), "{text}");
+    }
+}
+
+/// No row of failures.csv tells of what the end of the process does to a job.
+#[test]
+fn two_signals_leave_no_failure_and_the_job_is_run_again() {
+    let sweep = Sweep::new(WEEKS);
+    for run in 0..3 {
+        let mut child = sweep.spawn_with(&["--yes"]);
+        wait_for_the_long_job(&sweep, &mut child);
+        signal(&child, "-INT");
+        signal(&child, "-INT");
+        let (code, text) = end_of(child);
+        assert_eq!(code, Some(130), "{text}");
+        assert!(!failures(&sweep), "{text}");
+        let journal = String::from_utf8(sweep.journal()).unwrap();
+        assert_eq!(journal.lines().count(), 1, "{journal}");
+        let again = text.contains("1 jobs are done already, 1 to run");
+        assert!(run == 0 || again, "{text}");
+    }
+}
+
+#[test]
+fn one_signal_ends_a_single_call_of_libtorch() {
+    let sweep = Sweep::new("");
+    std::fs::write(sweep.0.path().join("spec.toml"), ONE_CALL).unwrap();
+    let mut child = sweep.spawn();
+    let begun = || sweep.results().join("records.csv").exists();
+    sweep.wait_until(&mut child, begun);
+    signal(&child, "-INT");
+    let (code, text) = end_of(child);
+    assert_eq!(code, Some(130), "{text}");
+    assert!(!failures(&sweep) && is_interrupted(&sweep), "{text}");
+}
+
+#[test]
+fn one_signal_ends_a_dry_run() {
+    let sweep = Sweep::new("");
+    std::fs::write(sweep.0.path().join("spec.toml"), ONE_CALL).unwrap();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("runner"))
+        .current_dir(&sweep.0)
+        .args(["--dry-run", "spec.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Signals are listened for before anything is printed.
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    signal(&child, "-INT");
+    let (code, text) = end_of(child);
+    assert_eq!(code, Some(130), "{text}");
+    assert!(!sweep.results().exists());
+}
+
 #[test]
 fn a_second_runner_is_refused_and_a_stale_lock_is_not_in_the_way() {
     let sweep = Sweep::new(&long());
     let mut child = sweep.spawn();
-    sweep.wait_for_rows();
+    sweep.wait_for_rows(&mut child);
     let (code, text) = sweep.run(&[]);
     assert_eq!(code, 3, "{text}");
     let holder = format!(

@@ -96,6 +96,7 @@ fn a_failing_job_is_recorded_and_the_rest_goes_on() {
     assert_eq!(plan.jobs[24].setting.estimator, "exact");
     let mut session = Session::start(&sweep.results(), &plan, &source, false).unwrap();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);
+    let plan = Arc::new(plan);
     run(&plan, &Todo::all(&plan), &watch, |finished| {
         session.append(finished)
     })

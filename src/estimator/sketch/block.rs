@@ -6,6 +6,7 @@
 
 use crate::curvature::Operator;
 use crate::estimator::Probe;
+use crate::estimator::progress::Cancellation;
 use crate::estimator::stream::{PhiloxStream, Space};
 use crate::problem::epsilon;
 use tch::{Kind, Tensor};
@@ -115,8 +116,10 @@ impl<'a> Sketcher<'a> {
     /// The products with every column of `v: [n, k]`.
     pub(super) fn multiply(&self, v: &Tensor) -> Tensor {
         let rows = v.tr().to_kind(self.operator.kind()).contiguous();
+        let cancellation = Cancellation::of_this_thread();
         let products: Vec<Tensor> = (rows.split(self.v_batch, 0).iter())
             .map(|rows| {
+                cancellation.check();
                 let parts = rows.split_with_sizes(self.sizes(), 1);
                 let shaped = parts.iter().zip(self.operator.shapes());
                 let v: Vec<Tensor> = shaped

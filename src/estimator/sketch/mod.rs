@@ -29,8 +29,7 @@ pub use xdiag::XDiag;
 pub use xnystrace::XNysTrace;
 pub use xtrace::XTrace;
 
-use super::estimator_spec::estimator_spec;
-use super::options::Shares;
+use super::estimator_spec::{Shares, estimator_spec};
 use super::{
     Budget, Estimate, EstimatorConfig, Expanded, Moments, Probe, Sampling, Setting, Start, Stop,
     StreamKind, Task, Tolerance, written,

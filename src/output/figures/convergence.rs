@@ -7,7 +7,9 @@ use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
 use super::series::{Compare, matrix_name, series};
 use super::style::{self, EXACT, Stroke, Style};
-use crate::output::store::Record;
+use crate::output::store::{Record, Results};
+use crate::problem::ProblemSpec;
+use crate::spec::ExperimentKind;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
@@ -198,6 +200,27 @@ fn quantity(records: &[Record]) -> String {
     match first {
         _ if records.iter().any(|r| r.matrix != first) => "trace estimate".into(),
         matrix => format!("{} trace estimate", matrix_name(matrix)),
+    }
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    let drawable = results
+        .records
+        .iter()
+        .any(|r| r.is_trace() && r.v.is_some() && r.estimate.is_finite());
+    // Traces of different given matrices have no scale in common.
+    let apart = results.spec.as_ref().is_some_and(
+        |spec| matches!(&spec.problem, ProblemSpec::Matrix(matrix) if matrix.spectra.len() > 1),
+    );
+    match results.kind() {
+        ExperimentKind::Convergence if drawable && !apart => {
+            convergence(&results.records).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

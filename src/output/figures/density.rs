@@ -1,12 +1,12 @@
 //! The spectral density: smoothed quadrature rules, with their error over probes.
 
-use super::super::DensityRecord;
 use super::axis::Axis;
 use super::canvas::Point;
 use super::labels::{Labels, labels, said};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
 use super::style::{self, Style};
+use crate::output::store::{DensityRecord, Results};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
@@ -191,6 +191,17 @@ fn notes(curves: &[Curve], width: f64) -> Vec<String> {
         line,
         format!("Gaussian smoothing, standard deviation {width}."),
     ]
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    match results.density.iter().any(|row| row.node.is_finite()) {
+        true => density(&results.density).map(Some),
+        false => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::curve::probes;
 use super::error_curves::{Cost, ErrorPoint, error_curves};
 use super::grid::grid;
 use super::series::{Compare, matrix_name, series};
-use crate::output::store::Record;
+use crate::output::store::{Record, Results};
+use crate::spec::ExperimentKind;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -79,6 +80,17 @@ fn point(label: &str, rows: &[&Record], cost: Cost) -> ErrorPoint {
         group: label.into(),
         cost: costs[costs.len() / 2],
         error: (rows.iter().map(square).sum::<f64>() / rows.len() as f64).sqrt(),
+    }
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub(super) fn figure(results: &Results, cost: Cost) -> Result<Option<String>> {
+    match results.kind() {
+        ExperimentKind::Convergence => errors(&results.records, cost),
+        ExperimentKind::Timing => Ok(None),
     }
 }
 

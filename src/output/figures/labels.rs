@@ -2,6 +2,7 @@
 
 use super::series::matrix_name;
 use crate::estimator::Identity;
+use crate::output::conclusions::{LayerRow, at_any_checkpoint};
 
 /// What is said of each, and what of all.
 pub(super) struct Labels {
@@ -54,4 +55,11 @@ fn blocks_name(blocks: &str) -> String {
         "parameter" => "block diagonal".into(),
         other => other.into(),
     }
+}
+
+/// What stands over a figure of one setting.
+pub(super) fn subtitle(row: &LayerRow) -> Vec<String> {
+    let matrix = matrix_name(&row.matrix).to_string();
+    let setting = at_any_checkpoint(&row.identity());
+    vec![row.experiment.clone(), matrix, setting.name()]
 }

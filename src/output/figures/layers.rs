@@ -2,10 +2,14 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
+use super::labels::subtitle;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
 use super::style::{INK, SMALL, Stroke, fill};
-use crate::output::conclusions::LayerRow;
+use crate::output::conclusions::{self, LayerRow, most_precise};
+use crate::output::store::Results;
+use crate::spec::ExperimentKind;
+use anyhow::Result;
 
 /// From one bar to the next.
 const PITCH: f64 = 14.0;
@@ -99,6 +103,25 @@ fn axis(values: &[Value]) -> Axis {
         true => Axis::log(ends().filter(|&v| v > 0.0).chain([least / 2.0])),
         false => Axis::linear(ends().chain([0.0])),
     }
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+///
+/// It shows the setting known best, at the last checkpoint.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    let all = conclusions::layers(&results.parameters);
+    let mut rows = most_precise(&all);
+    let last = rows.last().and_then(|row| row.checkpoint.clone());
+    rows.retain(|row| row.checkpoint == last);
+    let finite = rows.iter().any(|row| row.trace.is_finite());
+    if rows.len() < 2 || !finite || results.kind() == ExperimentKind::Timing {
+        return Ok(None);
+    }
+    let subtitle = subtitle(rows[0]).into_iter().chain(last);
+    Ok(Some(layers(&subtitle.collect::<Vec<_>>(), &rows)))
 }
 
 #[cfg(test)]

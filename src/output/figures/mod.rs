@@ -29,14 +29,61 @@ mod trajectory;
 mod variance;
 
 pub use bars::{Bar, bars};
-pub use convergence::convergence;
-pub use density::density;
 pub use error_curves::{Cost, ErrorPoint, error_curves};
-pub use errors::errors;
-pub use layers::layers;
 pub use numbers::significant;
 pub use raster::write;
 pub(super) use series::matrix_name;
-pub use timing::timing;
-pub use trajectory::{Track, trajectory};
-pub use variance::variance;
+
+use super::store::Results;
+use anyhow::Result;
+
+/// A figure: its name, what it shows, and its SVG where the results have something to draw.
+pub(super) struct Figure {
+    pub(in crate::output) name: &'static str,
+    pub(in crate::output) caption: &'static str,
+    pub(in crate::output) draw: fn(&Results) -> Result<Option<String>>,
+}
+
+/// Every figure that there is, in the order in which a report shows them.
+pub(super) const FIGURES: [Figure; 8] = [
+    Figure {
+        name: "convergence",
+        caption: "Estimates against the number of probes, and the exact trace where it is known.",
+        draw: convergence::figure,
+    },
+    Figure {
+        name: "error_products",
+        caption: "Root mean square error relative to the exact trace, against matrix-vector products.",
+        draw: |results| errors::figure(results, Cost::Products),
+    },
+    Figure {
+        name: "error_seconds",
+        caption: "The same errors against the time of one estimate.",
+        draw: |results| errors::figure(results, Cost::Seconds),
+    },
+    Figure {
+        name: "timing",
+        caption: "Time of one estimate, from the network and the batch in memory.",
+        draw: timing::figure,
+    },
+    Figure {
+        name: "layers",
+        caption: "The trace of every parameter tensor, in all and per weight, as it is known best.",
+        draw: layers::figure,
+    },
+    Figure {
+        name: "trajectory",
+        caption: "The trace along the checkpoints, in all and of every parameter tensor.",
+        draw: trajectory::figure,
+    },
+    Figure {
+        name: "density",
+        caption: "Spectral density by stochastic Lanczos quadrature, smoothed.",
+        draw: density::figure,
+    },
+    Figure {
+        name: "variance",
+        caption: "Variance of one probe of every kind: predicted from the matrix, and sampled.",
+        draw: variance::figure,
+    },
+];

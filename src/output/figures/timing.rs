@@ -2,7 +2,8 @@
 
 use super::bars::{Bar, bars};
 use super::series::{Compare, Series, series};
-use crate::output::store::Record;
+use crate::output::store::{Record, Results};
+use crate::spec::ExperimentKind;
 use anyhow::{Result, ensure};
 
 /// Seconds per estimate as an SVG: a bar per setting to the median, whiskers from the fastest to the
@@ -40,6 +41,18 @@ fn bar(setting: &Series) -> Bar {
         median: (seconds[(count - 1) / 2] + seconds[count / 2]) / 2.0,
         high: seconds[count - 1],
         count,
+    }
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    let measured = results.records.iter().any(|record| record.seconds > 0.0);
+    match results.kind() {
+        ExperimentKind::Timing if measured => timing(&results.records).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -2,9 +2,15 @@
 
 use super::axis::Axis;
 use super::canvas::Point;
+use super::labels::subtitle;
 use super::numbers::significant;
 use super::plot::{Entry, Plot};
 use super::style::{self, INK, Stroke};
+use crate::output::conclusions::{
+    self, LayerRow, SummaryRow, at_any_checkpoint, grouped, most_precise, summarise,
+};
+use crate::output::store::Results;
+use anyhow::Result;
 
 /// A line of the figure: its name, and at every checkpoint (by its place) a value with its standard
 /// error.
@@ -95,6 +101,45 @@ fn numbers(names: &[String]) -> Option<Vec<f64>> {
     };
     let numbers: Vec<f64> = names.iter().map(last).collect::<Option<_>>()?;
     numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+///
+/// It shows the setting known best, at every checkpoint.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    let all = conclusions::layers(&results.parameters);
+    let rows = most_precise(&all);
+    let checkpoints: Vec<String> = grouped(&rows, |row| row.checkpoint.clone())
+        .into_iter()
+        .filter_map(|(name, _)| name)
+        .collect();
+    if checkpoints.len() < 2 || !rows.iter().any(|row| row.trace.is_finite()) {
+        return Ok(None);
+    }
+    let place = |name: &Option<String>| checkpoints.iter().position(|c| Some(c) == name.as_ref());
+    let setting = at_any_checkpoint(&rows[0].identity());
+    let same = |row: &&SummaryRow| at_any_checkpoint(&row.identity()) == setting;
+    let total = |row: &SummaryRow| {
+        let error = row.std_error.map(|error| error / (row.runs as f64).sqrt());
+        Some((place(&row.checkpoint)?, row.mean, error))
+    };
+    let totals = summarise(&results.records);
+    let mut tracks = vec![Track {
+        label: "total".into(),
+        points: totals.iter().filter(same).filter_map(total).collect(),
+    }];
+    for (parameter, rows) in grouped(&rows, |row| row.parameter.clone()) {
+        let point = |row: &&&LayerRow| Some((place(&row.checkpoint)?, row.trace, row.std_error));
+        tracks.push(Track {
+            label: parameter,
+            points: rows.iter().filter_map(point).collect(),
+        });
+    }
+    let subtitle = subtitle(rows[0]);
+    Ok(Some(trajectory(&subtitle, &checkpoints, &tracks)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::numbers::significant;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
 use super::style::{INK, Marker, SMALL, Stroke, fill};
-use crate::output::store::VarianceRecord;
+use crate::output::store::{Results, VarianceRecord};
 use anyhow::{Result, ensure};
 
 /// From one bar to the next.
@@ -133,6 +133,21 @@ fn reading(rows: &[&VarianceRecord]) -> Vec<String> {
         "Bar: predicted from the matrix.".into(),
         format!("Ring: sample variance of {n} probes, whiskers ± 1 standard error."),
     ]
+}
+
+/// The figure of a results folder; `None` where it has nothing to draw.
+///
+/// # Errors
+/// None but those of a bug of ours.
+pub(super) fn figure(results: &Results) -> Result<Option<String>> {
+    match results
+        .variance
+        .iter()
+        .any(|row| row.predicted > Some(0.0) || row.empirical > 0.0)
+    {
+        true => variance(&results.variance).map(Some),
+        false => Ok(None),
+    }
 }
 
 #[cfg(test)]

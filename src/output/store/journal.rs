@@ -46,15 +46,7 @@ impl Journal {
         let path = folder.join("journal.jsonl");
         let (file, text) =
             open(&path, fresh).with_context(|| format!("cannot write {}", path.display()))?;
-        let whole = text
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
-        let entries = text[..whole]
-            .split(|&byte| byte == b'\n')
-            .filter_map(|line| serde_json::from_slice::<Entry>(line).ok())
-            .map(|entry| (entry.key.clone(), entry))
-            .collect();
+        let (whole, entries) = entries(&text);
         let mut journal = Self {
             path,
             file,
@@ -63,6 +55,12 @@ impl Journal {
         };
         journal.cut().with_context(|| journal.context())?;
         Ok((journal, entries))
+    }
+
+    /// Reads the journal of `folder` without writing to it; nothing, where it cannot be read.
+    pub fn read(folder: &Path) -> HashMap<String, Entry> {
+        let text = std::fs::read(folder.join("journal.jsonl"));
+        entries(&text.unwrap_or_default()).1
     }
 
     /// Appends a finished job; after an error the journal is as it was before.
@@ -93,6 +91,20 @@ impl Journal {
     fn context(&self) -> String {
         format!("cannot write {}", self.path.display())
     }
+}
+
+/// How long the whole lines of a journal are, and the entries in them.
+fn entries(text: &[u8]) -> (usize, HashMap<String, Entry>) {
+    let whole = text
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1);
+    let entries = text[..whole]
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Entry>(line).ok())
+        .map(|entry| (entry.key.clone(), entry))
+        .collect();
+    (whole, entries)
 }
 
 fn open(path: &Path, fresh: bool) -> std::io::Result<(File, Vec<u8>)> {

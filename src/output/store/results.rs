@@ -31,8 +31,18 @@ impl Results {
     /// Reads the folder of a run, finished or not.
     ///
     /// # Errors
-    /// No records there, or a file that is not as the runner writes it.
+    /// A file in place of the folder, no records there, or a file that is not as the runner writes it.
     pub fn read(folder: &Path) -> Result<Self, UserError> {
+        if folder.is_file() {
+            return Err(UserError::new(
+                "",
+                format!(
+                    "found the file {}, expected a results folder",
+                    folder.display()
+                ),
+                "name the folder that a run has written, for example results/convergence",
+            ));
+        }
         let records = read(&folder.join("records.csv"))?.ok_or_else(|| {
             UserError::new(
                 "",

@@ -103,6 +103,20 @@ impl Session {
         Ok(session)
     }
 
+    /// The jobs of `plan` that `folder` has no result of, by index; those that failed are among them
+    /// with `retry`. Nothing is written there.
+    pub fn missing(folder: &Path, plan: &Plan, retry: bool) -> Vec<usize> {
+        let entries = Journal::read(folder);
+        let missing = |key: &String| match entries.get(key) {
+            None => true,
+            Some(entry) => retry && has_failed(entry),
+        };
+        let jobs = plan.keys().into_iter().enumerate();
+        jobs.filter(|(_, key)| missing(key))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
     /// What an earlier run left.
     pub fn before(&self) -> Before {
         self.before

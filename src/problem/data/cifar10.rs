@@ -3,34 +3,21 @@
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html> (Krizhevsky 2009): records of a label byte
 //! and 3 x 32 x 32 pixels, channel by channel, 10,000 to a file.
 
-use super::{
-    BatchCount, DataSource, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection,
-    read_file,
-};
+use super::selection::selected_data;
+use super::{DataSource, Dataset, FileRecord, Normalisation, RawTensor, read_file};
 use crate::error::UserError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// A label and the pixels of an image.
 const RECORD: usize = 1 + 3 * 32 * 32;
 
-/// `source = "cifar10"`: the training set under `root` (`data_batch_1.bin` to `_5.bin`), every
-/// channel normalised by its mean and standard deviation over the set.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cifar10 {
-    /// Folder of the five files.
-    pub root: PathBuf,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "cifar10"`: the training set under `root` (`data_batch_1.bin` to `_5.bin`), every
+    /// channel normalised by its mean and standard deviation over the set.
+    pub struct Cifar10 {
+        /// Folder of the five files.
+        pub root: PathBuf,
+    }
 }
 
 impl DataSource for Cifar10 {
@@ -53,7 +40,7 @@ impl DataSource for Cifar10 {
         }
         let count = labels.len();
         Ok(Dataset {
-            selection: Selection::new(self.batch, self.batches, self.order, count)?,
+            selection: self.selection(count)?,
             inputs: RawTensor::from_u8(vec![count as i64, 3, 32, 32], pixels),
             targets: RawTensor::from_u8(vec![count as i64], labels),
             normalisation: Some(Normalisation {
@@ -85,6 +72,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::data::{BatchCount, Order};
     use crate::problem::generator::TorchGenerator;
 
     #[test]

@@ -3,35 +3,22 @@
 //! Format: <https://yann.lecun.org/exdb/mnist/> (LeCun, Cortes, Burges): big-endian magic
 //! `0x0000_08dd` for unsigned bytes in `dd` dimensions, one u32 per dimension, then the values.
 
-use super::{
-    BatchCount, DataSource, Dataset, FileRecord, Normalisation, Order, RawTensor, Selection,
-    read_file,
-};
+use super::selection::selected_data;
+use super::{DataSource, Dataset, FileRecord, Normalisation, RawTensor, read_file};
 use crate::error::UserError;
 use flate2::read::MultiGzDecoder;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const IMAGES: &str = "train-images-idx3-ubyte";
 const LABELS: &str = "train-labels-idx1-ubyte";
 
-/// `source = "mnist"`: the training set under `root`, normalised as PyTorch's MNIST example does.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mnist {
-    /// Folder of the two IDX files.
-    pub root: PathBuf,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "mnist"`: the training set under `root`, normalised as PyTorch's MNIST example does.
+    pub struct Mnist {
+        /// Folder of the two IDX files.
+        pub root: PathBuf,
+    }
 }
 
 impl DataSource for Mnist {
@@ -54,7 +41,7 @@ impl DataSource for Mnist {
             ));
         }
         Ok(Dataset {
-            selection: Selection::new(self.batch, self.batches, self.order, count as usize)?,
+            selection: self.selection(count as usize)?,
             inputs: RawTensor::from_u8(vec![count, 1, height, width], images.values),
             targets: RawTensor::from_u8(vec![count], labels.values),
             normalisation: Some(Normalisation {

@@ -23,7 +23,7 @@ pub use synthetic::{Classification, Regression};
 
 pub use super::batch::Normalisation;
 
-use super::Batch;
+use super::batch::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
 use crate::error::UserError;
@@ -51,7 +51,7 @@ tagged! {
     }
 }
 
-/// Where data come from.
+/// A source of data.
 pub trait DataSource {
     /// Reads the files, relative to `base`, and checks all that needs no network.
     ///
@@ -63,9 +63,9 @@ pub trait DataSource {
 /// A data set in memory, with a row per sample, and which of them make up the batches.
 #[derive(Debug)]
 pub struct Dataset {
-    /// `[len, *in]`.
+    /// The inputs, `[len, *in]`.
     pub inputs: RawTensor,
-    /// `[len]` class indices or `[len, *out]` values.
+    /// The targets: `[len]` class indices or `[len, *out]` values.
     pub targets: RawTensor,
     /// What pixels become: `(x / 255 − mean) / deviation`; absent: taken as they are.
     pub normalisation: Option<Normalisation>,
@@ -89,6 +89,22 @@ impl Dataset {
     /// The shape of a sample, without the batch axis.
     pub fn input(&self) -> Vec<i64> {
         self.inputs.row_shape()
+    }
+
+    /// Refuses NaN and infinity, which would be the result of everything.
+    ///
+    /// # Errors
+    /// The first of them, with its file, tensor and index.
+    pub fn check_finite(&self) -> Result<(), UserError> {
+        let (first, last) = (self.files.first(), self.files.last());
+        for (name, tensor, file) in [("x", &self.inputs, first), ("y", &self.targets, last)] {
+            if let Some(found) = tensor.non_finite(name) {
+                let place = file.map(|file| format!("{}: ", file.path.display()));
+                let help = "mend the data, or leave such samples out";
+                return Err(UserError::new("", place.unwrap_or_default() + &found, help));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the inputs against what the network takes: whole numbers below `tokens`, or without

@@ -1,51 +1,29 @@
 //! NumPy's files: two .npy, or an .npz with "x" and "y".
 
-use super::{
-    BatchCount, DataSource, Dataset, FileRecord, Order, RawTensor, Selection, check_pair, listed,
-    read_file,
-};
+use super::selection::selected_data;
+use super::{DataSource, Dataset, FileRecord, RawTensor, Selection, check_pair, listed, read_file};
 use crate::error::UserError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use tch::Kind;
 
-/// `source = "npz"`: arrays "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`,
-/// as `numpy.savez("data.npz", x=x, y=y)` writes them.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Npz {
-    /// The file.
-    pub path: PathBuf,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "npz"`: arrays "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`,
+    /// as `numpy.savez("data.npz", x=x, y=y)` writes them.
+    pub struct Npz {
+        /// The file.
+        pub path: PathBuf,
+    }
 }
 
-/// `source = "npy"`: the same from two files of one array each.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Npy {
-    /// The file of the inputs.
-    pub x: PathBuf,
-    /// The file of the targets.
-    pub y: PathBuf,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "npy"`: the same from two files of one array each.
+    pub struct Npy {
+        /// The file of the inputs.
+        pub x: PathBuf,
+        /// The file of the targets.
+        pub y: PathBuf,
+    }
 }
 
 impl DataSource for Npz {
@@ -75,7 +53,7 @@ impl DataSource for Npz {
         };
         let (inputs, targets) = (array("x")?, array("y")?);
         check_pair(&inputs, &targets).map_err(|(found, help)| wrong(found, help))?;
-        let selection = Selection::new(self.batch, self.batches, self.order, inputs.rows())?;
+        let selection = self.selection(inputs.rows())?;
         Ok(dataset(inputs, targets, selection, vec![file]))
     }
 }
@@ -91,7 +69,7 @@ impl DataSource for Npy {
         let (inputs, x) = read(&self.x, "x")?;
         let (targets, y) = read(&self.y, "y")?;
         check_pair(&inputs, &targets).map_err(|(found, help)| UserError::new("x", found, help))?;
-        let selection = Selection::new(self.batch, self.batches, self.order, inputs.rows())?;
+        let selection = self.selection(inputs.rows())?;
         Ok(dataset(inputs, targets, selection, vec![x, y]))
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// As PyTorch's shuffling DataLoader draws its first epoch, after the layers are initialised.
     Torch,
-    /// As they stand in the file.
+    /// The order of the file.
     #[default]
     Given,
 }

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 /// A file that was read, for the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileRecord {
-    /// Where it lies.
+    /// The path of the file.
     pub path: PathBuf,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
@@ -125,7 +125,7 @@ impl RawTensor {
         })
     }
 
-    /// The whole shape.
+    /// The shape with the first axis.
     pub fn shape(&self) -> &[i64] {
         &self.shape
     }
@@ -163,7 +163,43 @@ impl RawTensor {
         }
     }
 
-    /// All of it, on the CPU.
+    /// What is wrong with the first entry that is NaN or infinite, for people: "found NaN in tensor
+    /// "x" at [3, 0], ...", `name` being what the file calls the tensor.
+    pub fn non_finite(&self, name: &str) -> Option<String> {
+        // All bits of the exponent are set in these, and in no others.
+        let first = match self.kind {
+            Kind::Float => self.first_with(0x7f80_0000u32.to_le_bytes()),
+            Kind::Double => self.first_with(0x7ff0_0000_0000_0000u64.to_le_bytes()),
+            Kind::Half => self.first_with(0x7c00u16.to_le_bytes()),
+            Kind::BFloat16 => self.first_with(0x7f80u16.to_le_bytes()),
+            _ => None,
+        }?;
+        let mut rest = first as i64;
+        let mut index: Vec<i64> = Vec::new();
+        for &size in self.shape.iter().rev() {
+            index.insert(0, rest % size);
+            rest /= size;
+        }
+        let value = self.tensor().double_value(&index);
+        let found = if value.is_nan() { "NaN" } else { "infinity" };
+        Some(format!(
+            "found {found} in tensor \"{name}\" at {index:?}, expected finite numbers"
+        ))
+    }
+
+    /// The first entry of N bytes that has all bits of `mask`.
+    fn first_with<const N: usize>(&self, mask: [u8; N]) -> Option<usize> {
+        let (entries, _) = self.bytes.as_chunks::<N>();
+        let has = |entry: &[u8; N]| {
+            entry
+                .iter()
+                .zip(mask)
+                .all(|(byte, mask)| byte & mask == mask)
+        };
+        entries.iter().position(has)
+    }
+
+    /// The whole array as a tensor on the CPU.
     pub fn tensor(&self) -> Tensor {
         Tensor::from_data_size(&self.bytes, &self.shape, self.kind)
     }

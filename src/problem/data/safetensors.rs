@@ -1,30 +1,17 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
-use super::{
-    BatchCount, DataSource, Dataset, FileRecord, Order, RawTensor, Selection, check_pair, listed,
-    read_file,
-};
+use super::selection::selected_data;
+use super::{DataSource, Dataset, FileRecord, RawTensor, check_pair, listed, read_file};
 use crate::error::UserError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Safetensors {
-    /// The file.
-    pub path: PathBuf,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`.
+    pub struct Safetensors {
+        /// The file.
+        pub path: PathBuf,
+    }
 }
 
 impl DataSource for Safetensors {
@@ -49,7 +36,7 @@ impl DataSource for Safetensors {
             UserError::new("path", format!("{}: {message}", path.display()), help)
         })?;
         Ok(Dataset {
-            selection: Selection::new(self.batch, self.batches, self.order, inputs.rows())?,
+            selection: self.selection(inputs.rows())?,
             inputs,
             targets,
             normalisation: None,

@@ -34,6 +34,44 @@ impl Default for BatchCount {
     }
 }
 
+/// Declares what a spec says of a data set: keys of its own, then `batch`, `batches` and `order`, by
+/// which its samples are selected.
+macro_rules! selected_data {
+    ($(#[$meta:meta])* pub struct $Name:ident { $($own:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[derive(serde::Deserialize, schemars::JsonSchema, serde::Serialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $Name {
+            $($own)*
+            /// Samples in a batch; absent: all.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub batch: Option<i64>,
+            /// How many batches.
+            #[serde(default)]
+            pub batches: $crate::problem::data::BatchCount,
+            /// Which samples come first.
+            #[serde(default)]
+            pub order: $crate::problem::data::Order,
+        }
+
+        impl $Name {
+            /// Which of `len` samples make up the batches.
+            ///
+            /// # Errors
+            /// More samples or batches than there are.
+            fn selection(
+                &self,
+                len: usize,
+            ) -> Result<$crate::problem::data::Selection, $crate::error::UserError> {
+                let Self { batch, batches, order, .. } = *self;
+                $crate::problem::data::Selection::new(batch, batches, order, len)
+            }
+        }
+    };
+}
+pub(super) use selected_data;
+
 /// Which samples of a data set make up the batches; checked against its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection {

@@ -1,67 +1,48 @@
 //! Data made up from a seed, for experiments without files.
 
-use super::{BatchCount, DataSource, Dataset, Order, RawTensor, Selection};
+use super::selection::selected_data;
+use super::{DataSource, Dataset, RawTensor, Selection};
 use crate::error::UserError;
 use crate::problem::generator::TorchGenerator;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Kind, Tensor};
 
-/// `source = "synthetic_classification"`: standard normal inputs around one centre per class,
-/// `x = separation · m_y + ε` with `m_c` standard normal; classes in turn.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Classification {
-    /// How many samples there are.
-    pub samples: i64,
-    /// The shape of a sample.
-    pub shape: Vec<i64>,
-    /// How many classes.
-    pub classes: i64,
-    /// Standard deviation of the centres, against 1 of the samples around them.
-    #[serde(default = "one")]
-    pub separation: f64,
-    /// Of all that is drawn.
-    #[serde(default)]
-    pub seed: u64,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "synthetic_classification"`: standard normal inputs around one centre per class,
+    /// `x = separation · m_y + ε` with `m_c` standard normal; classes in turn.
+    pub struct Classification {
+        /// How many samples there are.
+        pub samples: i64,
+        /// The shape of a sample.
+        pub shape: Vec<i64>,
+        /// How many classes there are.
+        pub classes: i64,
+        /// Standard deviation of the centres, against 1 of the samples around them.
+        #[serde(default = "one")]
+        pub separation: f64,
+        /// Seed of all that is drawn.
+        #[serde(default)]
+        pub seed: u64,
+    }
 }
 
-/// `source = "synthetic_regression"`: standard normal inputs of d entries, and a linear teacher:
-/// `y = W x / √d + noise · ε` with standard normal `W`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Regression {
-    /// How many samples there are.
-    pub samples: i64,
-    /// The shape of a sample.
-    pub shape: Vec<i64>,
-    /// How many targets a sample has.
-    pub outputs: i64,
-    /// Standard deviation of the noise.
-    #[serde(default)]
-    pub noise: f64,
-    /// Of all that is drawn.
-    #[serde(default)]
-    pub seed: u64,
-    /// Samples in a batch; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<i64>,
-    /// How many batches.
-    #[serde(default)]
-    pub batches: BatchCount,
-    /// Which samples come first.
-    #[serde(default)]
-    pub order: Order,
+selected_data! {
+    /// `source = "synthetic_regression"`: standard normal inputs of d entries, and a linear teacher:
+    /// `y = W x / √d + noise · ε` with standard normal `W`.
+    pub struct Regression {
+        /// How many samples there are.
+        pub samples: i64,
+        /// The shape of a sample.
+        pub shape: Vec<i64>,
+        /// How many targets a sample has.
+        pub outputs: i64,
+        /// Standard deviation of the noise.
+        #[serde(default)]
+        pub noise: f64,
+        /// Seed of all that is drawn.
+        #[serde(default)]
+        pub seed: u64,
+    }
 }
 
 fn one() -> f64 {
@@ -80,11 +61,7 @@ impl DataSource for Classification {
         let around = normal.draw(&[&[self.samples], &self.shape[..]].concat());
         let inputs = around + centres.index_select(0, &labels) * self.separation;
         let rows = self.samples as usize;
-        Ok(dataset(
-            inputs,
-            labels,
-            Selection::new(self.batch, self.batches, self.order, rows)?,
-        ))
+        Ok(dataset(inputs, labels, self.selection(rows)?))
     }
 }
 
@@ -100,11 +77,7 @@ impl DataSource for Regression {
         let targets = inputs.flatten(1, -1).matmul(&teacher.tr())
             + normal.draw(&[self.samples, self.outputs]) * self.noise;
         let rows = self.samples as usize;
-        Ok(dataset(
-            inputs,
-            targets,
-            Selection::new(self.batch, self.batches, self.order, rows)?,
-        ))
+        Ok(dataset(inputs, targets, self.selection(rows)?))
     }
 }
 
@@ -185,6 +158,7 @@ impl Normal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::data::{BatchCount, Order};
 
     fn regression() -> Regression {
         Regression {

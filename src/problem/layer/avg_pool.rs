@@ -33,7 +33,7 @@ pub struct AvgPool<const D: usize> {
 }
 
 impl<const D: usize> AvgPool<D> {
-    /// Of torch.nn's defaults.
+    /// The layer with torch.nn's defaults for all other keys.
     pub fn new(kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             kernel_size: kernel_size.into(),

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 /// A scale `z = x̂ ∘ w + …` per channel has the same rules with `x̂ ∘ s` in place of columns s.
 #[derive(Clone, Debug)]
 pub(super) struct ChannelBias {
-    /// `[C, *positions]`.
+    /// The shape of an output of one sample, `[C, *positions]`.
     pub output: Vec<i64>,
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv<const D: usize> {
-    /// Out-channels.
+    /// How many channels it puts out.
     pub out: i64,
     /// The size of the kernel.
     pub kernel_size: PerDimension<D>,
@@ -50,7 +50,7 @@ pub(super) fn yes() -> bool {
 }
 
 impl<const D: usize> Conv<D> {
-    /// Of torch.nn's defaults.
+    /// The layer with torch.nn's defaults for all other keys.
     pub fn new(out: i64, kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             out,

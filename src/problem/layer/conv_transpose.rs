@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose<const D: usize> {
-    /// Out-channels.
+    /// How many channels it puts out.
     pub out: i64,
     /// The size of the kernel.
     pub kernel_size: PerDimension<D>,
@@ -38,7 +38,7 @@ pub struct ConvTranspose<const D: usize> {
 }
 
 impl<const D: usize> ConvTranspose<D> {
-    /// Of torch.nn's defaults.
+    /// The layer with torch.nn's defaults for all other keys.
     pub fn new(out: i64, kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             out,

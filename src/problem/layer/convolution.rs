@@ -60,7 +60,7 @@ impl Layer for Convolution {
     }
 }
 
-/// `x: [N, *in]`.
+/// A convolution at the inputs `x: [N, *in]`.
 struct LocalConvolution {
     map: Correlation,
     bias: ChannelBias,
@@ -110,7 +110,7 @@ impl LocalConvolution {
         }
     }
 
-    /// `[L, R]`.
+    /// How many rows `left` and `right` have for every sample and column: `[L, R]`.
     fn sides(&self) -> [i64; 2] {
         let channels = self.map.b[0] / self.map.groups;
         match self.map.transposed {

@@ -7,14 +7,14 @@ use tch::{Kind, Tensor};
 /// `b[o, t] = Σ_{c, δ} w[o, c, δ] a[c, t·stride + δ·dilation − padding]` for every sample.
 ///
 /// A convolution maps `x = a` to `z = b`; a transposed one maps `x = b` to `z = a`, by the adjoint.
-/// With `groups` G, the channels of a and b fall into G parts, and part by part they meet.
+/// With `groups` G, the channels of a and b fall into G parts, and each part of b sees that of a alone.
 #[derive(Clone, Debug)]
 pub(super) struct Correlation {
     pub window: Window,
     pub groups: i64,
-    /// `[channels, *S]`.
+    /// The shape of a for one sample, `[channels, *S]`.
     pub a: Vec<i64>,
-    /// `[channels, *T]`.
+    /// The shape of b for one sample, `[channels, *T]`.
     pub b: Vec<i64>,
     /// Whether x is b and z is a.
     pub transposed: bool,
@@ -68,7 +68,7 @@ impl Correlation {
         }
     }
 
-    /// Entries of the weight that meet one entry of b.
+    /// How many entries of the weight act on one entry of b.
     pub fn fan_in(&self) -> i64 {
         self.a[0] / self.groups * self.window.entries()
     }

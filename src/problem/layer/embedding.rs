@@ -86,13 +86,13 @@ impl Layer for EmbeddingLayer {
 
 /// T positions of N samples with D entries each, V tokens.
 struct LocalEmbedding {
-    /// `[N, T]`.
+    /// The token at every position, `[N, T]`.
     tokens: Tensor,
     /// 0 where the token pads, else 1: `[N, T, 1]`.
     counts: Tensor,
-    /// `[V, D]`.
+    /// The shape of the weight, `[V, D]`.
     table: Vec<i64>,
-    /// `[N, *positions, D]`.
+    /// The shape of the output, `[N, *positions, D]`.
     output: Vec<i64>,
 }
 

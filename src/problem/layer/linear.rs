@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
-    /// Out-features.
+    /// How many features it puts out.
     pub out: i64,
     /// Whether `b` is there.
     #[serde(default = "yes")]

@@ -29,7 +29,7 @@ pub struct MaxPool<const D: usize> {
 }
 
 impl<const D: usize> MaxPool<D> {
-    /// Of torch.nn's defaults.
+    /// The layer with torch.nn's defaults for all other keys.
     pub fn new(kernel_size: impl Into<PerDimension<D>>) -> Self {
         Self {
             kernel_size: kernel_size.into(),

@@ -52,7 +52,7 @@ impl AffineSharing {
         weight.into_iter().chain(bias).collect()
     }
 
-    /// A parameter as it meets a sample's entries.
+    /// A parameter in a shape that broadcasts over a sample.
     pub fn along(&self, parameter: &Tensor) -> Tensor {
         match self.last {
             true => parameter.shallow_clone(),
@@ -114,7 +114,8 @@ pub(super) fn epsilon() -> f64 {
     1e-5
 }
 
-/// A normalisation layer at one point; `weight` meets `[N, *in]` as [`AffineSharing::along`] puts it.
+/// A normalisation layer at one point; `weight` broadcasts over `[N, *in]` as
+/// [`AffineSharing::along`] has it.
 pub(super) struct Normalised<S> {
     pub standard: S,
     pub weight: Option<Tensor>,

@@ -16,7 +16,7 @@ pub struct ParameterShape {
 pub enum Init {
     /// Uniform on `[-bound, bound]`.
     Uniform {
-        /// Half the width.
+        /// Half the width of the interval.
         bound: f64,
     },
     /// Normal of mean 0 and variance 1.
@@ -26,7 +26,7 @@ pub enum Init {
     },
     /// Every entry has the same value, without a draw.
     Constant {
-        /// The value.
+        /// The value of every entry.
         value: f64,
     },
 }

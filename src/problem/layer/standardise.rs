@@ -2,7 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{OwnCurvature, Symmetric};
-use crate::problem::epsilon;
+use crate::problem::tensors::epsilon;
 use tch::{Kind, Tensor};
 
 /// `x̂ = P x/σ` in groups of m entries that lie side by side, `P = I − 𝟏𝟏ᵀ/m` and
@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 pub(super) struct StandardisedGroups {
     /// `x̂` as the input has it: `[N, *in]`.
     value: Tensor,
-    /// `x̂: [N, G, m]`.
+    /// `x̂` by groups: `[N, G, m]`.
     normal: Tensor,
     /// `1/σ: [N, G, 1]`.
     slope: Tensor,

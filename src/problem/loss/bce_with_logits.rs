@@ -71,7 +71,7 @@ impl Loss for BceWithLogits {
     }
 }
 
-/// `p`, `q`, `weight: [N, *out]`.
+/// The loss at one point, in the letters of its formulas: `p`, `q`, `weight: [N, *out]`.
 struct LocalBceWithLogits {
     p: Tensor,
     q: Tensor,

@@ -16,9 +16,10 @@ use fisher::Fisher;
 pub use mse::Mse;
 use weighted::weighted;
 
+use super::batch::Batch;
+use super::curvature::Curvature;
 use super::random::uniform_targets;
 use super::tensors::{sum_entries, unit_vectors};
-use super::{Batch, Curvature};
 use crate::error::UserError;
 use crate::tagged::tagged;
 use schemars::JsonSchema;
@@ -33,7 +34,7 @@ pub enum Reduction {
     /// The mean over terms.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum of the terms.
     Sum,
 }
 

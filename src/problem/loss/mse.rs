@@ -39,7 +39,7 @@ impl Loss for Mse {
     }
 }
 
-/// `error: [N, *out]`.
+/// The loss at outputs with `error = f − y: [N, *out]`.
 struct LocalMse {
     error: Tensor,
     twice_weight: f64,

@@ -151,7 +151,7 @@ impl Matrix {
         self.eigenvalues.iter().sum()
     }
 
-    /// `[n]`.
+    /// The diagonal of the matrix, `[n]`.
     pub fn diagonal(&self) -> Tensor {
         match self.entries.dim() {
             1 => self.entries.shallow_clone(),

@@ -1,0 +1,48 @@
+//! How long a run may take, guessed without a trial.
+
+use super::runs_of_a_job;
+use crate::plan::{Plan, Setup};
+use crate::problem::matrix::Basis;
+use tch::Device;
+
+/// Multiplications and additions a second, of one core and of a GPU.
+const ON_CPU: f64 = 1e10;
+const ON_GPU: f64 = 1e12;
+
+/// Seconds of a product beside its arithmetic.
+const CALL: f64 = 2e-5;
+
+/// Operations of a product per multiplication of the network: two passes forward, two backward, each
+/// with a multiplication and an addition.
+const PASSES: f64 = 8.0;
+
+/// A guess at the seconds that `jobs` of a plan take, rather too high than too low: what double
+/// backward passes would take on one slow core. Exact traces and runs to a tolerance are left out,
+/// and fast products may take a hundredth of it.
+///
+/// It costs nothing, and tells the runs that may take long from those that cannot.
+pub fn guess(plan: &Plan, jobs: &[usize]) -> f64 {
+    let operations = match &plan.setup {
+        Setup::Network(setup) => {
+            let selection = setup.dataset.selection;
+            let samples = selection.samples(setup.dataset.len()) as f64;
+            let layers = setup.network.sizes().map(|size| size.multiplications);
+            PASSES * samples * layers.sum::<f64>()
+        }
+        Setup::Matrix(matrix) => match matrix.basis {
+            Basis::Haar => 4.0 * (matrix.n as f64).powi(2),
+            Basis::Diagonal => 2.0 * matrix.n as f64,
+        },
+    };
+    let speed = if plan.device == Device::Cpu {
+        ON_CPU
+    } else {
+        ON_GPU
+    };
+    let probes = |&index: &usize| {
+        let counts = plan.jobs[index].budget.counts();
+        counts.last().copied().unwrap_or(0) as f64
+    };
+    let products = jobs.iter().map(probes).sum::<f64>() * runs_of_a_job(plan) as f64;
+    products * (CALL + operations / speed)
+}
