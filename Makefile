@@ -10,10 +10,10 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build install run test bench compare clean distclean
+.PHONY: help setup tools build install run test python-test bench compare clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## fetch libtorch into .libtorch (CUDA=1 or CUDA=0 forces the flavour)
 	@scripts/setup.sh
@@ -41,6 +41,9 @@ test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, an
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
 	$(RUNNER) check experiments/*.toml
 	@echo "make test: all checks passed"
+
+python-test: build ## the Python package: its wheel in a fresh environment, and pytest
+	scripts/python_test.sh $(RUNNER)
 
 tools:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt

@@ -2,7 +2,8 @@
 
 Not maturin, whose wheels install a binary under its own name, `runner`, where the program that finds
 PyTorch's libtorch must stand. LIBTORCH=/path/to/torch builds against another libtorch than that of
-`make setup`, for example that of the Python environment.
+`make setup`, for example that of the Python environment; RUNNER_BINARY=/path/to/runner takes a binary that
+is built already.
 """
 
 import os
@@ -23,12 +24,14 @@ class Binary(BuildHookInterface):
         root = Path(self.root)
         # An isolated build hides pip from the Python that setup.sh asks for it.
         env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        subprocess.run([root / "scripts" / "setup.sh"], cwd=root, env=env, check=True)
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=root, env=env, check=True)
         target = root / env.get("CARGO_TARGET_DIR", "target")
+        built = Path(env.get("RUNNER_BINARY", target / "release" / "runner"))
+        if "RUNNER_BINARY" not in env:
+            subprocess.run([root / "scripts" / "setup.sh"], cwd=root, env=env, check=True)
+            subprocess.run(["cargo", "build", "--release", "--locked"], cwd=root, env=env, check=True)
         binary = target / "wheel" / "runner"
-        binary.parent.mkdir(exist_ok=True)
-        shutil.copy(target / "release" / "runner", binary)
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built, binary)
         subprocess.run(["strip", binary], check=True)
         build_data["force_include"][str(binary)] = "curvature_runner/bin/runner"
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
