@@ -83,7 +83,7 @@ fn assert_mean(case: &str, samples: &[f64], expected: f64) {
 }
 
 /// Independent probes of one run, so that a problem is linearised once for all of them.
-const PROBES: u64 = 20;
+const PROBES: u64 = 50;
 
 /// Whether the probes of a run depend on each other: then a run of one probe shows most.
 fn hadamard(estimator: &EstimatorSpec) -> bool {
@@ -106,7 +106,7 @@ fn every_estimator_is_unbiased() {
             let total: f64 = expected.iter().sum();
             let case = format!("{estimator:?} on {name}");
             let (count, seeds) = match hadamard(&estimator) {
-                true => (1, seeds),
+                true => (1, seeds / 4),
                 false => (PROBES, seeds / PROBES),
             };
             let estimates = runs(&problem, &estimator, count, seeds);

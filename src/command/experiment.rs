@@ -1,10 +1,10 @@
 //! One experiment, from the rows that are there to the figures.
 
 use super::End;
+use super::arguments::{Arguments, folder, in_the_way};
 use super::interrupt::Interrupt;
 use super::print;
 use super::progress::Progress;
-use super::run::{Arguments, folder, in_the_way};
 use anyhow::bail;
 use curvature_runner::estimator::Progress as Sampled;
 use curvature_runner::output::{Finished, Results, Session, redraw, summarise};

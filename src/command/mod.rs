@@ -1,5 +1,6 @@
 //! The command line: `runner SPEC...` runs experiments; every subcommand has a file of its own.
 
+mod arguments;
 mod check;
 mod compare;
 mod completions;
@@ -41,7 +42,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: run::Arguments,
+    run: arguments::Arguments,
     /// Say more of what is going on; twice for even more
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,

@@ -159,7 +159,7 @@ mod tests {
         };
         let listen = || listening(|_| {}, cancelled, work);
         let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(listen));
-        assert!(unwound.err().expect("it unwinds").is::<Cancelled>());
+        assert!(unwound.expect_err("it unwinds").is::<Cancelled>());
         tell(1, 2, || Moments::exact(1.0));
     }
 }

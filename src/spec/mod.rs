@@ -31,7 +31,7 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Results go to `results/<name>/` under the current directory; absent: the name of the file.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default)]
     pub name: String,
     /// What is asked.
     #[serde(default)]
