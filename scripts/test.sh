@@ -18,5 +18,5 @@ trap 'rm -f "$TEST_TIMES"' EXIT
 code=0
 "${CARGO:-cargo}" test --config "target.'cfg(all())'.runner = '$(realpath "$0")'" "$@" || code=$?
 echo "slowest tests, in seconds:"
-sed -n 's/^test \(.*\) \.\.\. .* <\([0-9.]*\)s>$/\2 \1/p' "$TEST_TIMES" | sort -rn | head -n 10
+sed -n 's/^test \(.*\) \.\.\. .* <\([0-9.]*\)s>$/\2 \1/p' "$TEST_TIMES" | sort -rn | sed -n 1,10p
 exit $code
