@@ -10,10 +10,13 @@ mod predict;
 mod rows;
 mod sizes;
 mod threads;
+mod todo;
 
+pub use caught::GRACE;
 pub use guess::guess;
 pub use observer::{NoObserver, Observer};
 pub use predict::{Cost, Prediction, Trials};
+pub use todo::Todo;
 
 use crate::estimator::{Start, StreamKind, TorchStream};
 use crate::lists::Seed;
@@ -21,46 +24,19 @@ use crate::output::Finished;
 use crate::plan::{Job, Plan};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
-use crate::spec::ExperimentKind;
 use anyhow::Result;
-use caught::{Cancel, Cut};
+use caught::{Cancel, Cut, TICK, message};
 use job::JobRunner;
-use std::panic::resume_unwind;
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
-
-/// What is to be run of a plan.
-#[derive(Clone, Debug)]
-pub struct Todo {
-    /// Indices of jobs, rising.
-    pub jobs: Vec<usize>,
-    /// The V_batch that jobs of an earlier run came to, by index: others of the same setting take
-    /// the same.
-    pub v_batch: Vec<(usize, u64)>,
-}
-
-impl Todo {
-    /// All of `plan`.
-    pub fn all(plan: &Plan) -> Self {
-        Self {
-            jobs: (0..plan.jobs.len()).collect(),
-            v_batch: Vec::new(),
-        }
-    }
-}
+use std::time::Instant;
 
 /// Why no job of a plan can be run at all.
 #[derive(Debug, thiserror::Error)]
 #[error("no job can be run: {0}")]
 pub struct Impossible(String);
-
-/// How long jobs under way may go on once a run is interrupted.
-pub const GRACE: Duration = Duration::from_millis(500);
-
-/// How often a run that waits for its jobs looks up.
-const TICK: Duration = Duration::from_millis(20);
 
 /// Runs the jobs of `plan` that are to do; `finished` is called on this thread after each, also
 /// after one that could not be done.
@@ -110,14 +86,14 @@ pub fn run(
             let since = *interrupted.get_or_insert_with(Instant::now);
             if since.elapsed() >= GRACE {
                 cancel.set();
-                let rest = receiver.try_iter().filter(|_| outcome.is_ok());
-                let rest: Vec<_> = rest.collect();
-                return outcome
-                    .and_then(|()| rest.into_iter().try_for_each(|(done, _)| finished(done)));
+                let mut rest = receiver.try_iter();
+                return outcome.and_then(|()| rest.try_for_each(|(done, _)| finished(done)));
             }
         }
     }
-    let ended = jobs.join().unwrap_or_else(|panic| resume_unwind(panic));
+    // A panic outside of any job is a mistake of ours, and no reason to lose what was finished.
+    let broken = |panic: Box<dyn Any + Send>| Err(Impossible(message(panic.as_ref())));
+    let ended = jobs.join().unwrap_or_else(broken);
     outcome.and(ended.map_err(Into::into))
 }
 
@@ -150,13 +126,15 @@ fn all(
 ) -> Result<(), Impossible> {
     threads::with(plan.threads, || {
         let clock = Instant::now();
-        let build = || plan.setup.build(plan.device, plan.dtype);
+        let build = || {
+            let (problems, generator) = plan.setup.build(plan.device, plan.dtype);
+            agreement::check(&problems).map(|()| (problems, generator))
+        };
         let (problems, generator) = match cancel.attempt(|_| {}, build) {
-            Ok((built, _)) => built,
+            Ok((built, _)) => built.map_err(|error| Impossible(error.to_string()))?,
             Err(Cut::Cancelled) => return Ok(()),
             Err(Cut::Failed(error)) => return Err(Impossible(error)),
         };
-        agreement::check(&problems).map_err(|error| Impossible(error.to_string()))?;
         tracing::info!("network and data are in memory after {:?}", clock.elapsed());
         let Ok(runner) = JobRunner::new(plan, todo, &problems, watch, cancel) else {
             return Ok(());
@@ -230,14 +208,6 @@ fn parallel(runner: JobRunner<'_>, problems: &[Problem], todo: &[usize], desk: &
     });
     // libtorch's BLAS keeps the last setting for the whole process.
     tch::set_num_threads(threads as i32);
-}
-
-/// How often a job computes its estimates.
-fn runs_of_a_job(plan: &Plan) -> u64 {
-    match plan.spec.kind {
-        ExperimentKind::Timing => plan.spec.timing.warmup + plan.spec.timing.repeats,
-        ExperimentKind::Convergence => 1,
-    }
 }
 
 /// Where a job's random numbers begin, `generator` being PyTorch's global one before it.

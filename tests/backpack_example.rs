@@ -16,7 +16,11 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
         .join("experiments")
         .join(spec);
     let source = SpecText::read(&path).unwrap();
-    let source = source.with(&[Override::text("--device", "device", "cpu")]);
+    // On one thread: libtorch's own take as long again for waiting.
+    let source = source.with(&[
+        Override::text("--device", "device", "cpu"),
+        Override::number("--threads", "threads", 1),
+    ]);
     let plan = Arc::new(Plan::new(Spec::parse(&source).unwrap(), &source).unwrap());
     let mut jobs = Vec::new();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);

@@ -1,7 +1,9 @@
-//! What the command line says of a run.
+//! The options of `runner SPEC...`, and what follows from them.
 
+use curvature_runner::error::UserError;
 use curvature_runner::plan::{Job, Plan};
 use curvature_runner::spec::Override;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -12,19 +14,19 @@ pub struct Arguments {
 
     /// Set any key over the spec, as sampling.V_batch=[20]; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
-    pub settings: Vec<Override>,
+    settings: Vec<Override>,
 
     /// Compute on this device: auto, cpu, cuda, cuda:N
     #[arg(long)]
-    pub device: Option<String>,
+    device: Option<String>,
 
     /// Compute in float32 or float64
     #[arg(long)]
-    pub dtype: Option<String>,
+    dtype: Option<String>,
 
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub threads: Option<u64>,
+    threads: Option<u64>,
 
     /// Write to this folder instead of results/<name>
     #[arg(long, value_name = "DIR")]
@@ -60,18 +62,76 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// What the command line sets over the spec; an option of its own wins over `--set`.
+    pub fn overrides(&self) -> Vec<Override> {
+        let mut settings = self.settings.clone();
+        let texts = [
+            ("--device", "device", &self.device),
+            ("--dtype", "dtype", &self.dtype),
+        ];
+        for (option, key, value) in texts {
+            settings.extend(value.iter().map(|value| Override::text(option, key, value)));
+        }
+        let threads = self.threads;
+        settings.extend(threads.map(|threads| Override::number("--threads", "threads", threads)));
+        settings
+    }
+
+    /// Where the results of `plan` go.
+    pub fn folder(&self, plan: &Plan) -> PathBuf {
+        match &self.out {
+            Some(folder) => folder.clone(),
+            None => PathBuf::from("results").join(&plan.spec.name),
+        }
+    }
+
     /// Whether `--only` leaves a job in.
     pub fn asks_for(&self, job: &Job) -> bool {
         self.only.is_empty() || self.only.iter().any(|words| has_words(job, words))
     }
+
+    /// Refuses words of `--only` that no setting has.
+    ///
+    /// # Errors
+    /// The first such words, with those that there are.
+    pub fn check_only(&self, plan: &Plan) -> Result<(), UserError> {
+        let is_known = |words: &&String| plan.jobs.iter().any(|job| has_words(job, words));
+        let Some(unknown) = self.only.iter().find(|words| !is_known(words)) else {
+            return Ok(());
+        };
+        let known = plan.jobs.iter().map(|job| job.setting.to_string());
+        let known: BTreeSet<String> = known.collect();
+        let known: Vec<String> = known.into_iter().collect();
+        Err(UserError::new(
+            "--only",
+            format!("found \"{unknown}\", which no estimator of the spec is called"),
+            format!("it has: {}", known.join("; ")),
+        ))
+    }
+
+    /// Refuses a file where `--out` asks for a folder.
+    ///
+    /// # Errors
+    /// That file.
+    pub fn check_out(&self) -> Result<(), UserError> {
+        let Some(out) = &self.out else { return Ok(()) };
+        let Some(file) = in_the_way(out) else {
+            return Ok(());
+        };
+        let (file, out) = (file.display(), out.display());
+        Err(UserError::new(
+            "--out",
+            format!(
+                "--out: found the file {file}, expected {out} to be a folder for results, or nothing yet"
+            ),
+            "name another folder; it is made where it is not there",
+        ))
+    }
 }
 
-/// Where the results of `plan` go.
-pub fn folder(arguments: &Arguments, plan: &Plan) -> PathBuf {
-    match &arguments.out {
-        Some(folder) => folder.clone(),
-        None => PathBuf::from("results").join(&plan.spec.name),
-    }
+/// Whether a job is of a setting that has all of `words`.
+fn has_words(job: &Job, words: &str) -> bool {
+    words.split_whitespace().all(|word| job.setting.has(word))
 }
 
 /// The file that keeps `folder` from being made.
@@ -79,24 +139,4 @@ pub fn in_the_way(folder: &Path) -> Option<&Path> {
     let named = |path: &&Path| !path.as_os_str().is_empty() && path.exists();
     let there = folder.ancestors().find(named)?;
     (!there.is_dir()).then_some(there)
-}
-
-/// What the command line sets over the spec; an option of its own wins over `--set`.
-pub fn settings(arguments: &Arguments) -> Vec<Override> {
-    let mut settings = arguments.settings.clone();
-    let texts = [
-        ("--device", "device", &arguments.device),
-        ("--dtype", "dtype", &arguments.dtype),
-    ];
-    for (option, key, value) in texts {
-        settings.extend(value.iter().map(|value| Override::text(option, key, value)));
-    }
-    let threads = arguments.threads;
-    settings.extend(threads.map(|threads| Override::number("--threads", "threads", threads)));
-    settings
-}
-
-/// Whether a job is of a setting that has all of `words`.
-pub fn has_words(job: &Job, words: &str) -> bool {
-    words.split_whitespace().all(|word| job.setting.has(word))
 }

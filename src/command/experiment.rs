@@ -1,7 +1,7 @@
 //! One experiment, from the rows that are there to the figures.
 
 use super::End;
-use super::arguments::{Arguments, folder, in_the_way};
+use super::arguments::{Arguments, in_the_way};
 use super::interrupt::Interrupt;
 use super::print;
 use super::progress::Progress;
@@ -25,7 +25,7 @@ pub fn experiment(
     plan: &Arc<Plan>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<End> {
-    let folder = folder(arguments, plan);
+    let folder = arguments.folder(plan);
     if let Some(file) = in_the_way(&folder) {
         let (file, folder) = (file.display(), folder.display());
         bail!(

@@ -57,3 +57,14 @@ pub fn duration(seconds: f64) -> String {
         _ => format!("{:.0} days", seconds / 86_400.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_are_written_for_people() {
+        let texts = [0.0123, 3.44, 125.0, 7530.0, 1.3e6].map(duration);
+        assert_eq!(texts, ["12.3 ms", "3.4 s", "2 min", "2 h 6 min", "15 days"]);
+    }
+}

@@ -102,14 +102,6 @@ fn network(
             "make the layers or the batch smaller",
         )?;
     }
-    // The roots of the loss at the output: as many columns as outputs.
-    if jobs.iter().any(|job| job.task.is_exact()) {
-        let outputs = setup.network.output().iter().product::<i64>() as f64;
-        let what = format!("the exact trace over {outputs} outputs");
-        let help = "make the output or the batch smaller, or remove the estimator \"exact\"";
-        let needed = bytes(samples * outputs * outputs);
-        refuse("model.layers", &what, needed, total, help)?;
-    }
     let (parameters, widest) = probe(&setup.network);
     let batch = |job: &Job| {
         let probes = probes_at_once(job)?;

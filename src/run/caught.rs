@@ -9,12 +9,19 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+
+/// How long jobs under way may go on once a run is interrupted.
+pub const GRACE: Duration = Duration::from_millis(500);
+
+/// How often who waits for work looks up.
+pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// Why work has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +67,10 @@ impl Cancel {
     }
 }
 
-/// Whether this may be a thread that work has been handed on to, which is told of its failure.
+/// Whether this may be a thread that work has been handed on to, which is told of its failure: such
+/// threads have no name of their own.
 fn helps() -> bool {
-    AT_WORK.load(Ordering::Relaxed) > 0 && std::thread::current().name() != Some("main")
+    AT_WORK.load(Ordering::Relaxed) > 0 && std::thread::current().name().is_none()
 }
 
 /// The result of `work`; nothing is printed.
@@ -103,7 +111,8 @@ pub(super) fn is_out_of_memory(message: &str) -> bool {
     .any(|sign| message.contains(sign))
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
     let text = match (
         payload.downcast_ref::<&str>(),
         payload.downcast_ref::<String>(),

@@ -1,6 +1,6 @@
 //! How long a run may take, guessed without a trial.
 
-use super::runs_of_a_job;
+use super::todo::runs_of_a_job;
 use crate::plan::{Plan, Setup};
 use crate::problem::matrix::Basis;
 use tch::Device;

@@ -2,9 +2,10 @@
 
 use super::caught::{Cancel, Cut, is_out_of_memory};
 use super::estimates::estimates;
+use super::observer::Observer;
 use super::rows::{Measured, RowMaker};
 use super::sizes::Sizes;
-use super::{Observer, Todo};
+use super::todo::Todo;
 use crate::estimator::Start;
 use crate::memory::growth_of;
 use crate::output::Finished;

@@ -19,7 +19,7 @@ pub trait Observer: Send + Sync {
         false
     }
 
-    /// Whether the run is to end within [`GRACE`](super::GRACE), whatever is under way.
+    /// Whether the run is to end within [`GRACE`](crate::run::GRACE), whatever is under way.
     fn interrupted(&self) -> bool {
         false
     }

@@ -1,8 +1,9 @@
 //! What a run will cost, from a short trial of every setting.
 
-use super::caught::Cancel;
+use super::caught::{Cancel, TICK};
 use super::estimates::estimates;
-use super::{TICK, runs_of_a_job, threads};
+use super::threads;
+use super::todo::runs_of_a_job;
 use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;
 use crate::memory::growth_of;

@@ -1,8 +1,8 @@
 //! The V_batch that jobs are run with: as it stands, as a trial found it, or what memory allows.
 
-use super::Todo;
 use super::caught::{Cancel, Cut};
 use super::estimates::estimates;
+use super::todo::{Todo, runs_of_a_job};
 use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch};
 use crate::lists::VBatch;
 use crate::memory::growth_of;
@@ -140,7 +140,7 @@ fn work<'a>(plan: &Plan, problem: &Problem, jobs: impl Iterator<Item = &'a Job>)
         most = most.max(probes);
         // An estimator may need several products to have k at once.
         let alone = probes / job.task.trial(1000).div_ceil(1000).max(1);
-        let times = super::runs_of_a_job(plan).saturating_mul(batches);
+        let times = runs_of_a_job(plan).saturating_mul(batches);
         total = total.saturating_add(alone.saturating_mul(times));
     }
     Work {

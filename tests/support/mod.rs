@@ -330,8 +330,13 @@ pub fn each_seed(
     v_batch: u64,
     seeds: u64,
 ) -> Vec<Vec<Estimate>> {
+    const FEW: u64 = 10;
     let run =
-        |problem: &mut Problem, seed| task.run(problem, &Start::Philox(seed), budget, v_batch);
+        |problem: &mut Problem, seed: u64| task.run(problem, &Start::Philox(seed), budget, v_batch);
+    if seeds <= FEW {
+        let mut problem = problem.clone();
+        return (0..seeds).map(|seed| run(&mut problem, seed)).collect();
+    }
     let runs = (0..seeds).into_par_iter().map_with(problem.clone(), run);
     CORES.install(|| runs.collect())
 }

@@ -5,9 +5,10 @@ use curvature_runner::estimator::{Budget, Estimate, Setting, Start, Task};
 use curvature_runner::output::Finished;
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::Problem;
-use curvature_runner::run::{Observer, Todo, Trials, run};
-use curvature_runner::spec::{Spec, SpecText};
+use curvature_runner::run::{Observer, Todo, Trials, guess, run};
+use curvature_runner::spec::{Override, Spec, SpecText};
 use std::fmt::{self, Debug};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -191,6 +192,31 @@ fn what_fails_while_it_is_cancelled_is_not_reported() {
         panic!("an assertion of a process that ends");
     });
     assert!(finished(&broken, &watch).is_empty());
+}
+
+/// Runs of seconds begin at once; the guess that tells them is too high, never far too low.
+#[test]
+fn short_runs_have_no_trial_before_them() {
+    let guessed = |source: SpecText| {
+        let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
+        let all: Vec<usize> = (0..plan.jobs.len()).collect();
+        guess(&plan, &all)
+    };
+    for name in [
+        "smoke",
+        "convergence",
+        "convergence_philox",
+        "timing",
+        "one_pass",
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("experiments/{name}.toml"));
+        let source = SpecText::read(&path).unwrap();
+        let seconds = guessed(source.with(&[Override::text("--device", "device", "cpu")]));
+        assert!(seconds < 600.0, "{name}: {seconds} s");
+    }
+    let sweep = Sweep::new(&TIMED.replace("[10]", "[100_000_000_000]"));
+    let source = SpecText::read(&sweep.0.path().join("spec.toml")).unwrap();
+    assert!(guessed(source) > 3600.0);
 }
 
 /// Probes at once, to be found for three estimators over two products.

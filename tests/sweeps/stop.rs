@@ -2,7 +2,7 @@
 
 use super::{MANY, Sweep, assert_same, end_of, files, timeless};
 use curvature_runner::output::Record;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 fn signal(child: &Child, name: &str) {
@@ -122,6 +122,31 @@ fn two_signals_leave_no_failure_and_the_job_is_run_again() {
     // Two signals may end a run before it has said anything; one does not.
     let text = interrupt(1);
     assert!(text.contains("1 jobs are done already, 1 to run"), "{text}");
+}
+
+/// On a terminal, which `script` makes one of, the user is asked.
+#[test]
+fn a_run_of_weeks_asks_on_a_terminal() {
+    let sweep = Sweep::new(WEEKS);
+    let runner = assert_cmd::cargo::cargo_bin("runner");
+    let command = format!("{} spec.toml", runner.display());
+    let child = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .current_dir(&sweep.0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        return println!("skipped: there is no program `script`");
+    };
+    child.stdin.take().unwrap().write_all(b"n\n").unwrap();
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    let (code, _) = end_of(child);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("run it all the same? [y/N]"), "{text}");
+    assert!(!sweep.results().exists(), "{text}");
 }
 
 #[test]
