@@ -32,7 +32,7 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 
 # The runner that checks the experiments is the one that the tests were linked with: `cargo build`
 # would compile tch and the library again, without the features that the test crates ask for.
-test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, and a check of every experiment
+test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 	scripts/test.sh --release --locked --lib --bins --tests --examples
@@ -40,6 +40,7 @@ test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, an
 	$(CARGO) bench --locked -- --test
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
 	$(RUNNER) check experiments/*.toml
+	scripts/python_test.sh $(RUNNER)
 	@echo "make test: all checks passed"
 
 python-test: build ## the Python package: its wheel in a fresh environment, and pytest

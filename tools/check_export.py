@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks export_torch.py against PyTorch: loss, trace and vᵀHv of exported networks.
+"""Checks exported networks against PyTorch: vᵀHv of the whole Hessian, and the exact trace.
 
     python tools/check_export.py RUNNER [--large] [--fixture FOLDER]
 
@@ -7,7 +7,7 @@ Every network is exported, and `RUNNER` computes vᵀHv of its whole Hessian by 
 random signs v that PyTorch draws from the same seed; PyTorch does the same on the module itself. The
 small network's exact trace is compared too. `--large` adds torchvision's vgg11 (128 million
 parameters, 5 GB of memory). `--fixture` writes the small network with PyTorch's own loss and traces
-for tests/exported.rs. Needs torch, torchvision and safetensors (benches/peers/setup.sh has them).
+for tests/data_files.rs. Needs torch, torchvision and safetensors (benches/peers/setup.sh has them).
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
-from export_torch import INSTEAD, Unsupported, export
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-ESTIMATORS = """
-[sampling]
-V       = [1]
-V_batch = [1]
-seeds   = [0, 1]
-stream  = "torch"
-"""
+sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
+from curvature_runner import toml
+from curvature_runner.export import export_layers, on_disk
+from curvature_runner.export import model as as_layers
+
+SAMPLING = {"V": 1, "V_batch": 1, "seeds": [0, 1], "stream": "torch"}
 
 
 class Block(nn.Module):
@@ -117,19 +116,10 @@ def signs(parameters: list[torch.Tensor], seed: int) -> list[torch.Tensor]:
     return [(torch.rand(1, *p.shape, dtype=p.dtype) < 0.5)[0].to(p.dtype) * 2 - 1 for p in parameters]
 
 
-def ordered(module: nn.Module, layers) -> list[tuple[str, nn.Parameter]]:
-    """The parameters under the names and in the order of the runner."""
-    return [(name, p) for name, p in tensors_of_parameters(layers) if p.requires_grad]
-
-
-def tensors_of_parameters(layers, prefix: str = ""):
-    for index, layer in enumerate(layers):
-        place = f"{prefix}{index}."
-        if layer.module is not None:
-            for name, p in layer.module.named_parameters():
-                yield place + name, p
-        for key, inner in layer.lists:
-            yield from tensors_of_parameters(inner, f"{place}{key}.")
+def ordered(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters in the order of the runner."""
+    parameters = dict(module.named_parameters())
+    return [(name, parameters[name]) for name in as_layers(module)[1] if name in parameters]
 
 
 def quadratic(module: nn.Module, parameters: list[nn.Parameter], x, y, seed: int) -> float:
@@ -149,8 +139,8 @@ def exact_traces(module: nn.Module, parameters: list[nn.Parameter], x, y) -> lis
     return traces
 
 
-def run(runner: str, folder: Path, spec: str) -> list[dict[str, str]]:
-    (folder / "run.toml").write_text(spec)
+def run(runner: str, folder: Path, spec: dict[str, Any]) -> list[dict[str, str]]:
+    (folder / "run.toml").write_text(toml.dumps(spec))
     command = [runner, str(folder / "run.toml"), "--out", str(folder / "out")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -159,25 +149,29 @@ def run(runner: str, folder: Path, spec: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def spec_for(text: str, dtype: str, products: list[str], exact: bool) -> str:
-    """The exported spec with the estimators of this check."""
-    spec = text[: text.index("[sampling]")].replace("[data]", f'dtype = "{dtype}"\n\n[data]', 1) + ESTIMATORS
-    for product in products:
-        spec += f'\n[[estimator]]\nkind = "hutchinson"\nblocks = "full"\nproduct = "{product}"\n'
-    return spec + ('\n[[estimator]]\nkind = "exact"\n' if exact else "")
+def written(module: nn.Module, x: torch.Tensor, y: torch.Tensor, folder: Path) -> dict[str, Any]:
+    """Writes weights and data; returns the beginning of a spec."""
+    section, weights = as_layers(module)
+    save_file(on_disk(weights), folder / "model.safetensors")
+    save_file({"x": x, "y": y}, folder / "data.safetensors")
+    return {
+        "dtype": str(next(module.parameters()).dtype).removeprefix("torch."),
+        "data": {"source": "safetensors", "path": "data.safetensors"},
+        "model": {"weights": "model.safetensors"} | section,
+        "loss": {"kind": "mse" if y.is_floating_point() else "cross_entropy"},
+        "sampling": SAMPLING,
+    }
 
 
 def compare(runner: str, name: str, module: nn.Module, shape, dtype, products, exact=False) -> None:
     module = trained(module.to(dtype))
     x, y = data(shape, 3 if exact else 10, dtype)
+    estimators = [{"kind": "hutchinson", "blocks": "full", "product": product} for product in products]
+    estimators += [{"kind": "exact"}] if exact else []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        layers = export(module, folder)
-        save_file({"x": x, "y": y}, folder / "data.safetensors")
-        precision = str(dtype).removeprefix("torch.")
-        spec = spec_for((folder / "model.toml").read_text(), precision, products, exact)
-        rows = run(runner, folder, spec)
-    parameters = [p for _, p in ordered(module, layers)]
+        rows = run(runner, folder, written(module, x, y, folder) | {"estimator": estimators})
+    parameters = [p for _, p in ordered(module)]
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
     for row in rows:
         if row["estimator"] == "exact":
@@ -192,44 +186,14 @@ def compare(runner: str, name: str, module: nn.Module, shape, dtype, products, e
             sys.exit(f"{name}, {words}: relative error {error:.2g}, expected below {tolerance:g}")
 
 
-def check_refusals() -> None:
-    """What cannot be expressed is named, with what to use instead."""
-
-    class Shared(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(3, 3)
-
-        def forward(self, x):
-            return self.layer(torch.tanh(self.layer(x)))
-
-    class Gate(nn.Module):
-        def forward(self, x):
-            return x * torch.sigmoid(x)
-
-    for module, words in [
-        (Shared(), "layer (Linear): is used more than once"),
-        (Gate(), "mul (mul): takes in several values"),
-        (nn.Sequential(nn.Linear(3, 3), nn.GRUCell(3, 3)), "1 (GRUCell): is none of the modules"),
-        (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="reflect")), "padding_mode = 'reflect'"),
-    ]:
-        try:
-            export(module, tempfile.mkdtemp())
-        except Unsupported as error:
-            if words not in str(error) or INSTEAD not in str(error):
-                sys.exit(f"found the message {error}\nexpected {words}")
-        else:
-            sys.exit(f"{module}: was exported")
-
-
 def write_fixture(folder: Path) -> None:
     """The small network, its data, and PyTorch's loss and traces in float64."""
     torch.manual_seed(0)
     module = trained(Small().double())
     x, y = data((4, 1, 6, 5), 3, torch.float64)
-    layers = export(module, folder)
+    export_layers(module, folder)
     save_file({"x": x, "y": y}, folder / "data.safetensors")
-    named = ordered(module, layers)
+    named = ordered(module)
     traces = exact_traces(module, [p for _, p in named], x, y)
     expected = {
         "torch": torch.__version__,
@@ -260,7 +224,6 @@ def main() -> None:
     if arguments.fixture:
         write_fixture(arguments.fixture)
         return
-    check_refusals()
     runner = arguments.runner or parser.error("name the runner, for example target/release/runner")
     every = ["autodiff", "hmp", "forward"]
     torch.manual_seed(0)

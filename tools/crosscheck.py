@@ -24,9 +24,7 @@ import backpack
 import curvlinops
 import torch
 from backpack import extensions
-from check_export import ESTIMATORS, data, ordered, run, signs, trained
-from export_torch import export
-from safetensors.torch import save_file
+from check_export import data, ordered, run, signs, trained, written
 from torch import nn
 
 TOLERANCE = 1e-8
@@ -105,24 +103,18 @@ SQUARED = {"squared error"}
 
 def ours(runner: str, module: nn.Module, x, y) -> tuple[list[dict[str, str]], list[dict[str, str]], list[str]]:
     """The rows of records.csv and parameters.csv, and the names of the parameters in order."""
+    estimators = []
+    for matrix in MATRICES:
+        estimators.append({"kind": "exact", "matrix": matrix})
+        for blocks in ("full", "parameter"):
+            products = {"kind": "hutchinson", "blocks": blocks, "product": "hmp"}
+            estimators.append(products | {"matrix": matrix})
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        layers = export(module, folder)
-        save_file({"x": x, "y": y}, folder / "data.safetensors")
-        text = (folder / "model.toml").read_text()
-        spec = text[: text.index("[sampling]")].replace("[data]", 'dtype = "float64"\n\n[data]', 1)
-        if y.is_floating_point():
-            spec = spec.replace('"cross_entropy"', '"mse"')
-        spec += ESTIMATORS
-        for matrix in MATRICES:
-            spec += f'\n[[estimator]]\nkind = "exact"\nmatrix = "{matrix}"\n'
-            for blocks in ("full", "parameter"):
-                spec += f'\n[[estimator]]\nkind = "hutchinson"\nblocks = "{blocks}"\nproduct = "hmp"\n'
-                spec += f'matrix = "{matrix}"\n'
-        records = run(runner, folder, spec)
+        records = run(runner, folder, written(module, x, y, folder) | {"estimator": estimators})
         with open(folder / "out" / "parameters.csv") as file:
             parts = list(csv.DictReader(file))
-    return records, parts, [name for name, _ in ordered(module, layers)]
+    return records, parts, [name for name, _ in ordered(module)]
 
 
 def loss_for(y) -> nn.Module:

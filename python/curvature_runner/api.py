@@ -29,6 +29,7 @@ def trace(
     device: str = "auto",
     folder: Path | str | None = None,
     progress: bool = True,
+    allow_long: bool = False,
 ) -> Trace:
     """The trace of the Hessian of the loss with respect to the parameters, in all and per parameter.
 
@@ -44,6 +45,7 @@ def trace(
         device: "auto", "cpu", "cuda" or "cuda:1", whatever device the model is on.
         folder: Keeps spec, weights, data and all results there; absent: nothing is left on the disk.
         progress: Whether to say how far it is, on `sys.stderr`.
+        allow_long: Whether a run may begin that is predicted to last over an hour; `--yes` on the command line.
 
     Returns:
         The trace, with a row per parameter by the names of `model.state_dict()`.
@@ -53,7 +55,7 @@ def trace(
         TypeError, ValueError: What is wrong with model, loss or data before it comes to that.
     """
     spec = asked([] if estimator is None else [estimator], rtol=rtol, seed=seed, device=device)
-    fields = answer(model, loss, data, spec, folder, progress)
+    fields = answer(model, loss, data, spec, (folder, progress, allow_long))
     record = fields["records"][-1]
     layers = fields["parameters"].where(estimator=record["estimator"])
     last = [row for row in layers if row["V"] == record["V"]]
@@ -76,6 +78,7 @@ def diagonal(
     device: str = "auto",
     folder: Path | str | None = None,
     progress: bool = True,
+    allow_long: bool = False,
 ) -> Diagonal:
     """The diagonal of the Hessian, a tensor of its shape per parameter: for pruning or quantisation.
 
@@ -93,7 +96,7 @@ def diagonal(
         return [{"kind": "exact", "diagonal": True}]
 
     spec = asked([], seed=seed, device=device)
-    fields = answer(model, loss, data, spec, folder, progress, chosen)
+    fields = answer(model, loss, data, spec, (folder, progress, allow_long), chosen)
     if not fields["diagonals"]:
         raise ValueError(f"found the estimator {estimator!r}, which gives no diagonal; take 'xdiag' or leave it out")
     return Diagonal(**fields, tensors=next(iter(fields["diagonals"].values())))
@@ -111,6 +114,7 @@ def eigenvalues(
     device: str = "auto",
     folder: Path | str | None = None,
     progress: bool = True,
+    allow_long: bool = False,
 ) -> Eigenvalues:
     """The `k` eigenvalues of the Hessian of largest magnitude or at one end, by block Lanczos.
 
@@ -119,7 +123,7 @@ def eigenvalues(
     """
     lanczos = {"kind": "lanczos", "k": k, "which": which, "vectors": vectors}
     spec = asked([], seed=seed, device=device)
-    fields = answer(model, loss, data, spec, folder, progress, over_products(lanczos))
+    fields = answer(model, loss, data, spec, (folder, progress, allow_long), over_products(lanczos))
     table = fields["tables"]["eigenvalues"]
     return Eigenvalues(
         **fields,
@@ -140,6 +144,7 @@ def spectral_density(
     device: str = "auto",
     folder: Path | str | None = None,
     progress: bool = True,
+    allow_long: bool = False,
 ) -> SpectralDensity:
     """The density of the Hessian's eigenvalues, by stochastic Lanczos quadrature: `V` probes, `steps` each.
 
@@ -147,7 +152,7 @@ def spectral_density(
     """
     slq = {"kind": "slq", "V": V, "steps": steps}
     spec = asked([], seed=seed, device=device)
-    fields = answer(model, loss, data, spec, folder, progress, over_products(slq))
+    fields = answer(model, loss, data, spec, (folder, progress, allow_long), over_products(slq))
     table = fields["tables"]["density"]
     weights = [weight / V for weight in table["weight"]]
     return SpectralDensity(**fields, nodes=table["node"], weights=weights)
@@ -164,6 +169,7 @@ def compare(
     device: str = "auto",
     folder: Path | str | None = None,
     progress: bool = True,
+    allow_long: bool = False,
 ) -> Result:
     """Several estimators on one model: `result.summary` has a row for each, with error and seconds.
 
@@ -180,11 +186,15 @@ def compare(
     if V is not None:
         spec["sampling"]["V"] = V if isinstance(V, int) else list(V)
     spec["sampling"]["seeds"] = {"from": 0, "count": seeds}
-    return Result(**answer(model, loss, data, spec, folder, progress))
+    return Result(**answer(model, loss, data, spec, (folder, progress, allow_long)))
 
 
 def run(
-    spec: Path | str | dict[str, Any], *, folder: Path | str | None = None, progress: bool = True
+    spec: Path | str | dict[str, Any],
+    *,
+    folder: Path | str | None = None,
+    progress: bool = True,
+    allow_long: bool = False,
 ) -> Result:
     """Runs a spec: a file, or a dict of what it would say, in which paths are relative to the current folder.
 
@@ -201,7 +211,7 @@ def run(
         else:
             path = Path(spec)
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        process.run([path, "--out", out], progress)
+        process.run([path, "--out", out], progress, allow_long)
         return Result(**results.read(out, text, []))
 
 
@@ -224,11 +234,14 @@ def answer(
     loss: Loss,
     data: Data,
     spec: dict[str, Any],
-    folder: Path | str | None,
-    progress: bool,
+    how: tuple[Path | str | None, bool, bool],
     chosen: Any = None,
 ) -> dict[str, Any]:
-    """Writes the problem, runs the spec, and reads the results: the fields of a [`Result`]."""
+    """Writes the problem, runs the spec, and reads the results: the fields of a [`Result`].
+
+    `how` is folder, progress and allow_long of the functions above.
+    """
+    folder, progress, allow_long = how
     with scratch(folder) as place:
         written, notes = problem.write(model, loss, data, place)
         spec = {"name": type(model).__name__.lower()} | spec | written
@@ -238,7 +251,7 @@ def answer(
         order = ("name", "device", "dtype", "data", "model", "loss", "sampling", "estimator")
         text = toml.dumps({key: spec[key] for key in order if spec.get(key)})
         (place / "spec.toml").write_text(text, encoding="utf-8")
-        process.run([place / "spec.toml", "--out", place / "results"], progress)
+        process.run([place / "spec.toml", "--out", place / "results"], progress, allow_long)
         return results.read(place / "results", text, notes)
 
 

@@ -18,6 +18,7 @@ import ast
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def model(module: nn.Module) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     layers = Converter(module).layers()
     for place, layer in places(layers).items():
         tensors = {k: v for k, v in layer.module.state_dict().items() if k != "num_batches_tracked"}
-        if tensors and layer.name != place:
+        if not layer.name:
+            names |= {f"{place}.{key}": key for key in tensors}
+        elif tensors and layer.name != place:
             names[place] = layer.name
         weights |= {f"{layer.name}.{key}" if layer.name else key: v for key, v in tensors.items()}
     section: dict[str, Any] = {"names": names} if names else {}
@@ -82,7 +85,7 @@ def on_disk(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
 
 
-def export(module: nn.Module, folder: Path | str, name: str = "model", source: str = "") -> dict[str, Any]:
+def export_layers(module: nn.Module, folder: Path | str, name: str = "model", source: str = "") -> dict[str, Any]:
     """Writes `name`.toml and `name`.safetensors to `folder`; returns what the spec says of the model.
 
     Raises:
@@ -156,7 +159,7 @@ def load(module: nn.Module, path: str) -> None:
         raise Mistake(f"{path} cannot be loaded: {error}") from error
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m curvature_runner.export", description=__doc__.splitlines()[0]
     )
@@ -171,7 +174,7 @@ def arguments() -> argparse.Namespace:
         metavar="SHAPE",
         help="write TorchScript, traced at random samples of this shape, as 3,32,32, in place of layers",
     )
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def run(options: argparse.Namespace) -> str:
@@ -193,16 +196,17 @@ def run(options: argparse.Namespace) -> str:
             f"wrote {out}.toml and .pt: TorchScript, {total} parameters\n"
             "products by automatic differentiation are available for it, one at a time"
         )
-    section = export(module, options.out, options.name, options.module)
+    section = export_layers(module, options.out, options.name, options.module)
     return (
         f"wrote {out}.toml and .safetensors: {len(section['layers'])} layers, {total} parameters\n"
         "every product and estimator is available for these layers; `runner --dry-run` says more"
     )
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
+    """The command line, or `given` in its place."""
     try:
-        print(run(arguments()))
+        print(run(arguments(given)))
     except (Mistake, Unsupported, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

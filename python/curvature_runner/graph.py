@@ -20,8 +20,10 @@ class Converter:
     """Turns the graph of a traced module into nested lists of layers."""
 
     def __init__(self, module: nn.Module):
-        self.module = module
-        self.graph = traced(module)
+        # What is a layer by itself would be looked into, standing alone.
+        self.module = nn.Sequential(module) if type(module) in MODULES else module
+        self.alone = self.module is not module
+        self.graph = traced(self.module)
         self.flattens: set[fx.Node] = set()
         # Which node a parameter was met at.
         self.owners: dict[int, fx.Node] = {}
@@ -108,7 +110,7 @@ class Converter:
     def of_module(self, node: fx.Node) -> Layer | None:
         target = str(node.target)
         module = self.module.get_submodule(target)
-        name = f"{target} ({type(module).__name__}){place(node)}"
+        name = f"{'the module' if self.alone else target} ({type(module).__name__}){place(node)}"
         for parameter in module.parameters():
             owner = self.owners.setdefault(id(parameter), node)
             check(name, owner is node, "is used more than once, or shares a weight, which no layer does")
@@ -120,7 +122,7 @@ class Converter:
             raise Unsupported(name, f"is none of the modules that have a layer: {known}")
         layer = convert(target, module)
         if layer is not None:
-            layer.name = target
+            layer.name = "" if self.alone else target
         return layer
 
     def function(self, node: fx.Node, name: str) -> Layer | list[Layer] | None:

@@ -23,7 +23,7 @@ class RunnerError(Exception):
         self.code = code
 
 
-def run(arguments: list[str | Path], progress: bool) -> None:
+def run(arguments: list[str | Path], progress: bool, allow_long: bool) -> None:
     """Runs `runner ARGUMENTS` to its end; what it says of its progress goes to `sys.stderr`.
 
     Ctrl-C ends it at once.
@@ -35,7 +35,7 @@ def run(arguments: list[str | Path], progress: bool) -> None:
     # Its colours and terminal tricks are for terminals.
     env = launch.environment() | {"NO_COLOR": "1"}
     child = subprocess.Popen(
-        [launch.BINARY, *arguments],
+        [launch.BINARY, *arguments, *(['--yes'] if allow_long else [])],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

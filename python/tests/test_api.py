@@ -98,10 +98,10 @@ def test_errors_are_the_runners(tmp_path):
     assert 'did you mean "linear"' in str(error.value) and error.value.code == 2
 
 
-def test_progress_is_shown_where_it_is_wanted(capfd, capsys):
+def test_progress_is_shown_where_it_is_wanted(capfd):
     model, loss, x, y = problem(CASES["mlp"])
     curvature_runner.trace(model, loss, (x, y))
-    assert "exact" in capsys.readouterr().err
+    assert "exact" in capfd.readouterr().err
     curvature_runner.trace(model, loss, (x, y), progress=False)
     assert capfd.readouterr() == ("", "")
 
@@ -112,10 +112,17 @@ model = torch.nn.Sequential(torch.nn.Linear(300, 300), torch.nn.Tanh(), torch.nn
 x, y = torch.randn(512, 300), torch.randint(10, (512,))
 print("begins", flush=True)
 try:
-    curvature_runner.trace(model, "cross_entropy", (x, y), estimator={"kind": "hutchinson", "V": 100_000_000})
+    curvature_runner.trace(model, "cross_entropy", (x, y), estimator={"kind": "hutchinson", "V": 100_000_000}, allow_long=True)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
+
+
+def test_a_run_of_days_is_refused_unless_it_is_allowed():
+    model, _, x, y = problem(CASES["mlp"])
+    estimator = {"kind": "hutchinson", "V": 100_000_000_000}
+    with pytest.raises(RunnerError, match="(?s)the run is predicted to last about .* --yes runs it all the same"):
+        curvature_runner.trace(model, "cross_entropy", (x, y), estimator=estimator, progress=False)
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing(nothing_left_behind):

@@ -68,39 +68,36 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
 /// entry of a curved layer.
 fn columns(network: &Network) -> i64 {
     let outputs = network.output().iter().product::<i64>();
-    let curved = network.sizes().filter(|layer| is_curved(layer.kind));
+    let curved = network.sizes().filter(|layer| layer.is_curved);
     curved.fold(outputs, |sum, layer| {
         sum.saturating_add(layer.outputs as i64)
     })
-}
-
-/// Whether a layer may have curvature of its own; one that is not known here may.
-fn is_curved(kind: &str) -> bool {
-    let flat = [
-        "batch_norm",
-        "conv",
-        "max_pool",
-        "avg_pool",
-        "adaptive_avg_pool",
-        "zero_pad",
-    ];
-    let plain = [
-        "linear",
-        "flatten",
-        "dropout",
-        "embedding",
-        "relu",
-        "leaky_relu",
-        "hardtanh",
-        "residual",
-        "parallel",
-    ];
-    !plain.contains(&kind) && !flat.iter().any(|family| kind.starts_with(family))
 }
 
 fn in_words(estimator: &EstimatorSpec) -> String {
     match estimator {
         EstimatorSpec::Hutchinson(_) => "hutchinson with product = \"autodiff\"".into(),
         other => format!("kind = \"{}\"", other.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::layer::LayerSpec;
+
+    #[test]
+    fn columns_are_outputs_and_entries_of_curved_layers() {
+        #[derive(serde::Deserialize)]
+        struct Layers {
+            layers: Vec<LayerSpec>,
+        }
+        let text = r#"layers = [
+            { kind = "linear", out = 7 }, { kind = "relu" }, { kind = "tanh" }, { kind = "layer_norm", normalized_shape = [7] },
+            { kind = "linear", out = 5 }, { kind = "elu" }, { kind = "dropout" }, { kind = "linear", out = 3 },
+        ]"#;
+        let spec: Layers = toml::from_str(text).unwrap();
+        let network = Network::new(&spec.layers, &[4]).unwrap();
+        assert_eq!(columns(&network), 3 + 7 + 7 + 5);
     }
 }

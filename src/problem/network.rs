@@ -35,6 +35,8 @@ pub struct LayerSize<'a> {
     /// Multiplications of one sample with its parameters: every entry once at each place where
     /// they are used.
     pub multiplications: f64,
+    /// Whether it may have curvature of its own.
+    pub is_curved: bool,
 }
 
 impl Network {
@@ -183,6 +185,7 @@ impl Network {
                 multiplications: parameters.clone().map(used).sum(),
                 parameters: parameters.fold(0, |sum, p| sum.saturating_add(p.numel() as u64)),
                 outputs: node.features as u64,
+                is_curved: node.layer.is_curved(),
             }
         })
     }

@@ -59,6 +59,18 @@ fn the_reference_is_what_the_code_says() {
     );
 }
 
+/// The times that the README shows are those of one run on one machine.
+#[test]
+fn the_readme_shows_the_table_of_one_comparison() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let table = read("results/compare/mlp_example/table.md");
+    assert!(
+        read("README.md").contains(&table),
+        "README.md lacks results/compare/mlp_example/table.md as `make compare` wrote it"
+    );
+}
+
 /// Links between the documents lead somewhere.
 #[test]
 fn documents_link_to_what_is_there() {

@@ -52,6 +52,11 @@ impl<A: Activation> Layer for Elementwise<A> {
         true
     }
 
+    fn is_curved(&self) -> bool {
+        let x = Tensor::from(0.5);
+        self.0.second(&x, &self.0.value(&x)).is_some()
+    }
+
     fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
         self.0.value(x)
     }

@@ -76,6 +76,10 @@ struct Normalisation {
 }
 
 impl Layer for Normalisation {
+    fn is_curved(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> Vec<ParameterShape> {
         self.channels.parameters(self.affine, self.affine)
     }

@@ -71,6 +71,10 @@ struct Normalisation {
 }
 
 impl Layer for Normalisation {
+    fn is_curved(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> Vec<ParameterShape> {
         self.entries.parameters(self.weight, self.bias)
     }

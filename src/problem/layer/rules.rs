@@ -35,6 +35,11 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
+    /// Whether its second derivatives with respect to its input may be other than zero.
+    fn is_curved(&self) -> bool {
+        false
+    }
+
     /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd; w are its
     /// parameters, and then its buffers.
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor;
