@@ -87,6 +87,11 @@ fn is_curved(kind: &str) -> bool {
     let plain = [
         "linear",
         "flatten",
+        "permute",
+        "select",
+        "mean",
+        "positional_embedding",
+        "class_token",
         "dropout",
         "embedding",
         "relu",

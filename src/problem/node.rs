@@ -17,7 +17,7 @@ pub(super) struct Node {
     pub buffers: Range<usize>,
     /// Where a spec has it: "layers[3].body[1]".
     pub key: String,
-    /// The kind of the layer in a spec.
+    /// The kind of the layer in a spec; "multiply" where outputs of branches are multiplied.
     pub kind: &'static str,
     /// Entries that it puts out per sample.
     pub features: i64,

@@ -29,7 +29,7 @@ pub fn linear(out: i64, bias: bool) -> LayerSpec {
 }
 
 pub fn flatten() -> LayerSpec {
-    LayerSpec::Flatten(Flatten {})
+    LayerSpec::Flatten(Flatten::default())
 }
 
 pub fn relu() -> LayerSpec {
