@@ -1,5 +1,6 @@
 //! The table of networks that drives all tests of products, rules and estimators.
 
+use super::transformers::{attentions, transformers};
 use super::*;
 use curvature_runner::problem::layer::{
     AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, ClassToken, Conv, ConvTranspose, Dropout,
@@ -1164,6 +1165,8 @@ pub fn cases() -> Vec<(String, NetworkProblem)> {
         activations(),
         normalisations(),
         around_attention(),
+        attentions(),
+        transformers(),
         branches(),
         pooled_endings(),
     ];

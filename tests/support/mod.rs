@@ -1,7 +1,9 @@
 //! Small problems in float64 and their dense Hessians from autograd, the oracle of the rules.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod against_dense;
 pub mod cases;
+pub mod transformers;
 
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{

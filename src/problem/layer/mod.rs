@@ -5,6 +5,7 @@
 //! and name it in [`LayerSpec`].
 
 mod adaptive_avg_pool;
+mod attention;
 mod avg_pool;
 mod axis;
 mod batch_norm;
@@ -54,6 +55,7 @@ mod window;
 mod zero_pad;
 
 pub use adaptive_avg_pool::AdaptiveAvgPool;
+pub use attention::{Attention, Rotary};
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use blocks::{Branches, Combine, ParallelBlock, ResidualBlock};
@@ -104,6 +106,8 @@ tagged! {
         AdaptiveAvgPool2d(AdaptiveAvgPool<2>) = "adaptive_avg_pool2d",
         /// Adaptive average pooling of volumes.
         AdaptiveAvgPool3d(AdaptiveAvgPool<3>) = "adaptive_avg_pool3d",
+        /// Attention between the positions of a sample.
+        Attention(Attention) = "attention",
         /// Average pooling of sequences.
         AvgPool1d(AvgPool<1>) = "avg_pool1d",
         /// Average pooling of images.
