@@ -16,7 +16,7 @@ use curvature_runner::problem::layer::{Conv, GroupNorm, LayerSpec};
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Batch, NetworkProblem, Problem};
 use rayon::prelude::*;
-use support::cases::{branches, normalisations, pooled_endings};
+use support::cases::{around_attention, branches, normalisations, pooled_endings};
 use support::*;
 use tch::{Kind, Tensor};
 
@@ -47,7 +47,7 @@ fn problems() -> Vec<(String, NetworkProblem)> {
         }
     }
     let others = branches().into_iter().chain(normalisations());
-    let others = others.chain(pooled_endings());
+    let others = others.chain(pooled_endings()).chain(around_attention());
     for (index, (name, layers, input)) in others.enumerate() {
         let loss = losses[index % losses.len()].clone();
         problems.push((name.into(), problem(&layers, &input, 5, loss, 7)));

@@ -33,8 +33,8 @@ pub fn chunks(
         .map(move |first| (first, part.min(total - first)))
 }
 
-/// The most entries per sample that one of `layers` puts out.
+/// The most entries per sample that one of `layers` puts out, or makes on the way.
 pub fn widest(layers: &[LinearizedLayer]) -> i64 {
-    let features = layers.iter().map(LinearizedLayer::features);
-    features.max().unwrap_or(1)
+    let most = |layer: &LinearizedLayer| layer.features().max(layer.local.inner_features());
+    layers.iter().map(most).max().unwrap_or(1)
 }

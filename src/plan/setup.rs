@@ -203,6 +203,8 @@ impl NetworkSetup {
             let inputs = dataset.check_inputs(network.tokens());
             inputs.map_err(|e| e.within("data"))?;
         }
+        let mask = dataset.check_mask(&network);
+        mask.map_err(|e| e.within("data"))?;
         if network.parameters().is_empty() {
             return Err(UserError::new(
                 "model.layers",

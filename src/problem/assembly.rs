@@ -1,7 +1,9 @@
 //! Layers laid out in a row, as a spec nests them.
 
-use super::layer::{Branches, Layer, LayerError, LayerSpec, Module, ParameterShape, identity};
-use super::layer_input::{Combine, LayerInput};
+use super::layer::{
+    Branches, Combine, Layer, LayerError, LayerSpec, Module, ParameterShape, identity, product,
+};
+use super::layer_input::{Join, LayerInput};
 use super::node::{Node, ParameterInfo};
 use crate::error::{UserError, join};
 use std::ops::Range;
@@ -74,11 +76,41 @@ impl Assembly {
                         self.list(layers, &join(key, place), &name, input.clone())
                     })
                     .collect::<Result<Vec<Output>, _>>()?;
-                let (input, output) = LayerInput::combined(&parts, branches.combine)
+                let join = match branches.combine {
+                    Combine::Add | Combine::Multiply => Join::Add,
+                    Combine::Cat => Join::Cat,
+                };
+                let (input, output) = LayerInput::joined(&parts, join)
                     .ok_or_else(|| wrong(misfit(&branches, &parts)))?;
-                self.layer(identity(), input, output, (key, name, kind))
+                match branches.combine {
+                    Combine::Multiply => self.product(parts, (key, name)),
+                    _ => self.layer(identity(), input, output, (key, name, kind)),
+                }
             }
         }
+    }
+
+    /// Adds the product of outputs of one shape, two after two: an identity over both side by side,
+    /// and over that their product.
+    fn product(
+        &mut self,
+        factors: Vec<Output>,
+        (key, name): (&str, &str),
+    ) -> Result<Output, UserError> {
+        let mut factors = factors.into_iter();
+        let first = factors.next().expect("a block has branches");
+        factors.try_fold(first, |so_far, factor| {
+            let shape = factor.1.clone();
+            let joined = LayerInput::joined(&[so_far, factor], Join::Cat);
+            let (input, both) = joined.expect("sizes that can be counted");
+            let (both, _) = self.layer(identity(), input, both, (key, name, "parallel"))?;
+            self.layer(
+                product(),
+                LayerInput::one(both),
+                shape,
+                (key, name, "multiply"),
+            )
+        })
     }
 
     /// What takes tokens takes the data; the data must suit all that do.
@@ -141,7 +173,9 @@ fn misfit(branches: &Branches<'_>, parts: &[Output]) -> LayerError {
         |((place, _), (_, shape)): (&(String, &[LayerSpec]), &Output)| format!("{place} {shape:?}");
     let found: Vec<String> = branches.lists.iter().zip(parts).map(found).collect();
     let (same, remedy) = match branches.combine {
-        Combine::Add => ("the same shape", "give them the same channels and strides"),
+        Combine::Add | Combine::Multiply => {
+            ("the same shape", "give them the same channels and strides")
+        }
         Combine::Cat => (
             "the same shape but for the channels",
             "give them the same strides, and padding to match",

@@ -11,6 +11,9 @@ pub struct Batch {
     pub inputs: Tensor,
     /// What the loss compares the outputs with.
     pub targets: Tensor,
+    /// Which positions of every sample may be looked at, `[N, T]`: 1 for those, 0 for padding; absent:
+    /// all.
+    pub mask: Option<Tensor>,
     /// What the batch's loss is multiplied with, so that the products add up to the loss of all.
     pub weight: f64,
     /// How many samples lie in the batches before.
@@ -25,6 +28,7 @@ impl Clone for Batch {
         Self {
             inputs: self.inputs.shallow_clone(),
             targets: self.targets.shallow_clone(),
+            mask: self.mask.as_ref().map(Tensor::shallow_clone),
             ..*self
         }
     }
@@ -36,6 +40,7 @@ impl Batch {
         Self {
             inputs,
             targets,
+            mask: None,
             weight: 1.0,
             first: 0,
             normalisation: None,
@@ -47,6 +52,7 @@ impl Batch {
         Self {
             inputs: self.inputs.narrow(0, first, count),
             targets: self.targets.narrow(0, first, count),
+            mask: self.mask.as_ref().map(|mask| mask.narrow(0, first, count)),
             weight: 1.0,
             first: 0,
             normalisation: self.normalisation,
@@ -63,7 +69,8 @@ impl Batch {
         self.len() == 0
     }
 
-    /// The batch as it is computed with: on `device`, inputs normalised, floats of `kind`.
+    /// The batch as it is computed with: on `device`, inputs normalised, floats of `kind`, a mask
+    /// in truth values.
     ///
     /// Nothing is copied where that is so already.
     pub fn placed(&self, device: Device, kind: Kind) -> Self {
@@ -79,6 +86,10 @@ impl Batch {
                 true => targets.to_kind(kind),
                 false => targets.to_kind(Kind::Int64),
             },
+            mask: self
+                .mask
+                .as_ref()
+                .map(|mask| mask.to_device(device).to_kind(Kind::Bool)),
             weight: self.weight,
             first: self.first,
             normalisation: None,

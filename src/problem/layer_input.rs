@@ -1,16 +1,13 @@
-//! Where a layer's input comes from: one output below it, or several that are combined.
+//! Where a layer's input comes from: one output below it, or several that are joined.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// How the outputs of branches are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Combine {
+/// How several outputs make up one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Join {
     /// Their sum; all have one shape.
     Add,
-    /// Side by side along the first axis of a sample, the channels (`torch.cat(.., dim=1)`).
+    /// Side by side along the first axis of a sample, the channels.
     Cat,
 }
 
@@ -19,7 +16,7 @@ pub enum Combine {
 #[derive(Clone, Debug)]
 pub(super) struct LayerInput {
     sources: Vec<Option<usize>>,
-    combine: Combine,
+    join: Join,
     /// How many channels each has.
     channels: Vec<i64>,
 }
@@ -29,36 +26,33 @@ impl LayerInput {
     pub fn one(source: Option<usize>) -> Self {
         Self {
             sources: vec![source],
-            combine: Combine::Add,
+            join: Join::Add,
             channels: vec![0],
         }
     }
 
-    /// Several outputs combined, and the shape of the whole; `None` if their shapes do not fit each
+    /// Several outputs joined, and the shape of the whole; `None` if their shapes do not fit each
     /// other.
-    pub fn combined(
-        parts: &[(Option<usize>, Vec<i64>)],
-        combine: Combine,
-    ) -> Option<(Self, Vec<i64>)> {
+    pub fn joined(parts: &[(Option<usize>, Vec<i64>)], join: Join) -> Option<(Self, Vec<i64>)> {
         let shape = &parts.first()?.1;
         let channels = |shape: &Vec<i64>| shape.first().copied().unwrap_or(0);
         let channels: Vec<i64> = parts.iter().map(|(_, shape)| channels(shape)).collect();
-        let fits = |other: &Vec<i64>| match combine {
-            Combine::Add => other == shape,
-            Combine::Cat => !shape.is_empty() && other.get(1..) == shape.get(1..),
+        let fits = |other: &Vec<i64>| match join {
+            Join::Add => other == shape,
+            Join::Cat => !shape.is_empty() && other.get(1..) == shape.get(1..),
         };
         if !parts.iter().all(|(_, shape)| fits(shape)) {
             return None;
         }
         let mut whole = shape.clone();
-        if combine == Combine::Cat {
+        if join == Join::Cat {
             whole[0] = channels
                 .iter()
                 .try_fold(0i64, |sum, &c| sum.checked_add(c))?;
         }
         let input = Self {
             sources: parts.iter().map(|&(source, _)| source).collect(),
-            combine,
+            join,
             channels,
         };
         Some((input, whole))
@@ -81,7 +75,7 @@ impl LayerInput {
     /// Whether a diagonal matrix over the input is one over the outputs, too. Under a sum it is not:
     /// that sees all outputs at once, so that their entries mix.
     pub fn keeps_diagonals(&self) -> bool {
-        self.combine == Combine::Cat || self.sources().count() < 2
+        self.join == Join::Cat || self.sources().count() < 2
     }
 
     /// The input for one batch: `[N, *in]`.
@@ -91,9 +85,9 @@ impl LayerInput {
             None => data.shallow_clone(),
         };
         let parts = self.sources.iter().map(of);
-        match self.combine {
-            Combine::Add => parts.reduce(|a, b| a + b).expect("an input has a source"),
-            Combine::Cat => Tensor::cat(&parts.collect::<Vec<_>>(), 1),
+        match self.join {
+            Join::Add => parts.reduce(|a, b| a + b).expect("an input has a source"),
+            Join::Cat => Tensor::cat(&parts.collect::<Vec<_>>(), 1),
         }
     }
 
@@ -101,13 +95,13 @@ impl LayerInput {
     pub fn tangent(&self, outputs: &[Option<Tensor>]) -> Option<Tensor> {
         let of = |source: &Option<usize>| outputs[(*source)?].as_ref();
         let parts: Vec<Option<&Tensor>> = self.sources.iter().map(of).collect();
-        match self.combine {
-            Combine::Add => parts
+        match self.join {
+            Join::Add => parts
                 .into_iter()
                 .flatten()
                 .map(Tensor::shallow_clone)
                 .reduce(|a, b| a + b),
-            Combine::Cat => {
+            Join::Cat => {
                 let like = *parts.iter().flatten().next()?;
                 let zero = |channels: i64| {
                     let mut shape = like.size();
@@ -130,9 +124,9 @@ impl LayerInput {
         let mut parts = Vec::with_capacity(self.sources.len());
         for (source, &channels) in self.sources.iter().zip(&self.channels) {
             if let Some(source) = *source {
-                let part = match self.combine {
-                    Combine::Add => h.shallow_clone(),
-                    Combine::Cat => h.narrow(axis, start, channels),
+                let part = match self.join {
+                    Join::Add => h.shallow_clone(),
+                    Join::Cat => h.narrow(axis, start, channels),
                 };
                 parts.push((source, part));
             }

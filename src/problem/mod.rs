@@ -32,7 +32,7 @@ pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use initialise::initialise;
-pub use layer_input::Combine;
+pub use layer::Combine;
 pub use linearization::{Diagonal, Linearization, NonDiagonalCurvature, Tangents};
 pub use linearized_layer::LinearizedLayer;
 pub use names::Names;

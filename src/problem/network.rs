@@ -141,11 +141,26 @@ impl Network {
         self.nodes.iter().map(|node| node.features).sum()
     }
 
-    /// The most entries per sample that a layer puts out, from the first one with parameters on.
+    /// The most numbers per sample that a layer makes on the way and drops again.
+    pub fn inner(&self) -> i64 {
+        let inner = self.nodes.iter().map(|node| node.layer.inner_features());
+        inner.max().unwrap_or(0)
+    }
+
+    /// Over how many positions every layer looks that looks through the data's mask, by the layer's
+    /// key.
+    pub fn masked_positions(&self) -> impl Iterator<Item = (&str, i64)> {
+        let layers = self.nodes.iter();
+        layers.filter_map(|node| Some((node.key.as_str(), node.layer.masked_positions()?)))
+    }
+
+    /// The most entries per sample that a layer puts out or makes on the way, from the first one with
+    /// parameters on.
     pub fn widest(&self) -> i64 {
         let first = |node: &&Node| node.parameters.is_empty();
         let nodes = self.nodes.iter().skip_while(first);
-        nodes.map(|node| node.features).max().unwrap_or(0)
+        let most = |node: &Node| node.features.max(node.layer.inner_features());
+        nodes.map(most).max().unwrap_or(0)
     }
 
     /// For a node that selects some of its inputs (max pooling), all of them outputs of an

@@ -141,8 +141,9 @@ impl NetworkProblem {
     pub fn bytes_per_probe(&self) -> u64 {
         let parameters: usize = self.parameters.iter().map(Tensor::numel).sum();
         let samples = self.batches.iter().map(Batch::len).max().unwrap_or(0);
-        let activations = samples * self.network.features() as usize;
-        ((2 * parameters + 3 * activations) * self.kind().elt_size_in_bytes()) as u64
+        let activations =
+            samples * (3 * self.network.features() + 4 * self.network.inner()) as usize;
+        ((2 * parameters + activations) * self.kind().elt_size_in_bytes()) as u64
     }
 
     /// One forward and one backward pass over a single batch; cost and memory as of a gradient.
@@ -159,11 +160,12 @@ impl NetworkProblem {
     /// As [`linearize`](Self::linearize).
     pub fn linearize_for(&self, curvature: Curvature) -> Linearization {
         let w: Vec<Tensor> = self.parameters.iter().map(Tensor::detach).collect();
+        let batch = self.only_batch();
         Linearization::new(
             &self.network,
             &*self.loss,
-            self.with(&w),
-            &self.only_batch(),
+            self.with(&w, &batch),
+            &batch,
             curvature,
         )
     }
@@ -183,8 +185,9 @@ impl NetworkProblem {
     /// # Panics
     /// With more than one batch.
     pub fn outputs_at(&self, parameters: &[Tensor]) -> Tensor {
-        let inputs = self.only_batch().inputs;
-        self.network.forward(&inputs, self.with(parameters))
+        let batch = self.only_batch();
+        let tensors = self.with(parameters, &batch);
+        self.network.forward(&batch.inputs, tensors)
     }
 
     /// The matrix G at the outputs of a single batch: the loss's Hessian, or what takes its place in
@@ -196,11 +199,12 @@ impl NetworkProblem {
         loss::output_matrix(&*self.loss, outputs, &self.only_batch(), curvature)
     }
 
-    /// The network's tensors with other values of the parameters.
-    fn with<'a>(&'a self, parameters: &'a [Tensor]) -> Tensors<'a> {
+    /// The network's tensors with other values of the parameters, for a batch.
+    fn with<'a>(&'a self, parameters: &'a [Tensor], batch: &'a Batch) -> Tensors<'a> {
         Tensors {
             parameters,
             buffers: &self.buffers,
+            mask: batch.mask.as_ref(),
         }
     }
 
@@ -216,7 +220,9 @@ impl NetworkProblem {
     pub fn loss_at(&self, parameters: &[Tensor]) -> Tensor {
         let part = |batch: &Batch| {
             let batch = batch.placed(self.device(), self.kind());
-            let output = self.network.forward(&batch.inputs, self.with(parameters));
+            let output = self
+                .network
+                .forward(&batch.inputs, self.with(parameters, &batch));
             let value = self.loss.value(&output, &batch.targets);
             match batch.weight {
                 1.0 => value,

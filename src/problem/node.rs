@@ -17,29 +17,33 @@ pub(super) struct Node {
     pub buffers: Range<usize>,
     /// Where a spec has it: "layers[3].body[1]".
     pub key: String,
-    /// The kind of the layer in a spec.
+    /// The kind of the layer in a spec; "multiply" where outputs of branches are multiplied.
     pub kind: &'static str,
     /// Entries that it puts out per sample.
     pub features: i64,
 }
 
 impl Node {
-    /// The layer's own among the network's tensors: its parameters, then its buffers.
+    /// The layer's own among the network's tensors: its parameters, then its buffers, then
+    /// the mask if it looks through one.
     pub fn tensors(&self, w: Tensors<'_>) -> Vec<Tensor> {
         let parameters = &w.parameters[self.parameters.clone()];
         let buffers = &w.buffers[self.buffers.clone()];
-        let own = parameters.iter().chain(buffers);
+        let mask = w.mask.filter(|_| self.layer.masked_positions().is_some());
+        let own = parameters.iter().chain(buffers).chain(mask);
         own.map(Tensor::shallow_clone).collect()
     }
 }
 
-/// The tensors that a network is evaluated with, each list in the network's order.
+/// The tensors that a network is evaluated with besides its inputs, each list in the network's order.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors<'a> {
     /// The parameters.
     pub parameters: &'a [Tensor],
     /// The buffers.
     pub buffers: &'a [Tensor],
+    /// Which positions of every sample may be looked at, `[N, T]` in truth values; absent: all.
+    pub mask: Option<&'a Tensor>,
 }
 
 /// A parameter or buffer of the network: its state_dict name, shape and first value.

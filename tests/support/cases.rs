@@ -1,10 +1,11 @@
 //! The table of networks that drives all tests of products, rules and estimators.
 
+use super::transformers::{attentions, transformers};
 use super::*;
 use curvature_runner::problem::layer::{
-    AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Elu,
-    Embedding, Gelu, GroupNorm, Hardtanh, LayerNorm, LeakyRelu, LogSigmoid, MaxPool, Selu, Silu,
-    Softplus, ZeroPad,
+    AdaptiveAvgPool, Approximation, AvgPool, BatchNorm, ClassToken, Conv, ConvTranspose, Dropout,
+    Elu, Embedding, Gelu, GroupNorm, Hardtanh, LayerNorm, LeakyRelu, LogSigmoid, MaxPool, Mean,
+    Permute, PositionalEmbedding, RmsNorm, Select, Selu, Silu, Softplus, ZeroPad,
 };
 use curvature_runner::problem::loss::BceWithLogits;
 
@@ -675,6 +676,161 @@ pub fn normalisations() -> Vec<Network> {
     ]
 }
 
+/// Layers of transformers, but for attention.
+pub fn around_attention() -> Vec<Network> {
+    let permute = |dims: &[i64]| {
+        LayerSpec::Permute(Permute {
+            dims: dims.to_vec(),
+        })
+    };
+    let select = |dim, index| LayerSpec::Select(Select { dim, index });
+    let mean = |dim| LayerSpec::Mean(Mean { dim });
+    let positions = || LayerSpec::PositionalEmbedding(PositionalEmbedding {});
+    let class_token = || LayerSpec::ClassToken(ClassToken {});
+    let rms_norm = |shape: &[i64]| LayerSpec::RmsNorm(RmsNorm::new(shape));
+    let multiply = |branches| parallel(Combine::Multiply, branches);
+    vec![
+        (
+            "rms_norm between linear layers, at positions, without affine",
+            vec![
+                linear(4, true),
+                rms_norm(&[4]),
+                tanh(),
+                linear(3, true),
+                LayerSpec::RmsNorm(RmsNorm {
+                    eps: Some(0.1),
+                    elementwise_affine: false,
+                    ..RmsNorm::new(&[2, 3])
+                }),
+                flatten(),
+                linear(2, false),
+            ],
+            vec![2, 3],
+        ),
+        (
+            "rms_norm on the data and last, of one entry",
+            vec![
+                rms_norm(&[3]),
+                linear(3, false),
+                rms_norm(&[3]),
+                linear(1, true),
+                rms_norm(&[1]),
+                linear(2, true),
+                rms_norm(&[2]),
+            ],
+            vec![3],
+        ),
+        (
+            "positional_embedding and class_token under an activation, select",
+            vec![
+                linear(3, true),
+                class_token(),
+                positions(),
+                tanh(),
+                linear(3, false),
+                select(1, 0),
+                linear(2, true),
+            ],
+            vec![2, 2],
+        ),
+        (
+            "positional_embedding and class_token on the data",
+            vec![
+                positions(),
+                class_token(),
+                sigmoid(),
+                mean(-2),
+                linear(2, true),
+            ],
+            vec![3, 2],
+        ),
+        (
+            "positional_embedding of one position, on an activation, last",
+            vec![linear(3, true), tanh(), positions(), select(-2, -1)],
+            vec![1, 2],
+        ),
+        (
+            "permute, flatten of some axes, mean over another, select in between",
+            vec![
+                conv2d(Conv::new(2, 2)),
+                permute(&[0, 3, 1, 2]),
+                tanh(),
+                LayerSpec::Flatten(Flatten {
+                    start_dim: -2,
+                    end_dim: -1,
+                }),
+                linear(4, true),
+                sigmoid(),
+                permute(&[0, 2, 1]),
+                select(2, -2),
+                linear(3, true),
+                tanh(),
+            ],
+            vec![1, 3, 4],
+        ),
+        (
+            "mean over positions, and over the first axis",
+            vec![
+                linear(3, true),
+                tanh(),
+                mean(2),
+                linear(4, true),
+                tanh(),
+                mean(1),
+                linear(2, false),
+            ],
+            vec![2, 2, 3],
+        ),
+        (
+            "flatten of the first axes",
+            vec![
+                linear(2, true),
+                LayerSpec::Flatten(Flatten {
+                    end_dim: 2,
+                    ..Flatten::default()
+                }),
+                tanh(),
+                linear(2, true),
+                flatten(),
+            ],
+            vec![2, 2, 2],
+        ),
+        (
+            "a gate as in Llama, over positions",
+            vec![
+                linear(3, true),
+                residual(
+                    vec![
+                        rms_norm(&[3]),
+                        multiply(vec![
+                            vec![linear(4, false), LayerSpec::Silu(Silu {})],
+                            vec![linear(4, false)],
+                        ]),
+                        linear(3, false),
+                    ],
+                    vec![],
+                ),
+                mean(1),
+            ],
+            vec![2, 2],
+        ),
+        (
+            "products of one, of three, of twice the same, and with the data",
+            vec![
+                multiply(vec![
+                    vec![linear(3, true), tanh()],
+                    vec![],
+                    vec![linear(3, false)],
+                ]),
+                multiply(vec![vec![sigmoid()]]),
+                multiply(vec![vec![], vec![]]),
+                linear(2, true),
+            ],
+            vec![3],
+        ),
+    ]
+}
+
 /// Branches that meet again: added or side by side, nested, on the data, at the end.
 pub fn branches() -> Vec<Network> {
     use Combine::{Add, Cat};
@@ -1008,6 +1164,9 @@ pub fn cases() -> Vec<(String, NetworkProblem)> {
         linear_maps(),
         activations(),
         normalisations(),
+        around_attention(),
+        attentions(),
+        transformers(),
         branches(),
         pooled_endings(),
     ];

@@ -1,7 +1,9 @@
 //! Small problems in float64 and their dense Hessians from autograd, the oracle of the rules.
 #![allow(dead_code)] // each test file uses a part
 
+pub mod against_dense;
 pub mod cases;
+pub mod transformers;
 
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
@@ -29,7 +31,7 @@ pub fn linear(out: i64, bias: bool) -> LayerSpec {
 }
 
 pub fn flatten() -> LayerSpec {
-    LayerSpec::Flatten(Flatten {})
+    LayerSpec::Flatten(Flatten::default())
 }
 
 pub fn relu() -> LayerSpec {

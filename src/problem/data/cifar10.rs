@@ -43,6 +43,7 @@ impl DataSource for Cifar10 {
             selection: self.selection(count)?,
             inputs: RawTensor::from_u8(vec![count as i64, 3, 32, 32], pixels),
             targets: RawTensor::from_u8(vec![count as i64], labels),
+            mask: None,
             normalisation: Some(Normalisation {
                 mean: &[0.4914, 0.4822, 0.4465],
                 deviation: &[0.2470, 0.2435, 0.2616],

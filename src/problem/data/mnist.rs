@@ -44,6 +44,7 @@ impl DataSource for Mnist {
             selection: self.selection(count as usize)?,
             inputs: RawTensor::from_u8(vec![count, 1, height, width], images.values),
             targets: RawTensor::from_u8(vec![count], labels.values),
+            mask: None,
             normalisation: Some(Normalisation {
                 mean: &[0.1307],
                 deviation: &[0.3081],

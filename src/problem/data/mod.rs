@@ -3,6 +3,7 @@
 //! To add a source, write its file and name it in [`DataSpec`].
 
 mod cifar10;
+mod mask;
 mod mnist;
 mod numpy;
 mod order;
@@ -26,6 +27,7 @@ pub use super::batch::Normalisation;
 use super::batch::Batch;
 use super::generator::TorchGenerator;
 use super::loss::TargetKind;
+use super::network::Network;
 use crate::error::UserError;
 use crate::tagged::tagged;
 use std::path::Path;
@@ -67,6 +69,8 @@ pub struct Dataset {
     pub inputs: RawTensor,
     /// The targets: `[len]` class indices or `[len, *out]` values.
     pub targets: RawTensor,
+    /// Which positions of every sample may be looked at, `[len, T]` in integers 0 and 1; absent: all.
+    pub mask: Option<RawTensor>,
     /// What pixels become: `(x / 255 − mean) / deviation`; absent: taken as they are.
     pub normalisation: Option<Normalisation>,
     /// Which of them an experiment looks at.
@@ -114,13 +118,8 @@ impl Dataset {
     /// The others of these, or a token that is too large.
     pub fn check_inputs(&self, tokens: Option<i64>) -> Result<(), UserError> {
         let (x, pixels) = (&self.inputs, self.normalisation.is_some());
-        let wrong = |found: String, help: &str| {
-            let place = self
-                .files
-                .first()
-                .map(|file| format!("{}: ", file.path.display()));
-            UserError::new("", place.unwrap_or_default() + &found, help)
-        };
+        let wrong =
+            |found: String, help: &str| UserError::new("", self.inputs_place() + &found, help);
         match tokens {
             None if x.is_integer() && !pixels => Err(wrong(
                 format!(
@@ -146,6 +145,19 @@ impl Dataset {
                     )),
                 }
             }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the mask, if there is one, against the network's layers that look through it.
+    ///
+    /// # Errors
+    /// Another shape than one number for every position of each of these, another number than 0 and
+    /// 1, or no such layer.
+    pub fn check_mask(&self, network: &Network) -> Result<(), UserError> {
+        match &self.mask {
+            Some(mask) => mask::check(mask, self.len(), network.masked_positions())
+                .map_err(|(found, help)| UserError::new("", self.inputs_place() + &found, help)),
             None => Ok(()),
         }
     }
@@ -232,6 +244,12 @@ impl Dataset {
         }
     }
 
+    /// The file that the inputs came from, the first one, with a colon.
+    fn inputs_place(&self) -> String {
+        let place = |file: &FileRecord| format!("{}: ", file.path.display());
+        self.files.first().map(place).unwrap_or_default()
+    }
+
     /// The file that the targets came from, the last one, with a colon.
     fn targets_place(&self) -> String {
         let place = |file: &FileRecord| format!("{}: ", file.path.display());
@@ -244,6 +262,7 @@ impl Dataset {
     pub fn draw(&self, generator: &mut TorchGenerator) -> Vec<Batch> {
         let batch = |rows: Vec<i64>| Batch {
             normalisation: self.normalisation,
+            mask: self.mask.as_ref().map(|mask| mask.take(&rows)),
             ..Batch::new(self.inputs.take(&rows), self.targets.take(&rows))
         };
         let rows = self.selection.rows(self.len(), generator);

@@ -9,7 +9,8 @@ use tch::Kind;
 
 selected_data! {
     /// `source = "npz"`: arrays "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`,
-    /// as `numpy.savez("data.npz", x=x, y=y)` writes them.
+    /// for attention also "mask" `[samples, positions]` in integers, 0 where a position only pads, as
+    /// `numpy.savez("data.npz", x=x, y=y)` writes them.
     pub struct Npz {
         /// The file.
         pub path: PathBuf,
@@ -38,6 +39,7 @@ impl DataSource for Npz {
             wrong(format!("not a readable .npz file: {error}"), help)
         })?;
         let names: Vec<_> = archive.file_names().flatten().collect();
+        let masked = names.iter().any(|name| name.as_ref() == "mask.npy");
         let names = listed(names.iter().map(AsRef::as_ref));
         let mut array = |name: &str| {
             let mut member = archive.by_name(&format!("{name}.npy")).map_err(|_| {
@@ -52,9 +54,10 @@ impl DataSource for Npz {
                 .map_err(|found| wrong(format!("array \"{name}\": {found}"), HELP))
         };
         let (inputs, targets) = (array("x")?, array("y")?);
+        let mask = masked.then(|| array("mask")).transpose()?;
         check_pair(&inputs, &targets).map_err(|(found, help)| wrong(found, help))?;
         let selection = self.selection(inputs.rows())?;
-        Ok(dataset(inputs, targets, selection, vec![file]))
+        Ok(dataset(inputs, targets, mask, selection, vec![file]))
     }
 }
 
@@ -70,19 +73,21 @@ impl DataSource for Npy {
         let (targets, y) = read(&self.y, "y")?;
         check_pair(&inputs, &targets).map_err(|(found, help)| UserError::new("x", found, help))?;
         let selection = self.selection(inputs.rows())?;
-        Ok(dataset(inputs, targets, selection, vec![x, y]))
+        Ok(dataset(inputs, targets, None, selection, vec![x, y]))
     }
 }
 
 fn dataset(
     inputs: RawTensor,
     targets: RawTensor,
+    mask: Option<RawTensor>,
     selection: Selection,
     files: Vec<FileRecord>,
 ) -> Dataset {
     Dataset {
         inputs,
         targets,
+        mask,
         normalisation: None,
         selection,
         files,

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 selected_data! {
-    /// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`.
+    /// `source = "safetensors"`: "x" `[samples, *in]` in floats, "y" `[samples]` or `[samples, *out]`;
+    /// for attention also "mask" `[samples, positions]` in integers, 0 where a position only pads.
     pub struct Safetensors {
         /// The file.
         pub path: PathBuf,
@@ -32,6 +33,7 @@ impl DataSource for Safetensors {
             })
         };
         let (inputs, targets) = (named("x")?, named("y")?);
+        let mask = tensors.remove("mask");
         check_pair(&inputs, &targets).map_err(|(message, help)| {
             UserError::new("path", format!("{}: {message}", path.display()), help)
         })?;
@@ -39,6 +41,7 @@ impl DataSource for Safetensors {
             selection: self.selection(inputs.rows())?,
             inputs,
             targets,
+            mask,
             normalisation: None,
             files: vec![file],
         })

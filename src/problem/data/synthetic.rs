@@ -85,6 +85,7 @@ fn dataset(inputs: Tensor, targets: Tensor, selection: Selection) -> Dataset {
     Dataset {
         inputs: RawTensor::from_tensor(&inputs),
         targets: RawTensor::from_tensor(&targets),
+        mask: None,
         normalisation: None,
         selection,
         files: Vec::new(),

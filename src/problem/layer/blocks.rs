@@ -1,9 +1,20 @@
 //! Blocks of layers: lists of layers side by side, whose outputs are combined.
 
 use super::{LayerError, LayerSpec, Module, ModuleSpec};
-use crate::problem::layer_input::Combine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How the outputs of branches are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// Their sum; all have one shape.
+    Add,
+    /// Side by side along the first axis of a sample, the channels (`torch.cat(.., dim=1)`).
+    Cat,
+    /// Their product, entry by entry; all have one shape.
+    Multiply,
+}
 
 /// Lists of layers over one input, whose outputs are combined.
 pub struct Branches<'a> {
@@ -25,7 +36,8 @@ pub struct ResidualBlock {
     pub shortcut: Vec<LayerSpec>,
 }
 
-/// `z = Σ_b branch_b(x)`, or the outputs side by side along the channels.
+/// `z = Σ_b branch_b(x)`, the product of the branches' outputs, entry by entry, or the outputs side by
+/// side along the channels.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelBlock {

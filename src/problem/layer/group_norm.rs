@@ -2,7 +2,7 @@
 
 use super::conv::yes;
 use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
-use super::standardise::StandardisedGroups;
+use super::standardise::{Centre, StandardisedGroups};
 use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ impl Layer for Normalisation {
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let entries: i64 = self.channels.sample.iter().product();
         Box::new(Normalised {
-            standard: StandardisedGroups::new(x, entries / self.groups, self.eps),
+            standard: StandardisedGroups::new(x, entries / self.groups, self.eps, Centre::Mean),
             weight: w.get(WEIGHT).map(|w| self.channels.along(w)),
             affine: self.channels.clone(),
         })

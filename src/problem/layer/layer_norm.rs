@@ -2,7 +2,7 @@
 
 use super::conv::yes;
 use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
-use super::standardise::StandardisedGroups;
+use super::standardise::{Centre, StandardisedGroups};
 use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,19 +41,8 @@ impl LayerNorm {
 impl LayerConfig for LayerNorm {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         check_epsilon(self.eps)?;
-        let last = &self.normalized_shape;
-        if last.is_empty() || !input.ends_with(last) {
-            return Err(LayerError {
-                expected: format!("an input whose last axes are normalized_shape, {last:?}"),
-                remedy: format!("write normalized_shape = {:?}", input.last().as_slice()),
-            });
-        }
         let layer = Normalisation {
-            entries: AffineSharing {
-                sample: input.to_vec(),
-                parameter: last.clone(),
-                last: true,
-            },
+            entries: AffineSharing::of_last(&self.normalized_shape, input)?,
             eps: self.eps,
             weight: self.elementwise_affine,
             bias: self.elementwise_affine && self.bias,
@@ -87,7 +76,7 @@ impl Layer for Normalisation {
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let m = self.entries.parameter.iter().product();
         Box::new(Normalised {
-            standard: StandardisedGroups::new(x, m, self.eps),
+            standard: StandardisedGroups::new(x, m, self.eps, Centre::Mean),
             weight: w.get(WEIGHT).map(|w| self.entries.along(w)),
             affine: self.entries.clone(),
         })

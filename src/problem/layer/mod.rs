@@ -5,10 +5,13 @@
 //! and name it in [`LayerSpec`].
 
 mod adaptive_avg_pool;
+mod attention;
 mod avg_pool;
+mod axis;
 mod batch_norm;
 mod blocks;
 mod channel_bias;
+mod class_token;
 mod config;
 mod conv;
 mod conv_transpose;
@@ -28,13 +31,20 @@ mod linear;
 mod linear_map;
 mod log_sigmoid;
 mod max_pool;
+mod mean;
 mod normalisation;
 mod own_curvature;
+mod own_entries;
 mod parameter;
 mod per_dimension;
+mod permute;
+mod positional_embedding;
 mod positions;
+mod product;
 mod relu;
+mod rms_norm;
 mod rules;
+mod select;
 mod selu;
 mod sigmoid;
 mod silu;
@@ -45,9 +55,11 @@ mod window;
 mod zero_pad;
 
 pub use adaptive_avg_pool::AdaptiveAvgPool;
+pub use attention::{Attention, Rotary};
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
-pub use blocks::{Branches, ParallelBlock, ResidualBlock};
+pub use blocks::{Branches, Combine, ParallelBlock, ResidualBlock};
+pub use class_token::ClassToken;
 pub use config::{LayerConfig, LayerError};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
@@ -63,11 +75,16 @@ pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use log_sigmoid::LogSigmoid;
 pub use max_pool::MaxPool;
+pub use mean::Mean;
 pub use own_curvature::{OwnCurvature, Symmetric};
 pub use parameter::{Init, ParameterShape};
 pub use per_dimension::PerDimension;
+pub use permute::Permute;
+pub use positional_embedding::PositionalEmbedding;
 pub use relu::Relu;
+pub use rms_norm::RmsNorm;
 pub use rules::{Layer, Local, LocalParameters};
+pub use select::Select;
 pub use selu::Selu;
 pub use sigmoid::Sigmoid;
 pub use silu::Silu;
@@ -76,6 +93,7 @@ pub use tanh::Tanh;
 pub use zero_pad::ZeroPad;
 
 pub(super) use linear_map::identity;
+pub(super) use product::product;
 
 use crate::tagged::tagged;
 
@@ -88,6 +106,8 @@ tagged! {
         AdaptiveAvgPool2d(AdaptiveAvgPool<2>) = "adaptive_avg_pool2d",
         /// Adaptive average pooling of volumes.
         AdaptiveAvgPool3d(AdaptiveAvgPool<3>) = "adaptive_avg_pool3d",
+        /// Attention between the positions of a sample.
+        Attention(Attention) = "attention",
         /// Average pooling of sequences.
         AvgPool1d(AvgPool<1>) = "avg_pool1d",
         /// Average pooling of images.
@@ -100,6 +120,8 @@ tagged! {
         BatchNorm2d(BatchNorm<2>) = "batch_norm2d",
         /// Batch normalisation of volumes.
         BatchNorm3d(BatchNorm<3>) = "batch_norm3d",
+        /// A vector before all positions.
+        ClassToken(ClassToken) = "class_token",
         /// Convolution of sequences.
         Conv1d(Conv<1>) = "conv1d",
         /// Convolution of images.
@@ -118,7 +140,7 @@ tagged! {
         Elu(Elu) = "elu",
         /// A vector for each token.
         Embedding(Embedding) = "embedding",
-        /// Flattens a sample.
+        /// Flattens a sample, or some of its axes.
         Flatten(Flatten) = "flatten",
         /// `x Φ(x)`.
         Gelu(Gelu) = "gelu",
@@ -140,12 +162,22 @@ tagged! {
         MaxPool2d(MaxPool<2>) = "max_pool2d",
         /// Max pooling of volumes.
         MaxPool3d(MaxPool<3>) = "max_pool3d",
-        /// Branches whose outputs are added or stand side by side.
+        /// The mean over an axis.
+        Mean(Mean) = "mean",
+        /// Branches whose outputs are added, multiplied or stand side by side.
         Parallel(ParallelBlock) = "parallel",
+        /// The axes of a sample in another order.
+        Permute(Permute) = "permute",
+        /// A vector for every position.
+        PositionalEmbedding(PositionalEmbedding) = "positional_embedding",
         /// `max(x, 0)`.
         Relu(Relu) = "relu",
         /// Layers added to their input.
         Residual(ResidualBlock) = "residual",
+        /// Division by the root mean square over the last axes.
+        RmsNorm(RmsNorm) = "rms_norm",
+        /// One slice of a sample.
+        Select(Select) = "select",
         /// Scaled exponential linear unit.
         Selu(Selu) = "selu",
         /// `1/(1+e⁻ˣ)`.

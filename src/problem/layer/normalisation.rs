@@ -40,6 +40,24 @@ pub(super) struct AffineSharing {
 }
 
 impl AffineSharing {
+    /// Parameters along the last axes of an `input`, which have the shape `last`.
+    ///
+    /// # Errors
+    /// An input that does not end so.
+    pub fn of_last(last: &[i64], input: &[i64]) -> Result<Self, LayerError> {
+        if last.is_empty() || !input.ends_with(last) {
+            return Err(LayerError {
+                expected: format!("an input whose last axes are normalized_shape, {last:?}"),
+                remedy: format!("write normalized_shape = {:?}", input.last().as_slice()),
+            });
+        }
+        Ok(Self {
+            sample: input.to_vec(),
+            parameter: last.to_vec(),
+            last: true,
+        })
+    }
+
     /// A weight of ones and a bias of zeros, those of them that are there.
     pub fn parameters(&self, weight: bool, bias: bool) -> Vec<ParameterShape> {
         let constant = |name, value| ParameterShape {

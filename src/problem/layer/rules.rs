@@ -25,6 +25,18 @@ pub trait Layer: Debug + Send + Sync {
         None
     }
 
+    /// For a layer that looks at the positions of a sample through the data's mask, if there is one:
+    /// how many positions there are.
+    fn masked_positions(&self) -> Option<i64> {
+        None
+    }
+
+    /// Numbers per sample of the largest tensor that its maps make on the way and drop again, where
+    /// that may be more than what it puts out.
+    fn inner_features(&self) -> i64 {
+        0
+    }
+
     /// Whether it applies the same function to every entry.
     fn is_entrywise(&self) -> bool {
         false
@@ -41,7 +53,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// `z = f(x, w)`: `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd; w are its
-    /// parameters, and then its buffers.
+    /// parameters, then its buffers, then the mask that it looks through.
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor;
 
     /// The maps of the layer at the point `(x, w)`; `z` is what [`Layer::forward`] gave there.
@@ -66,6 +78,11 @@ pub trait Local {
 
     /// `Jᵀ gz`: `[K, N, *out] -> [K, N, *in]`.
     fn adjoint(&self, gz: &Tensor) -> Tensor;
+
+    /// As [`Layer::inner_features`].
+    fn inner_features(&self) -> i64 {
+        0
+    }
 
     /// The layer's own curvature `Σ_a g_a ∂²z_a/∂x²` at fixed `g`.
     fn own_curvature(&self, _g: &Tensor) -> OwnCurvature {

@@ -5,8 +5,26 @@ use super::{OwnCurvature, Symmetric};
 use crate::problem::tensors::epsilon;
 use tch::{Kind, Tensor};
 
-/// `x̂ = P x/σ` in groups of m entries that lie side by side, `P = I − 𝟏𝟏ᵀ/m` and
-/// `σ² = |P x|²/m + ε`.
+/// What entries are measured from.
+#[derive(Clone, Copy)]
+pub(super) enum Centre {
+    /// Their mean: `P = I − 𝟏𝟏ᵀ/m`.
+    Mean,
+    /// Zero: `P = I`.
+    Zero,
+}
+
+impl Centre {
+    /// `P x`.
+    fn of(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Mean => x - mean(x),
+            Self::Zero => x.shallow_clone(),
+        }
+    }
+}
+
+/// `x̂ = P x/σ` in groups of m entries that lie side by side, `σ² = |P x|²/m + ε`.
 ///
 /// `J = (P − x̂x̂ᵀ/m)/σ` for every group.
 pub(super) struct StandardisedGroups {
@@ -16,19 +34,22 @@ pub(super) struct StandardisedGroups {
     normal: Tensor,
     /// `1/σ: [N, G, 1]`.
     slope: Tensor,
+    /// P.
+    centre: Centre,
 }
 
 impl StandardisedGroups {
     /// At `x: [N, *in]`.
-    pub fn new(x: &Tensor, m: i64, eps: f64) -> Self {
+    pub fn new(x: &Tensor, m: i64, eps: f64, centre: Centre) -> Self {
         let groups = x.reshape([x.size()[0], -1, m]);
-        let centred = centre(&groups);
+        let centred = centre.of(&groups);
         let slope = (mean(&centred.square()) + eps).rsqrt();
         let normal = centred * &slope;
         Self {
             value: normal.reshape(x.size()),
             normal,
             slope,
+            centre,
         }
     }
 
@@ -46,16 +67,16 @@ impl Standardised for StandardisedGroups {
     fn jacobian(&self, dx: &Tensor) -> Tensor {
         let d = self.groups(dx);
         let along = mean(&(&d * &self.normal)) * &self.normal;
-        ((centre(&d) - along) * &self.slope).reshape(dx.size())
+        ((self.centre.of(&d) - along) * &self.slope).reshape(dx.size())
     }
 
     fn own_curvature(&self, u: &Tensor) -> OwnCurvature {
-        let u = centre(&u.reshape(self.normal.size()));
+        let u = self.centre.of(&u.reshape(self.normal.size()));
         OwnCurvature::General(Box::new(GroupedCurvature::new(self, &u)))
     }
 }
 
-/// `Σ_a u_a ∂²x̂_a/∂x² = −(u x̂ᵀ + x̂ uᵀ + (uᵀx̂) P − 3 (uᵀx̂) x̂x̂ᵀ/m)/(m σ²)` for centred u: a
+/// `Σ_a u_a ∂²x̂_a/∂x² = −(u x̂ᵀ + x̂ uᵀ + (uᵀx̂) P − 3 (uᵀx̂) x̂x̂ᵀ/m)/(m σ²)` for `u = P u`: a
 /// multiple `κ` of P but for the plane of `x̂` and u, in which it is a 2 × 2 matrix.
 struct GroupedCurvature {
     /// The input's shape, `[N, *in]`.
@@ -64,8 +85,10 @@ struct GroupedCurvature {
     eigenvectors: [Tensor; 2],
     /// Their eigenvalues: `[N, G, 1]`.
     eigenvalues: [Tensor; 2],
-    /// That of all centred vectors orthogonal to them, `κ: [N, G, 1]`.
+    /// That of all vectors `P x` orthogonal to them, `κ: [N, G, 1]`.
     other: Tensor,
+    /// P.
+    centre: Centre,
 }
 
 impl GroupedCurvature {
@@ -93,12 +116,13 @@ impl GroupedCurvature {
             eigenvectors: [&first * &cos + &second * &sin, second * cos - first * sin],
             eigenvalues: [&middle + &spread, middle - spread],
             other,
+            centre: at.centre,
         }
     }
 
     /// What of `d: [K, N, G, m]` is centred and orthogonal to the plane.
     fn outside(&self, d: &Tensor) -> Tensor {
-        let centred = centre(d);
+        let centred = self.centre.of(d);
         let along = |e: &Tensor| sum(&(&centred * e)) * e;
         let [a, b] = &self.eigenvectors;
         let inside = along(a) + along(b);
@@ -145,10 +169,6 @@ fn sum(x: &Tensor) -> Tensor {
 
 fn mean(x: &Tensor) -> Tensor {
     x.mean_dim(-1, true, None::<Kind>)
-}
-
-fn centre(x: &Tensor) -> Tensor {
-    x - mean(x)
 }
 
 fn norm(x: &Tensor) -> Tensor {

@@ -1,0 +1,74 @@
+//! The heads of an attention layer at one point.
+
+use tch::{Kind, Tensor};
+
+/// `o = p v`, `p = softmax s` by rows, `s = q kᵀ scale`, over the last two axes of
+/// `q: [N, heads, R, d]`, `k, v: [N, heads, T, d]`.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub q: Tensor,
+    pub k: Tensor,
+    pub v: Tensor,
+    /// `[N, heads, R, T]`.
+    pub p: Tensor,
+    pub scale: f64,
+}
+
+/// A score that leaves nothing of its weight beside any other: without infinities a row of nothing
+/// else has derivatives, too.
+const LEAST: f64 = -1e30;
+
+impl Core {
+    /// `hidden`: which scores are left out.
+    pub fn new([q, k, v]: [Tensor; 3], hidden: Option<&Tensor>, scale: f64) -> Self {
+        let s = q.matmul(&k.mt()) * scale;
+        let softmax = |s: &Tensor| s.softmax(-1, None::<Kind>);
+        let p = match hidden {
+            Some(hidden) => {
+                let p = softmax(&s.masked_fill(hidden, LEAST));
+                p.masked_fill(hidden, 0.0)
+            }
+            None => softmax(&s),
+        };
+        Self { q, k, v, p, scale }
+    }
+
+    /// The same tensors once more.
+    pub fn shallow_clone(&self) -> Self {
+        Self {
+            q: self.q.shallow_clone(),
+            k: self.k.shallow_clone(),
+            v: self.v.shallow_clone(),
+            p: self.p.shallow_clone(),
+            scale: self.scale,
+        }
+    }
+
+    /// `o: [N, heads, R, d]`.
+    pub fn output(&self) -> Tensor {
+        self.p.matmul(&self.v)
+    }
+
+    /// `t − Σ_j p t` by rows: the scores' distance from their mean, and, times p, the derivative of
+    /// softmax.
+    pub fn centred(&self, t: &Tensor) -> Tensor {
+        t - row_sum(&(&self.p * t))
+    }
+
+    /// `dp = p ∘ (ds − Σ_j p ds)` with `ds = (dq kᵀ + q dkᵀ) scale`.
+    pub fn tangent_of_weights(&self, dq: &Tensor, dk: &Tensor) -> Tensor {
+        let ds = (dq.matmul(&self.k.mt()) + self.q.matmul(&dk.mt())) * self.scale;
+        &self.p * self.centred(&ds)
+    }
+
+    /// What an adjoint of the scores is for q and k: `hS k scale` and `hSᵀ q scale`.
+    pub fn adjoint_of_scores(&self, hs: &Tensor) -> (Tensor, Tensor) {
+        let hs = hs * self.scale;
+        (hs.matmul(&self.k), hs.mt().matmul(&self.q))
+    }
+}
+
+/// Sums over the last axis, which stays.
+pub(super) fn row_sum(t: &Tensor) -> Tensor {
+    t.sum_dim_intlist(-1, true, None::<Kind>)
+}

@@ -1,0 +1,102 @@
+//! Features of positions as heads, and back.
+
+use tch::{Kind, Tensor};
+
+/// How features fall into heads: keys and values into `count`, queries into `sharing` for each of
+/// these, all of `width` entries.
+///
+/// Queries that share their keys stand below each other as rows: with `rows = sharing · T`, a head
+/// has queries `[rows, width]`, keys and values `[T, width]`, and sharing needs no rules.
+#[derive(Clone, Debug)]
+pub(super) struct Heads {
+    pub count: i64,
+    pub sharing: i64,
+    pub width: i64,
+    pub rotation: Option<Rotation>,
+}
+
+/// The rotation of queries and keys by their position: entries i and `i + width/2` by the angle
+/// `t base^(−2i/width)` at position t.
+#[derive(Clone, Debug)]
+pub(super) struct Rotation {
+    pub base: f64,
+}
+
+impl Heads {
+    /// Queries, keys and values, rotated: `[.., T, features]` to `[.., count, rows, width]` and twice
+    /// `[.., count, T, width]`.
+    pub fn split(&self, x: &Tensor) -> [Tensor; 3] {
+        let parts = [self.sharing, 1, 1].map(|n| n * self.count * self.width);
+        let parts = x.split_with_sizes(parts, -1);
+        let q = self.rotated(&self.by_position(&parts[0], self.sharing), 1.0);
+        let k = self.rotated(&self.by_position(&parts[1], 1), 1.0);
+        let v = self.by_position(&parts[2], 1);
+        [q, k, v].map(|part| part.flatten(-3, -2))
+    }
+
+    /// The transpose of [`split`](Self::split).
+    pub fn join(&self, [q, k, v]: [&Tensor; 3]) -> Tensor {
+        let q = self.rotated(&self.by_sharing(q, self.sharing), -1.0);
+        let k = self.rotated(&self.by_sharing(k, 1), -1.0);
+        let v = self.by_sharing(v, 1);
+        let parts = [q, k, v].map(|part| features(&part));
+        Tensor::cat(&parts, -1)
+    }
+
+    /// Outputs of heads side by side: `[.., count, rows, width] -> [.., T, D]`.
+    pub fn merge(&self, o: &Tensor) -> Tensor {
+        features(&self.by_sharing(o, self.sharing))
+    }
+
+    /// The transpose of [`merge`](Self::merge).
+    pub fn rows(&self, g: &Tensor) -> Tensor {
+        self.by_position(g, self.sharing).flatten(-3, -2)
+    }
+
+    /// `[.., T, count · sharing · width] -> [.., count, sharing, T, width]`.
+    fn by_position(&self, x: &Tensor, sharing: i64) -> Tensor {
+        let size = x.size();
+        let leading = &size[..size.len() - 1];
+        let heads = [self.count, sharing, self.width];
+        x.reshape([leading, &heads].concat()).movedim_int(-4, -2)
+    }
+
+    /// `[.., count, sharing · T, width] -> [.., count, sharing, T, width]`.
+    fn by_sharing(&self, rows: &Tensor, sharing: i64) -> Tensor {
+        let size = rows.size();
+        let leading = &size[..size.len() - 2];
+        rows.reshape([leading, &[sharing, -1, self.width]].concat())
+    }
+
+    /// Rotated in the sense of `direction`: `[.., T, width]`.
+    fn rotated(&self, x: &Tensor, direction: f64) -> Tensor {
+        match &self.rotation {
+            Some(rotation) => rotation.apply(x, direction),
+            None => x.shallow_clone(),
+        }
+    }
+}
+
+/// `[.., count, sharing, T, width] -> [.., T, count · sharing · width]`.
+fn features(heads: &Tensor) -> Tensor {
+    heads.movedim_int(-2, -4).flatten(-3, -1)
+}
+
+impl Rotation {
+    fn apply(&self, x: &Tensor, direction: f64) -> Tensor {
+        let (positions, width) = (x.size()[x.dim() - 2], x.size()[x.dim() - 1]);
+        let number = |count| Tensor::arange(count, (Kind::Double, x.device()));
+        let exponents = number(width / 2) * (-2.0 / width as f64);
+        let speeds = (exponents * self.base.ln()).exp();
+        let angles = number(positions).outer(&speeds) * direction;
+        let (cos, sin) = (
+            angles.cos().to_kind(x.kind()),
+            angles.sin().to_kind(x.kind()),
+        );
+        let (a, b) = (
+            x.narrow(-1, 0, width / 2),
+            x.narrow(-1, width / 2, width / 2),
+        );
+        Tensor::cat(&[&a * &cos - &b * &sin, b * cos + a * sin], -1)
+    }
+}
