@@ -4,10 +4,13 @@ mod choice;
 mod jobs;
 mod key;
 mod memory;
+mod part;
 mod setup;
 mod warnings;
 
-pub use jobs::Job;
+pub use jobs::{Job, Multiplies};
+pub use key::Machine;
+pub use part::{Part, cost};
 pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;

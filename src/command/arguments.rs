@@ -1,12 +1,12 @@
 //! The options of `runner SPEC...`, and what follows from them.
 
 use curvature_runner::error::UserError;
-use curvature_runner::plan::{Job, Plan};
+use curvature_runner::plan::{Job, Part, Plan};
 use curvature_runner::spec::Override;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Arguments {
     /// Experiments to run, one after another
     #[arg(required = true, value_name = "SPEC")]
@@ -36,6 +36,11 @@ pub struct Arguments {
     #[arg(long, value_name = "ESTIMATOR")]
     pub only: Vec<String>,
 
+    /// Run one of several parts, as 3/16, which `runner merge` puts together; a task of a Slurm job
+    /// array runs its part without this option
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Part>,
+
     /// Run everything again, whatever is done already
     #[arg(long)]
     pub fresh: bool,
@@ -62,6 +67,24 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// These arguments for the part that a Slurm job array gives this process, unless they name one.
+    ///
+    /// # Errors
+    /// An array whose variables make no sense.
+    pub fn in_array(&self) -> Result<Self, UserError> {
+        let array = || Part::of_array(|name| std::env::var(name).ok());
+        let shard = match self.shard {
+            Some(part) => Some(part),
+            None => array()?.inspect(|part| {
+                tracing::warn!("part {part} is run, as SLURM_ARRAY_TASK_ID says");
+            }),
+        };
+        Ok(Self {
+            shard,
+            ..self.clone()
+        })
+    }
+
     /// What the command line sets over the spec; an option of its own wins over `--set`.
     pub fn overrides(&self) -> Vec<Override> {
         let mut settings = self.settings.clone();
@@ -79,15 +102,25 @@ impl Arguments {
 
     /// Where the results of `plan` go.
     pub fn folder(&self, plan: &Plan) -> PathBuf {
-        match &self.out {
+        let whole = match &self.out {
             Some(folder) => folder.clone(),
             None => PathBuf::from("results").join(&plan.spec.name),
+        };
+        match self.shard {
+            Some(part) => whole.join(part.folder()),
+            None => whole,
         }
     }
 
-    /// Whether `--only` leaves a job in.
-    pub fn asks_for(&self, job: &Job) -> bool {
-        self.only.is_empty() || self.only.iter().any(|words| has_words(job, words))
+    /// The jobs of `plan` that `--only` and `--shard` leave in, rising.
+    pub fn asked(&self, plan: &Plan) -> Vec<usize> {
+        let mut jobs = match self.shard {
+            Some(part) => part.jobs(plan),
+            None => (0..plan.jobs.len()).collect(),
+        };
+        let asks_for = |job: &Job| self.only.iter().any(|words| has_words(job, words));
+        jobs.retain(|&index| self.only.is_empty() || asks_for(&plan.jobs[index]));
+        jobs
     }
 
     /// Refuses words of `--only` that no setting has.

@@ -35,7 +35,7 @@ pub fn experiment(
     for warning in plan.warnings() {
         tracing::warn!("{warning}");
     }
-    let mut session = Session::start(&folder, plan, source, arguments.fresh)?;
+    let mut session = Session::start(&folder, plan, source, arguments.shard, arguments.fresh)?;
     let todo = todo(arguments, plan, &session);
     if !arguments.quiet {
         if let Some(choice) = &plan.choice {
@@ -87,15 +87,11 @@ pub fn experiment(
 
 /// The jobs that are missing and asked for.
 fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
-    let missing = |&index: &usize| {
-        let asked = arguments.asks_for(&plan.jobs[index]);
-        asked && session.is_missing(index, arguments.retry_failed)
-    };
+    let missing = |index: &usize| session.is_missing(*index, arguments.retry_failed);
     let v_batch = |index: usize| Some((index, session.rows(index)?.records.first()?.v_batch?));
-    let all = 0..plan.jobs.len();
     Todo {
-        jobs: all.clone().filter(missing).collect(),
-        v_batch: all.filter_map(v_batch).collect(),
+        jobs: arguments.asked(plan).into_iter().filter(missing).collect(),
+        v_batch: (0..plan.jobs.len()).filter_map(v_batch).collect(),
     }
 }
 

@@ -8,6 +8,7 @@ mod consent;
 mod experiment;
 mod interrupt;
 mod log;
+mod merge;
 mod new;
 mod predictions;
 mod print;
@@ -15,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod status;
 mod verify;
 
 pub use interrupt::leave;
@@ -56,12 +58,16 @@ enum Command {
     Compare(compare::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Put the parts of an experiment together that `--shard` has cut it into
+    Merge(merge::Arguments),
     /// Write a commented spec to begin with
     New(new::Arguments),
     /// Draw the summary, figures and report of a results folder anew from its CSV files
     Report(report::Arguments),
     /// Print the JSON schema of specs, by which an editor completes and checks them
     Schema(schema::Arguments),
+    /// Say how far the parts of an experiment are, while they run or afterwards
+    Status(status::Arguments),
     /// Check every way of estimating against every other and autodiff, on the network of a spec
     Verify(verify::Arguments),
 }
@@ -78,9 +84,11 @@ impl Arguments {
             Some(Command::Check(arguments)) => check::execute(arguments),
             Some(Command::Compare(arguments)) => compare::execute(arguments),
             Some(Command::Completions(arguments)) => completions::execute(arguments),
+            Some(Command::Merge(arguments)) => merge::execute(arguments),
             Some(Command::New(arguments)) => new::execute(arguments),
             Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema(arguments)) => schema::execute(arguments),
+            Some(Command::Status(arguments)) => status::execute(arguments),
             Some(Command::Verify(arguments)) => verify::execute(arguments),
         }
     }

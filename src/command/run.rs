@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    let arguments = &arguments.in_array()?;
     arguments.check_out()?;
     let plans = plans(arguments)?;
     let stop = Interrupt::listen();
@@ -56,12 +57,12 @@ fn dry_run(plans: &[(SpecText, Arc<Plan>)], stop: &Interrupt) -> End {
 /// The jobs of `plan` that a run has to do.
 fn left(arguments: &Arguments, plan: &Plan) -> Vec<usize> {
     let folder = arguments.folder(plan);
-    let missing = match arguments.fresh {
-        true => (0..plan.jobs.len()).collect(),
-        false => Session::missing(&folder, plan, arguments.retry_failed),
-    };
-    let asked = |index: &usize| arguments.asks_for(&plan.jobs[*index]);
-    missing.into_iter().filter(asked).collect()
+    let mut asked = arguments.asked(plan);
+    if !arguments.fresh {
+        let missing = Session::missing(&folder, plan, arguments.retry_failed);
+        asked.retain(|index| missing.binary_search(index).is_ok());
+    }
+    asked
 }
 
 /// All specs are checked before the first is run.

@@ -29,7 +29,21 @@ pub struct Job {
     pub repeat: u64,
 }
 
+/// What takes the same time for the same V_batch: a problem, and a way to multiply with its matrix,
+/// whichever estimator asks for it, or an estimator that has a way of its own.
+pub type Multiplies = (usize, String);
+
 impl Job {
+    /// What it multiplies with and how.
+    pub fn multiplies(&self) -> Multiplies {
+        let setting = &self.setting;
+        let way = match &setting.product {
+            Some(product) => format!("{product} {:?} of {}", setting.blocks, setting.matrix),
+            None => format!("{setting:?}"),
+        };
+        (self.problem, way)
+    }
+
     /// Everything in it that determines its result, as text.
     pub(super) fn determinants(&self) -> String {
         let Self {

@@ -9,13 +9,30 @@ use crate::spec::ExperimentKind;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
+/// What the times of timed jobs are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name.
+    pub processor: String,
+    /// libtorch threads, or jobs side by side.
+    pub threads: usize,
+}
+
 impl Plan {
-    /// A key for every job, in order.
+    /// A key for every job of this process, in order, as [`Self::keys_on`] makes them.
+    pub fn keys(&self) -> Vec<String> {
+        self.keys_on(&Machine {
+            processor: environment::processor_name(),
+            threads: self.threads,
+        })
+    }
+
+    /// A key for every job that `machine` runs, in order.
     ///
     /// It covers what [`Self::result_keys`] covers, and the code; for timed jobs also processor and
     /// threads. It does not cover the other jobs, so that a changed spec keeps what it has in common.
-    pub fn keys(&self) -> Vec<String> {
-        let program = self.program();
+    pub fn keys_on(&self, machine: &Machine) -> Vec<String> {
+        let program = self.program(machine);
         let key = |result: &String| hash(&format!("{program}{result}"));
         self.result_keys().iter().map(key).collect()
     }
@@ -68,12 +85,12 @@ impl Plan {
     }
 
     /// What computes it, as text.
-    fn program(&self) -> String {
+    fn program(&self, machine: &Machine) -> String {
         let (code, libtorch) = (env!("RUNNER_SOURCES"), environment::libtorch_version());
         let mut text = format!("code {code}, libtorch {libtorch}\n");
         if self.spec.kind == ExperimentKind::Timing {
-            let processor = environment::processor_name();
-            let _ = writeln!(text, "{} threads of {processor}", self.threads);
+            let Machine { processor, threads } = machine;
+            let _ = writeln!(text, "{threads} threads of {processor}");
         }
         text
     }

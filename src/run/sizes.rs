@@ -6,7 +6,7 @@ use super::todo::{Todo, runs_of_a_job};
 use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch};
 use crate::lists::VBatch;
 use crate::memory::growth_of;
-use crate::plan::{Job, Plan};
+use crate::plan::{Job, Multiplies, Plan};
 use crate::problem::Problem;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -52,11 +52,11 @@ impl Sizes {
         let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
         let auto = jobs.filter(|job| job.v_batch == Some(VBatch::Auto));
         let open: Vec<&Job> = auto.filter(|job| !sizes.contains_key(&key(job))).collect();
-        let mut found: HashMap<Product, Found> = HashMap::new();
+        let mut found: HashMap<Multiplies, Found> = HashMap::new();
         for job in &open {
-            let product = product(job);
+            let product = job.multiplies();
             if !found.contains_key(&product) {
-                let jobs = open.iter().filter(|other| self::product(other) == product);
+                let jobs = open.iter().filter(|other| other.multiplies() == product);
                 let work = work(plan, &problems[job.problem], jobs.copied());
                 let tried = tried(job, &problems[job.problem], &work, cancel)?;
                 found.insert(product.clone(), tried);
@@ -106,19 +106,6 @@ fn take(sizes: &mut HashMap<Key, Size>, job: &Job, v_batch: u64) {
     let note = None;
     let size = sizes.entry(key(job)).or_insert(Size { v_batch, note });
     size.v_batch = v_batch.min(size.v_batch);
-}
-
-/// What takes the same time for the same V_batch: a way to multiply with one matrix, whichever
-/// estimator asks for it, or an estimator that has a way of its own.
-type Product = (usize, String);
-
-fn product(job: &Job) -> Product {
-    let setting = setting(job);
-    let way = match &setting.product {
-        Some(product) => format!("{product} {:?} of {}", setting.blocks, setting.matrix),
-        None => format!("{setting:?}"),
-    };
-    (job.problem, way)
 }
 
 /// What a trial found, and how long it took.

@@ -6,6 +6,7 @@ mod files;
 mod disk;
 mod kill;
 mod library;
+mod shards;
 mod stop;
 mod trouble;
 

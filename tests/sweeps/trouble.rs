@@ -94,7 +94,7 @@ fn a_failing_job_is_recorded_and_the_rest_goes_on() {
         plan.jobs[job].task = Arc::new(Failing(task));
     }
     assert_eq!(plan.jobs[24].setting.estimator, "exact");
-    let mut session = Session::start(&sweep.results(), &plan, &source, false).unwrap();
+    let mut session = Session::start(&sweep.results(), &plan, &source, None, false).unwrap();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);
     let plan = Arc::new(plan);
     run(&plan, &Todo::all(&plan), &watch, |finished| {

@@ -55,6 +55,16 @@ impl Lock {
     }
 }
 
+/// Who is writing to `folder` at present: "process 123 on host"; `None`, where nobody is.
+pub(super) fn writer(folder: &Path) -> Option<String> {
+    let mut file = File::open(folder.join("lock")).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+        // It is given back at once, with the file.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Tidiness only: an unlocked file stops nobody.

@@ -1,7 +1,7 @@
 //! `manifest.toml`: what ran, on what, from what; itself a spec, so that it can be run again.
 
 use crate::environment;
-use crate::plan::Plan;
+use crate::plan::{Part, Plan};
 use crate::problem::data::FileRecord;
 use crate::spec::{Spec, SpecText};
 use anyhow::{Context, Result};
@@ -22,6 +22,8 @@ pub struct Manifest {
 #[derive(Clone, Debug, Serialize)]
 struct Provenance {
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
     spec_sha256: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     options: Vec<String>,
@@ -41,6 +43,9 @@ struct Provenance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     files: Vec<FileEntry>,
+    /// Where merged results come from: what the manifests of the parts say of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<toml::Table>,
 }
 
 /// How far the run came.
@@ -68,8 +73,8 @@ struct FileEntry {
 }
 
 impl Manifest {
-    /// The manifest of a run that starts now and writes to `folder`.
-    pub fn start(plan: &Plan, source: &SpecText, folder: &Path) -> Self {
+    /// The manifest of a run, of all of `plan` or one part, that starts now and writes to `folder`.
+    pub fn start(plan: &Plan, source: &SpecText, folder: &Path, part: Option<Part>) -> Self {
         let relative = |path: &Path| {
             let plain = |path: &Path| std::path::absolute(path).map(path_clean::clean).ok();
             let both = plain(path).zip(plain(folder));
@@ -89,6 +94,7 @@ impl Manifest {
         Self {
             manifest: Provenance {
                 status: Status::Running,
+                part: part.map(|part| part.to_string()),
                 spec_sha256: crate::problem::data::hex(&Sha256::digest(&source.text)),
                 options: source.options().map(str::to_string).collect(),
                 runner: env!("CARGO_PKG_VERSION").into(),
@@ -104,9 +110,15 @@ impl Manifest {
                 seconds: None,
                 notes: Vec::new(),
                 files: plan.setup.files().map(entry).collect(),
+                parts: Vec::new(),
             },
             spec,
         }
+    }
+
+    /// Notes where rows come from that were computed elsewhere.
+    pub fn add_part(&mut self, provenance: toml::Table) {
+        self.manifest.parts.push(provenance);
     }
 
     /// Notes how the run ended, `seconds` after its start, and what a reader should know of it.

@@ -9,6 +9,7 @@ mod files;
 mod journal;
 mod lock;
 mod manifest;
+mod part_folder;
 mod records;
 mod results;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use files::File;
 pub(super) use files::{remove_file, replace_file};
 pub(super) use keyed::Keyed;
 pub use manifest::{Manifest, Status};
+pub use part_folder::{PartFolder, Progress};
 pub use records::{FailureRecord, ParameterRecord, Record, read_records};
 pub use results::Results;
 pub use session::{Before, Ended, Session};

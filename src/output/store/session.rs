@@ -3,9 +3,10 @@
 use super::journal::{Entry, Journal};
 use super::lock::Lock;
 use super::manifest::{Manifest, Status};
+use super::part_folder::PartFolder;
 use super::records::{FailureRecord, Record};
 use super::tables::{self, Finished, Rows};
-use crate::plan::Plan;
+use crate::plan::{Part, Plan};
 use crate::spec::SpecText;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct Session {
     journal: Journal,
     /// The key of every job of the plan, and its entry once it is finished.
     jobs: Vec<(String, Option<Entry>)>,
+    /// The jobs that the folder is for.
+    own: Vec<usize>,
     /// Of every job of the plan whether it computes an exact trace.
     exact: Vec<bool>,
     before: Before,
@@ -56,11 +59,17 @@ pub struct Ended {
 }
 
 impl Session {
-    /// Takes `folder`, with what earlier runs left in it unless `fresh`.
+    /// Takes `folder` for a plan or one `part` of it, with what earlier runs left there unless `fresh`.
     ///
     /// # Errors
     /// A folder that cannot be made or written, or that another runner is writing.
-    pub fn start(folder: &Path, plan: &Plan, source: &SpecText, fresh: bool) -> Result<Self> {
+    pub fn start(
+        folder: &Path,
+        plan: &Plan,
+        source: &SpecText,
+        part: Option<Part>,
+        fresh: bool,
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = Lock::take(folder)?;
@@ -81,13 +90,17 @@ impl Session {
             failed,
             unused: entries.len(),
         };
-        let manifest = Manifest::start(plan, source, folder);
+        let manifest = Manifest::start(plan, source, folder, part);
         manifest.write(folder)?;
         let mut session = Self {
             folder: folder.to_path_buf(),
             manifest,
             journal,
             jobs,
+            own: match part {
+                Some(part) => part.jobs(plan),
+                None => (0..plan.jobs.len()).collect(),
+            },
             exact: plan.jobs.iter().map(|job| job.task.is_exact()).collect(),
             before,
             notes: plan
@@ -146,17 +159,39 @@ impl Session {
         for (name, bytes) in &finished.files {
             super::replace_file(&self.folder.join(name), bytes)?;
         }
-        let (key, place) = &mut self.jobs[finished.index];
-        let entry = place.insert(Entry {
-            key: key.clone(),
-            rows: finished.rows,
-            notes: finished.notes,
-        });
-        self.journal.append(entry)?;
+        self.store(finished.index, finished.rows, finished.notes)?;
         match Instant::now() < self.due {
             true => Ok(()),
             false => self.write_tables().map(drop),
         }
+    }
+
+    /// Takes over from `part` what is still to be done here, or has failed here and not there. What
+    /// there is already stays.
+    ///
+    /// # Errors
+    /// As of [`append`](Self::append), and files of the part that cannot be read.
+    pub fn adopt(&mut self, plan: &Plan, part: &PartFolder) -> Result<()> {
+        let mut entries = Journal::read(&part.folder);
+        part.copy_files(&self.folder)?;
+        for (index, key) in plan.keys_on(&part.machine).iter().enumerate() {
+            let Some(entry) = entries.remove(key) else {
+                continue;
+            };
+            let own = self.jobs[index].1.as_ref();
+            if own.is_none_or(|own| has_failed(own) && !has_failed(&entry)) {
+                self.store(index, entry.rows, entry.notes)?;
+            }
+        }
+        self.manifest.add_part(part.origin());
+        Ok(())
+    }
+
+    /// Keeps the rows of a job in the journal.
+    fn store(&mut self, index: usize, rows: Rows, notes: Vec<String>) -> Result<()> {
+        let (key, place) = &mut self.jobs[index];
+        let key = key.clone();
+        self.journal.append(place.insert(Entry { key, rows, notes }))
     }
 
     /// Writes all tables and the manifest.
@@ -165,7 +200,7 @@ impl Session {
     /// A full or failing disk; the rows written so far stay.
     pub fn end(mut self, interrupted: bool) -> Result<Ended> {
         let mut files = self.write_tables()?;
-        let left = self.jobs.iter().any(|(_, entry)| entry.is_none());
+        let left = self.own.iter().any(|&index| self.jobs[index].1.is_none());
         let entries: Vec<Entry> = self
             .jobs
             .into_iter()

@@ -1,0 +1,51 @@
+//! `runner status DIR...`: how far the parts of an experiment are.
+
+use super::{End, Failure, predictions};
+use curvature_runner::output::PartFolder;
+use curvature_runner::plan::Plan;
+use curvature_runner::spec::Spec;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Results folders that runs with --shard write to, or folders of one part each
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    let parts = PartFolder::find(&arguments.folders)?;
+    PartFolder::check_alike(&parts)?;
+    let source = &parts[0].source;
+    let plan = Plan::new(Spec::parse(source)?, source)?;
+    println!(
+        "{:<12} {:>14} {:>7} {:>14}  state",
+        "part", "jobs done", "failed", "time left"
+    );
+    let (mut done, mut failed) = (0, 0);
+    for part in &parts {
+        let progress = part.progress(&plan);
+        (done, failed) = (done + progress.done, failed + progress.failed);
+        let name = part.part.map_or("whole".into(), |part| part.to_string());
+        let left = match progress.seconds_left {
+            Some(0.0) => String::new(),
+            Some(seconds) => predictions::duration(seconds),
+            None => "unknown".into(),
+        };
+        let state = match (&progress.writer, progress.done + progress.failed) {
+            (Some(writer), _) => format!("running as {writer}"),
+            (None, ended) if ended == progress.jobs => "ended".into(),
+            (None, _) => "not running".into(),
+        };
+        println!(
+            "{name:<12} {:>14} {:>7} {left:>14}  {state}",
+            format!("{} of {}", progress.done, progress.jobs),
+            progress.failed
+        );
+    }
+    println!(
+        "{done} of {} jobs are done, {failed} failed",
+        plan.jobs.len()
+    );
+    Ok(End::Success)
+}

@@ -1,0 +1,150 @@
+//! Parts of an experiment, run apart and put together.
+
+use super::{Sweep, assert_same};
+use assert_cmd::Command;
+use std::path::Path;
+
+/// Jobs of every kind, few of each.
+const FEW: &str = r#"
+kind = "convergence"
+sampling = { V = [5, 20], V_batch = [4], seeds = { from = 0, count = 3 } }
+estimator = [
+  { kind = "hutchinson", blocks = "parameter", product = "hmp" },
+  { kind = "exact", diagonal = true },
+  { kind = "propagation" },
+  { kind = "xtrace", seeds = [7] },
+]
+"#;
+
+fn merge(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::cargo_bin("runner").unwrap();
+    let command = command.current_dir(folder).arg("merge").args(arguments);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().expect("an exit code"), text)
+}
+
+/// Runs some parts of a sweep, to their end.
+fn run_parts(sweep: &Sweep, parts: impl Iterator<Item = usize>, count: usize) {
+    for part in parts {
+        let (code, text) = sweep.run(&["-q", "--shard", &format!("{part}/{count}")]);
+        assert_eq!(code, 0, "{text}");
+    }
+}
+
+fn undivided() -> Sweep {
+    let whole = Sweep::new(FEW);
+    assert_eq!(whole.run(&["-q"]).0, 0);
+    whole
+}
+
+#[test]
+fn parts_in_any_order_make_the_whole() {
+    let whole = undivided();
+    for count in [1, 2, 3, 7, 16] {
+        let sweep = Sweep::new(FEW);
+        let later = count / 2;
+        run_parts(&sweep, (later + 1..=count).chain(1..=later), count);
+        let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+        assert_eq!(code, 0, "{text}");
+        assert_same(&sweep.results(), &whole.results());
+        let files = |sweep: &Sweep| {
+            let diagonals = std::fs::read_dir(sweep.results().join("diagonals")).unwrap();
+            diagonals.count()
+        };
+        assert_eq!(files(&sweep), files(&whole));
+        let manifest = std::fs::read_to_string(sweep.results().join("manifest.toml")).unwrap();
+        assert!(manifest.contains("status = \"complete\""), "{manifest}");
+        assert_eq!(manifest.matches("[[manifest.parts]]").count(), count);
+    }
+}
+
+/// Each part with a folder of its own, one of them twice and one killed on its way.
+#[test]
+fn parts_in_folders_of_their_own_that_were_killed_and_repeated_make_the_whole() {
+    let sweep = Sweep::new(FEW);
+    let of = |part: &'static str| {
+        [
+            "--shard",
+            part,
+            "--out",
+            ["a", "b"][usize::from(part == "2/2")],
+        ]
+    };
+    for _ in 0..3 {
+        let mut child = sweep.spawn_with(&of("1/2"));
+        let journal = sweep.0.path().join("a/parts/1-of-2/journal.jsonl");
+        sweep.wait_until(&mut child, || {
+            std::fs::metadata(&journal).is_ok_and(|file| file.len() > 0)
+        });
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    for part in ["2/2", "1/2", "2/2"] {
+        let (code, text) = sweep.run(&of(part));
+        assert_eq!(code, 0, "{text}");
+    }
+    let (code, text) = merge(sweep.0.path(), &["a", "b", "--out", "c"]);
+    assert_eq!(code, 0, "{text}");
+    assert_same(&sweep.0.path().join("c"), &undivided().results());
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_command_that_runs_it() {
+    let sweep = Sweep::new(FEW);
+    run_parts(&sweep, 1..=1, 2);
+    let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+    assert_eq!(code, 1, "{text}");
+    let told = "runner results/sweep/manifest.toml --shard 2/2 --out results/sweep";
+    assert!(text.contains("part 2/2: ") && text.contains(told), "{text}");
+    let mut runner = Command::cargo_bin("runner").unwrap();
+    let arguments = told.split(' ').skip(1);
+    runner
+        .current_dir(sweep.0.path())
+        .args(arguments)
+        .assert()
+        .success();
+    let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+    assert_eq!(code, 0, "{text}");
+    assert_same(&sweep.results(), &undivided().results());
+}
+
+#[test]
+fn parts_of_other_experiments_are_refused() {
+    let sweep = Sweep::new(FEW);
+    run_parts(&sweep, 1..=1, 2);
+    sweep.respecify(&FEW.replace("[5, 20]", "[5, 30]"));
+    run_parts(&sweep, 2..=2, 2);
+    let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("found sampling.V = "), "{text}");
+    let (code, text) = merge(sweep.0.path(), &["results"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("found no part of an experiment"), "{text}");
+}
+
+/// `sbatch --array=0-1` needs no option.
+#[test]
+fn a_task_of_a_job_array_runs_its_part() {
+    let sweep = Sweep::new(FEW);
+    for task in ["0", "1"] {
+        let mut runner = sweep.runner(&[]);
+        for (name, value) in [("ID", task), ("MIN", "0"), ("COUNT", "2"), ("STEP", "1")] {
+            runner.env(format!("SLURM_ARRAY_TASK_{name}"), value);
+        }
+        let output = runner.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("as SLURM_ARRAY_TASK_ID says"), "{text}");
+    }
+    let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+    assert_eq!(code, 0, "{text}");
+    assert_same(&sweep.results(), &undivided().results());
+    let status = Command::cargo_bin("runner").unwrap();
+    let status = { status }
+        .current_dir(sweep.0.path())
+        .args(["status", "results/sweep"])
+        .output();
+    let said = String::from_utf8(status.unwrap().stdout).unwrap();
+    assert!(said.contains("2/2") && said.contains("ended"), "{said}");
+}
