@@ -17,6 +17,6 @@ pub use conclusions::{
 pub use redraw::redraw;
 pub use store::{
     Before, DensityRecord, Diagonal, EigenvalueRecord, Ended, FailureRecord, File, Finished,
-    Manifest, ParameterRecord, PartFolder, Progress, Record, Results, Rows, Session, Status, VarianceRecord,
-    add_artefacts, read_records,
+    Manifest, ParameterRecord, PartFolder, Progress, Record, Results, Rows, Session, Status,
+    VarianceRecord, add_artefacts, read_records,
 };

@@ -85,6 +85,7 @@ fn in_words(estimator: &EstimatorSpec) -> String {
 mod tests {
     use super::*;
     use crate::problem::layer::LayerSpec;
+    use crate::spec::SpecText;
 
     #[test]
     fn columns_are_outputs_and_entries_of_curved_layers() {
@@ -96,7 +97,7 @@ mod tests {
             { kind = "linear", out = 7 }, { kind = "relu" }, { kind = "tanh" }, { kind = "layer_norm", normalized_shape = [7] },
             { kind = "linear", out = 5 }, { kind = "elu" }, { kind = "dropout" }, { kind = "linear", out = 3 },
         ]"#;
-        let spec: Layers = toml::from_str(text).unwrap();
+        let spec: Layers = SpecText::new("spec", text.into()).deserialize().unwrap();
         let network = Network::new(&spec.layers, &[4]).unwrap();
         assert_eq!(columns(&network), 3 + 7 + 7 + 5);
     }

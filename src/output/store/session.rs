@@ -191,7 +191,8 @@ impl Session {
     fn store(&mut self, index: usize, rows: Rows, notes: Vec<String>) -> Result<()> {
         let (key, place) = &mut self.jobs[index];
         let key = key.clone();
-        self.journal.append(place.insert(Entry { key, rows, notes }))
+        self.journal
+            .append(place.insert(Entry { key, rows, notes }))
     }
 
     /// Writes all tables and the manifest.
