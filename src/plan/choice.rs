@@ -97,7 +97,9 @@ mod tests {
             { kind = "linear", out = 7 }, { kind = "relu" }, { kind = "tanh" }, { kind = "layer_norm", normalized_shape = [7] },
             { kind = "linear", out = 5 }, { kind = "elu" }, { kind = "dropout" }, { kind = "linear", out = 3 },
         ]"#;
-        let spec: Layers = SpecText::new("spec", text.into()).deserialize().unwrap();
+        let spec: Layers = SpecText::new("spec", text.to_string())
+            .deserialize()
+            .unwrap();
         let network = Network::new(&spec.layers, &[4]).unwrap();
         assert_eq!(columns(&network), 3 + 7 + 7 + 5);
     }
