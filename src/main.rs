@@ -3,7 +3,6 @@
 mod command;
 
 use clap::Parser;
-use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal;
 
 fn main() {
@@ -17,23 +16,10 @@ fn main() {
     })
 }
 
-/// Lines are never wrapped, so that paths and messages stay whole; colour only on a terminal.
+/// Colour only on a terminal that wants it.
 fn show_errors_plainly() {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut theme = match colour {
-        true => GraphicalTheme::unicode(),
-        false => GraphicalTheme::unicode_nocolor(),
-    };
-    theme.characters.underline = '^';
-    theme.characters.underbar = '^';
-    theme.characters.uarrow = '^';
-    theme.characters.error = "error:".into();
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(100)
-        .with_wrap_lines(false)
-        .with_links(false);
-    // Fails only where a handler is installed already, which none is.
-    let _ = miette::set_hook(Box::new(move |_| Box::new(handler.clone())));
+    curvature_runner::spec::show_errors_plainly(colour);
 }
 
 /// `runner --dry-run SPEC | head` ends like other programs do, where Rust would panic; a file that

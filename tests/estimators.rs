@@ -3,8 +3,7 @@
 //! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5; about 900
 //! such tests run here, so that an unlucky choice of seeds would be one in twenty.
 
-mod support;
-
+use crate::support;
 use curvature_runner::curvature::{Blocks, ProductKind};
 use curvature_runner::estimator::{
     ActivationProbe, Budget, Estimate, EstimatorSpec, PassKind, Probe, Propagation, Start,

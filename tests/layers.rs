@@ -1,7 +1,6 @@
 //! Layers against libtorch and torch.nn: shapes, values, first parameters, and messages.
 
-mod support;
-
+use crate::support;
 use curvature_runner::problem::generator::TorchGenerator;
 use curvature_runner::problem::layer::{
     AvgPool, Conv, ConvTranspose, Elu, Hardtanh, Layer, LayerSpec, LeakyRelu, MaxPool, Module,

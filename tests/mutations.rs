@@ -1,8 +1,7 @@
 //! Whatever stands in a spec or a data file, reading it ends in a plan or an error, never a panic.
 
-mod agreement;
-mod files;
-
+use crate::agreement;
+use crate::files;
 use curvature_runner::error::UserError;
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::data::{BatchCount, DataSpec, Mnist, Order, Safetensors};

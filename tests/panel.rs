@@ -5,8 +5,7 @@
 //! looked at: one choice of seeds in 125 would be a false alarm. A coverage that is what it should be
 //! falls below `least_share` with probability 1e-4; about 60 are looked at: one choice in 160.
 
-mod support;
-
+use crate::support;
 use curvature_runner::curvature::exact;
 use curvature_runner::estimator::{
     Budget, Estimate, EstimatorSpec, Sampling, Start, Stop, Task, Tolerance,

@@ -1,7 +1,6 @@
 //! The rules of every layer by themselves, on every layer of the table of cases.
 
-mod support;
-
+use crate::support;
 use curvature_runner::problem::LinearizedLayer;
 use curvature_runner::problem::generator::TorchGenerator;
 use support::cases::cases;

@@ -3,9 +3,8 @@
 //! Statistical tests allow 4 standard errors, which an unbiased mean leaves with probability 6e-5;
 //! about 100 such comparisons run here, with fixed seeds.
 
-mod files;
-mod support;
-
+use crate::files;
+use crate::support;
 use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::stream::Space;
 use curvature_runner::estimator::{

@@ -78,6 +78,33 @@ fn files_are_short() {
     }
 }
 
+/// A file of tests is a program of its own, or a module of one: none is left out by mistake.
+#[test]
+fn every_file_of_tests_is_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file");
+    let manifest = read("Cargo.toml");
+    let programs: Vec<String> = ["core", "program", "cuda", "many_classes"]
+        .map(|name| {
+            let declared = format!("[[test]]\nname = \"{name}\"\n");
+            assert!(manifest.contains(&declared), "Cargo.toml has no {name}");
+            read(&format!("tests/{name}.rs"))
+        })
+        .into();
+    for entry in std::fs::read_dir(root.join("tests")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let is_program = manifest.contains(&format!("[[test]]\nname = \"{name}\"\n"));
+        let is_code = path.extension().is_some_and(|e| e == "rs") || path.join("mod.rs").exists();
+        let declared = format!("mod {name};");
+        let is_module = programs.iter().any(|text| text.contains(&declared));
+        assert!(
+            !is_code || is_program || is_module,
+            "tests/{name} is not run"
+        );
+    }
+}
+
 /// The files that one imports, directly or not.
 fn reached(imports: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

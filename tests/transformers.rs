@@ -1,7 +1,6 @@
 //! Attention and what stands around it, against libtorch's own functions and dense matrices.
 
-mod support;
-
+use crate::support;
 use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::{
     ActivationProbe, EstimatorSpec, PassKind, Propagation, exact_traces,

@@ -2,8 +2,8 @@
 
 use super::{End, Failure};
 use curvature_runner::plan::Plan;
-use curvature_runner::spec::{Spec, SpecText};
-use std::path::PathBuf;
+use curvature_runner::spec::{Spec, SpecError, SpecText};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -12,11 +12,25 @@ pub struct Arguments {
     specs: Vec<PathBuf>,
 }
 
+/// Checks all of them, also after one that is wrong.
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
+    let mut mistakes = Vec::new();
     for path in &arguments.specs {
-        let source = SpecText::read(path)?;
-        let plan = Plan::new(Spec::parse(&source)?, &source)?;
-        println!("{}: ok, {} jobs", path.display(), plan.jobs.len());
+        match jobs(path) {
+            Ok(jobs) => println!("{}: ok, {jobs} jobs", path.display()),
+            Err(mistake) => mistakes.push(Failure::from(mistake)),
+        }
     }
-    Ok(End::Success)
+    // The last one is told where every command's failure is.
+    let last = mistakes.pop();
+    for mistake in &mistakes {
+        mistake.report();
+    }
+    last.map_or(Ok(End::Success), Err)
+}
+
+/// How many jobs a spec asks for.
+fn jobs(path: &Path) -> Result<usize, SpecError> {
+    let source = SpecText::read(path)?;
+    Ok(Plan::new(Spec::parse(&source)?, &source)?.jobs.len())
 }

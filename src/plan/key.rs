@@ -4,7 +4,7 @@ use super::{Job, Plan, device_name};
 use crate::environment;
 use crate::estimator::Sampling;
 use crate::lists::Seed;
-use crate::problem::data::hex;
+use crate::problem::raw::hex;
 use crate::spec::ExperimentKind;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

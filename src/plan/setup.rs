@@ -2,10 +2,11 @@
 
 use crate::error::UserError;
 use crate::problem::checkpoints::{self, Weights};
-use crate::problem::data::{DataSpec, Dataset, FileRecord, RawTensor};
+use crate::problem::data::{DataSpec, Dataset};
 use crate::problem::generator::TorchGenerator;
 use crate::problem::loss::LossSpec;
 use crate::problem::matrix::MatrixSpec;
+use crate::problem::raw::{FileRecord, RawTensor};
 use crate::problem::script::ScriptFile;
 use crate::problem::{Network, NetworkProblem, Problem, ProblemSpec, initialise, weights};
 use crate::spec::{ModelSpec, Spec, SpecText, missing};

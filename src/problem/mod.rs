@@ -21,6 +21,7 @@ mod network;
 mod network_problem;
 mod node;
 pub mod random;
+pub mod raw;
 pub mod script;
 mod signs;
 mod spec;

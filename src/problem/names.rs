@@ -1,7 +1,7 @@
 //! What parameters are called, in place of their position in the list of layers.
 
-use super::data::listed;
 use super::node::ParameterInfo;
+use super::raw::listed;
 use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! A network from a TorchScript file: what libtorch can evaluate and differentiate, without rules.
 
-use super::data::{FileRecord, RawTensor, read_file};
+use super::raw::{FileRecord, RawTensor, read_file};
 use crate::error::UserError;
 use std::path::Path;
 use tch::{CModule, Device, Kind, Tensor};

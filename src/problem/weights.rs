@@ -1,7 +1,8 @@
 //! Trained parameters from a safetensors file, by their state_dict names.
 
-use super::data::{FileRecord, RawTensor, listed, read_safetensors};
+use super::data::read_safetensors;
 use super::network::Network;
+use super::raw::{FileRecord, RawTensor, listed};
 use crate::error::UserError;
 use std::path::Path;
 

@@ -5,12 +5,14 @@
 mod de;
 mod de_error;
 pub(crate) mod example;
+mod look;
 pub(crate) mod missing;
 mod overrides;
 mod reference;
 mod schema;
 mod text;
 
+pub use look::show_errors_plainly;
 pub use overrides::Override;
 pub use reference::reference;
 pub use schema::schema;
@@ -33,7 +35,7 @@ pub struct Spec {
     /// Results go to `results/<name>/` under the current directory; absent: the name of the file.
     #[serde(default)]
     pub name: String,
-    /// What is asked.
+    /// Whether the question is how estimates converge, or what they cost.
     #[serde(default)]
     pub kind: ExperimentKind,
     /// "auto", "cpu", "cuda" or "cuda:N".
@@ -119,7 +121,7 @@ impl Spec {
     }
 }
 
-/// What is asked.
+/// What an experiment is about: how estimates converge, or what they cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExperimentKind {

@@ -1,8 +1,6 @@
 //! `runner schema`.
 
-#[path = "../agreement/mod.rs"]
-mod agreement;
-
+use crate::agreement;
 use assert_cmd::Command;
 use curvature_runner::spec::{Spec, SpecText};
 use std::path::{Path, PathBuf};

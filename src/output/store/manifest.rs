@@ -2,7 +2,7 @@
 
 use crate::environment;
 use crate::plan::{Part, Plan};
-use crate::problem::data::FileRecord;
+use crate::problem::raw::FileRecord;
 use crate::spec::{Spec, SpecText};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -95,7 +95,7 @@ impl Manifest {
             manifest: Provenance {
                 status: Status::Running,
                 part: part.map(|part| part.to_string()),
-                spec_sha256: crate::problem::data::hex(&Sha256::digest(&source.text)),
+                spec_sha256: crate::problem::raw::hex(&Sha256::digest(&source.text)),
                 options: source.options().map(str::to_string).collect(),
                 runner: env!("CARGO_PKG_VERSION").into(),
                 commit: env!("RUNNER_COMMIT").into(),

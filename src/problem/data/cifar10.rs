@@ -4,8 +4,9 @@
 //! and 3 x 32 x 32 pixels, channel by channel, 10,000 to a file.
 
 use super::selection::selected_data;
-use super::{DataSource, Dataset, FileRecord, Normalisation, RawTensor, read_file};
+use super::{DataSource, Dataset, Normalisation};
 use crate::error::UserError;
+use crate::problem::raw::{FileRecord, RawTensor, read_file};
 use std::path::{Path, PathBuf};
 
 /// A label and the pixels of an image.

@@ -1,6 +1,6 @@
 //! The mask of a data set: which positions of a sample may be looked at.
 
-use super::RawTensor;
+use crate::problem::raw::RawTensor;
 
 /// Refuses a mask that does not suit the layers that look through it, each with its key and its number
 /// of positions; else what is wrong, and what to do.

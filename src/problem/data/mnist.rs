@@ -4,8 +4,9 @@
 //! `0x0000_08dd` for unsigned bytes in `dd` dimensions, one u32 per dimension, then the values.
 
 use super::selection::selected_data;
-use super::{DataSource, Dataset, FileRecord, Normalisation, RawTensor, read_file};
+use super::{DataSource, Dataset, Normalisation};
 use crate::error::UserError;
+use crate::problem::raw::{FileRecord, RawTensor, read_file};
 use flate2::read::MultiGzDecoder;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};

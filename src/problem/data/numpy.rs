@@ -1,8 +1,9 @@
 //! NumPy's files: two .npy, or an .npz with "x" and "y".
 
 use super::selection::selected_data;
-use super::{DataSource, Dataset, FileRecord, RawTensor, Selection, check_pair, listed, read_file};
+use super::{DataSource, Dataset, Selection, check_pair};
 use crate::error::UserError;
+use crate::problem::raw::{FileRecord, RawTensor, listed, read_file};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use tch::Kind;

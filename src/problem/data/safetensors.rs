@@ -1,8 +1,9 @@
 //! Any data set: a safetensors file with tensors "x" and "y".
 
 use super::selection::selected_data;
-use super::{DataSource, Dataset, FileRecord, RawTensor, check_pair, listed, read_file};
+use super::{DataSource, Dataset, check_pair};
 use crate::error::UserError;
+use crate::problem::raw::{FileRecord, RawTensor, listed, read_file};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

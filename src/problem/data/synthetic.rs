@@ -1,9 +1,10 @@
 //! Data made up from a seed, for experiments without files.
 
 use super::selection::selected_data;
-use super::{DataSource, Dataset, RawTensor, Selection};
+use super::{DataSource, Dataset, Selection};
 use crate::error::UserError;
 use crate::problem::generator::TorchGenerator;
+use crate::problem::raw::RawTensor;
 use std::path::Path;
 use tch::{Kind, Tensor};
 

@@ -2,13 +2,12 @@
 
 mod browser;
 mod compare;
-#[path = "../files/mod.rs"]
-mod files;
 mod identity;
 mod report;
 mod schema;
 mod verify;
 
+use crate::files;
 use assert_cmd::Command;
 use std::path::Path;
 

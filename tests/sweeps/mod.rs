@@ -1,8 +1,5 @@
 //! Sweeps on a bad day: killed, interrupted, out of disk, out of memory, and run again.
 
-#[path = "../files/mod.rs"]
-mod files;
-
 mod disk;
 mod kill;
 mod library;
@@ -10,6 +7,7 @@ mod shards;
 mod stop;
 mod trouble;
 
+use crate::files;
 use assert_cmd::Command;
 use curvature_runner::output::{Record, read_records};
 use std::path::{Path, PathBuf};
