@@ -245,10 +245,31 @@ fn trial(job: &Job, problem: &Problem) -> Cost {
     run(&[v_batch].into());
     let (one, two) = (run(&[v_batch].into()), run(&[2 * v_batch].into()));
     let batches = (most - v_batch) as f64 / v_batch as f64;
-    let beyond = |one: f64, two: f64| one + batches * (two - one).max(0.0);
     Cost {
-        products: beyond(one.1, two.1).round() as u64,
-        seconds: beyond(one.0, two.0),
+        products: extrapolated(one.1, two.1, batches).round() as u64,
+        seconds: extrapolated(one.0, two.0, batches),
         memory: one.2.max(two.2),
+    }
+}
+
+/// What `batches` more than one cost, where one costs `one` and two cost `two`.
+///
+/// On a busy machine two may take less time than one. A batch is then taken to cost a twentieth of
+/// what two did: a run of weeks must not pass for one of seconds.
+fn extrapolated(one: f64, two: f64, batches: f64) -> f64 {
+    one + batches * (two - one).max(two / 20.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_weeks_is_long_however_noisy_its_trial() {
+        let batches = 1e10;
+        assert_eq!(extrapolated(0.25, 0.5, 4.0), 1.25);
+        for (one, two) in [(1e-3, 2e-3), (1e-3, 1e-3), (0.2, 1e-3)] {
+            assert!(extrapolated(one, two, batches) > 3600.0, "{one}, {two}");
+        }
     }
 }
