@@ -327,7 +327,7 @@ fn a_mutated_safetensors_file_is_read_or_refused() {
     let mutate = |random: &mut Random| mutated_safetensors(&sound, random);
     mutate_files(&path, 2000, mutate, || draw(&data, folder.path()));
 
-    let linear = LayerSpec::Linear(Linear { out: 3, bias: true });
+    let linear = LayerSpec::Linear(Linear::new(3, true));
     let network = Network::new(&[linear], &[3]).unwrap();
     let load = || {
         let (tensors, _) = weights::load(&path, &network)?;

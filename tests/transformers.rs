@@ -5,11 +5,11 @@ use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::{
     ActivationProbe, EstimatorSpec, PassKind, Propagation, exact_traces,
 };
-use curvature_runner::problem::layer::{Attention, LayerSpec, RmsNorm, Rotary};
+use curvature_runner::problem::layer::{Attention, LayerSpec, OwnCurvature, RmsNorm, Rotary};
 use curvature_runner::problem::loss::Reduction;
-use curvature_runner::problem::{Curvature, Network, NetworkProblem, Problem, Tensors};
+use curvature_runner::problem::{Curvature, Network, NetworkProblem, Problem, Tensors, weights};
 use support::against_dense::assert_matrix;
-use support::transformers::{attention, attentions, transformers};
+use support::transformers::{attention, attentions, sharing, transformers};
 use support::*;
 use tch::{Device, Kind, Tensor};
 
@@ -130,6 +130,66 @@ fn rms_norm_is_that_of_libtorch() {
     }
 }
 
+/// The same network, and a weight that is given once or under both of its names.
+#[test]
+fn products_equal_the_dense_matrices_where_layers_share_a_parameter() {
+    let blocks = [Blocks::Full, Blocks::Parameter, Blocks::Layer];
+    for (name, layers, input) in sharing() {
+        for loss in [cross_entropy(Reduction::Mean), mse(Reduction::Sum)] {
+            let problem = problem(&layers, &input, 4, loss, 7);
+            let names = problem.network.parameters().iter().map(|p| &p.name);
+            assert_eq!(names.filter(|name| *name == "0.weight").count(), 1);
+            for curvature in [
+                Curvature::Hessian,
+                Curvature::Ggn,
+                Curvature::FisherEmpirical,
+            ] {
+                assert_matrix(name, &problem, curvature, &blocks);
+            }
+        }
+    }
+}
+
+/// A file of weights may hold a shared parameter under any of its names, or under both.
+#[test]
+fn weights_of_shared_parameters_have_either_name() {
+    let (_, layers, input) = sharing().swap_remove(1);
+    let network = Network::new(&layers, &input).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    let named = |p: &curvature_runner::problem::ParameterInfo| {
+        (p.name.clone(), numbers(&p.shape, p.name.len() as i64))
+    };
+    let first: Vec<(String, Tensor)> = network.parameters().iter().map(named).collect();
+    let shared = first[0].1.shallow_clone();
+    let load = |tensors: &[(String, Tensor)]| {
+        Tensor::write_safetensors(tensors, &file).unwrap();
+        weights::load(&file, &network).map(|(tensors, _)| tensors[0].tensor())
+    };
+    let again = |t: &Tensor| ("4.weight".to_string(), t.shallow_clone());
+    let other = || {
+        first[1..]
+            .iter()
+            .map(|(n, t)| (n.clone(), t.shallow_clone()))
+    };
+    let both = [
+        ("0.weight".to_string(), shared.shallow_clone()),
+        again(&shared),
+    ];
+    let both: Vec<_> = both.into_iter().chain(other()).collect();
+    let second: Vec<_> = [again(&shared)].into_iter().chain(other()).collect();
+    for tensors in [&first, &both, &second] {
+        assert_eq!(load(tensors).unwrap(), shared);
+    }
+    let mut differing = both;
+    differing[1] = again(&(&shared + 1.0));
+    let message = load(&differing).unwrap_err().message;
+    assert!(
+        message.contains("other values in \"4.weight\""),
+        "{message}"
+    );
+}
+
 fn masked(problem: NetworkProblem) -> NetworkProblem {
     let mut problem = problem;
     let positions = problem.network.masked_positions().map(|(_, t)| t).next();
@@ -155,6 +215,44 @@ fn products_equal_the_dense_matrices_under_masks() {
             }
         }
     }
+}
+
+/// What a layer sees of the curvature right above it, against products with all its unit vectors.
+#[test]
+fn partial_traces_are_what_parameters_see() {
+    let mut seen = 0;
+    for (name, layers, input) in attentions().into_iter().chain(transformers()) {
+        let problem = masked(problem(&layers, &input, 4, mse(Reduction::Sum), 7));
+        let at = problem.linearize();
+        for (l, layer) in at.layers().iter().enumerate() {
+            let OwnCurvature::General(matrix) = &layer.own_curvature else {
+                continue;
+            };
+            let below = &at.layers()[layer.sources().next().unwrap()];
+            let Some(partial) = matrix.partial_trace() else {
+                continue;
+            };
+            for i in 0..below.indices.len() {
+                let parameters = below.parameters();
+                let Some(found) = parameters.trace_of_partial(i, &partial) else {
+                    continue;
+                };
+                let numel = below.numel(i);
+                let units = Tensor::eye(numel, (Kind::Double, Device::Cpu));
+                let shape = [&[numel], parameters.shape(i).as_slice()].concat();
+                let dz = parameters.tangent(i, &units.reshape(shape));
+                let expected = (matrix.apply(&dz) * dz).sum(Kind::Double);
+                let scale = expected.abs().double_value(&[]).max(1e-3);
+                let error = (found - expected).abs().double_value(&[]) / scale;
+                assert!(
+                    error < 1e-10,
+                    "{name}, layer {l}, parameter {i}: off by {error:e}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen} parameters right below curved layers");
 }
 
 /// Means over 4000 passes, of every parameter: with 4.5 standard errors about 200 tests give a false

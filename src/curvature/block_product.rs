@@ -10,19 +10,21 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Tensor]) -
     let tangents = at.parameter_tangents(block, &along);
     let top = at.loss().hessian(&tangents.output);
     let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
-    let goals: Vec<usize> = block.iter().map(|&index| at.locate(index).0).collect();
+    let uses = block.iter().flat_map(|&index| at.uses(index));
+    let goals: Vec<usize> = uses.map(|(layer, _)| layer).collect();
     at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
         let dx = tangents.inputs[l].as_ref();
         let mut below = dx.and_then(|dx| layer.own_curvature.apply(dx));
         for (place, &index) in block.iter().enumerate() {
-            if !layer.indices.contains(&index) {
+            let Some(i) = layer.place(index) else {
                 continue;
-            }
-            let (maps, i) = (layer.parameters(), index - layer.indices.start);
+            };
+            let maps = layer.parameters();
             let own = Some(maps.adjoint(i, hz));
             let mixed = layer.gradient.as_ref().zip(dx);
             let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
-            product[place] = sum_present(own, mixed);
+            let all = sum_present(own, mixed);
+            product[place] = sum_present(product[place].take(), all);
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 /// With tangents `dx, dz` of the direction v, and `g, r` stored, the second derivative of the loss
 /// along v is `Σ_n df_nᵀ H_n df_n + Σ_layers ⟨r ∘ dx, dx⟩ + 2 Σ_layers ⟨g, (∂²z/∂x∂w)[dx, dw]⟩`.
 /// One pass per block from its lowest layer up; the sum cannot be split within it. The last term
-/// vanishes for a block of one parameter, and, as r does, for other matrices than the Hessian.
+/// vanishes for a block of one parameter in one layer, and, as r does, for other matrices than the Hessian.
 ///
 /// About half the cost of [`Hmp`](super::Hmp), and memory `O(K N Σ features)`. Sums over a sample's
 /// features, and entries of blocks laid out, are in the working precision, all else in float64.
@@ -61,19 +61,19 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The form of one linearisation for v at the parameters of a block: `[K]`.
-fn form(at: &Linearization, block: &[usize], v: &[Vectors]) -> Tensor {
+/// The form of one linearisation for v at the parameters of a block: `[K]` in float64.
+pub(super) fn form(at: &Linearization, block: &[usize], v: &[Vectors]) -> Tensor {
     let tangents = at.parameter_tangents(block, v);
     let own = over_samples(&at.curvature_along(&tangents));
-    let mixed = |(place, &index): (usize, &usize)| {
-        let (l, i) = at.locate(index);
+    let uses = block.iter().enumerate();
+    let uses = uses.flat_map(|(place, &index)| at.uses(index).map(move |(l, i)| (place, l, i)));
+    let mixed = |(place, l, i): (usize, usize, usize)| {
         let layer = &at.layers()[l];
         let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
         let row = layer.parameters().mixed_parameter(i, g, dx)?;
         Some(dot(&v[place].numbers(), &row) * 2.0)
     };
-    let mixed = block.iter().enumerate().filter_map(mixed);
-    mixed.fold(own, |sum, term| sum + term)
+    uses.filter_map(mixed).fold(own, |sum, term| sum + term)
 }
 
 fn numbers(v: &[Vectors]) -> Vec<Tensor> {

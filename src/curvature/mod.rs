@@ -19,9 +19,9 @@
 //! use tch::{Device, Kind, Tensor};
 //!
 //! let layers = [
-//!     LayerSpec::Linear(Linear { out: 3, bias: true }),
+//!     LayerSpec::Linear(Linear::new(3, true)),
 //!     LayerSpec::Sigmoid(Sigmoid {}),
-//!     LayerSpec::Linear(Linear { out: 2, bias: false }),
+//!     LayerSpec::Linear(Linear::new(2, false)),
 //! ];
 //! let network = Network::new(&layers, &[4]).unwrap();
 //! let tensors = initialise(&network, &mut TorchGenerator::seeded(0));

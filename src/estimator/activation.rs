@@ -11,7 +11,8 @@ use super::{
 use crate::curvature::Blocks;
 use crate::error::UserError;
 use crate::problem::{
-    Curvature, Linearization, LinearizedLayer, NetworkProblem, Problem, ProblemSpec, sum_present,
+    Curvature, Linearization, LinearizedLayer, Network, NetworkProblem, Problem, ProblemSpec,
+    sum_present,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ estimator_spec! {
     ///
     /// Cost: one tangent pass from each layer up per probe (`passes = "separate"`), or one pass for
     /// all (`"joint"`: every layer's probes at once, more variance, only the total). Valid for any
-    /// sign of curvature where no layer couples samples.
+    /// sign of curvature where no layer couples samples and no layers share a parameter.
     #[derive(Default)]
     pub struct Activation shares [matrix, sampling] {
         /// Whether layers are probed one by one or together.
@@ -95,6 +96,10 @@ pub(super) fn setting(curvature: Curvature, passes: PassKind, probe: ActivationP
 }
 
 impl Task for ActivationTask {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
+        one_pass::check(network)
+    }
+
     fn setting(&self) -> Setting {
         setting(self.curvature, self.passes, self.probe)
     }
@@ -162,7 +167,7 @@ impl Probes {
         let mut rows = Vec::with_capacity(self.at.parameter_count());
         for (l, layer) in self.at.layers().iter().enumerate() {
             let mut shared: Option<Tensor> = None;
-            for (i, _) in layer.indices.clone().enumerate() {
+            for i in 0..layer.indices.len() {
                 let row = match layer.parameters().trace_factor(i) {
                     Some(trace_factor) => {
                         let curvature = shared.get_or_insert_with(|| {
@@ -183,7 +188,7 @@ impl Probes {
         let tangents = self.at.propagate_tangents(0, |l, layer| {
             let mut factors: Option<Tensor> = None;
             let mut injected: Option<Tensor> = None;
-            for (i, _) in layer.indices.clone().enumerate() {
+            for i in 0..layer.indices.len() {
                 match layer.parameters().trace_factor(i) {
                     Some(trace_factor) => factors = sum_present(factors, Some(trace_factor)),
                     None => {
@@ -245,7 +250,7 @@ impl Probes {
     fn own_weights(&self, layer: &LinearizedLayer, i: usize, first: u64, count: u64) -> Tensor {
         let samples = layer.output[0];
         let shape = layer.parameters().shape(i);
-        let space = Space::SampleParameter(layer.indices.start + i);
+        let space = Space::SampleParameter(layer.indices[i]);
         let shape = [&[samples], shape.as_slice()].concat();
         let weights = self
             .stream

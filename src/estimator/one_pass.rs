@@ -5,7 +5,7 @@ use super::stream::PhiloxStream;
 use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
 use crate::error::UserError;
 use crate::lists::Seed;
-use crate::problem::{NetworkProblem, ProblemSpec};
+use crate::problem::{Network, NetworkProblem, ProblemSpec};
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -53,6 +53,21 @@ pub(super) fn expand(
     })
 }
 
+/// Refuses a network in which layers share a parameter: what the uses of it do to each other, no layer
+/// sees by itself.
+pub(super) fn check(network: Option<&Network>) -> Result<(), UserError> {
+    let Some(shared) = network.and_then(Network::shared_parameter) else {
+        return Ok(());
+    };
+    Err(UserError::new(
+        "",
+        format!(
+            "found the parameter \"{shared}\" in several layers; this estimator goes through every layer by itself and would miss the terms between them"
+        ),
+        "take kind = \"hutchinson\", whose products see them, or remove `tied`, so that the linear layer has a weight of its own",
+    ))
+}
+
 /// For how many draws at least every batch is prepared once.
 pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> u64 {
     match problem.batches.len() {
@@ -72,6 +87,10 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     stream: PhiloxStream,
     of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
+    assert!(
+        problem.network.ties().is_empty(),
+        "a plan refuses shared parameters here"
+    );
     let device = problem.device();
     let prepared = (problem.batches.len() == 1).then(|| {
         let slices = ReadOnly::new(problem.slices(SLICE));

@@ -9,7 +9,7 @@ use super::rows::{chunks, draw};
 use super::stream::PhiloxStream;
 use super::{
     ActivationProbe, Budget, Estimate, EstimatorConfig, Expanded, Moments, PassKind, Probe,
-    Sampling, Setting, Start, StreamKind, Task, written,
+    Sampling, Setting, Start, StreamKind, Task, one_pass, written,
 };
 use crate::curvature::{Blocks, OperatorSpec, ProductKind};
 use crate::error::UserError;
@@ -61,7 +61,8 @@ struct VarianceTask {
 }
 
 impl Task for VarianceTask {
-    fn check(&self, _network: Option<&Network>, size: i64) -> Result<(), UserError> {
+    fn check(&self, network: Option<&Network>, size: i64) -> Result<(), UserError> {
+        one_pass::check(network)?;
         let largest = Variance::LARGEST;
         match size <= largest {
             true => Ok(()),

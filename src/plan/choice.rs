@@ -11,7 +11,7 @@ const MOST_COLUMNS: i64 = 512;
 
 /// Relative error at 95 % confidence where passes are cheap, and where every product is dear.
 const TOLERANCE: f64 = 0.01;
-const TOLERANCE_OF_AUTODIFF: f64 = 0.05;
+const TOLERANCE_OF_PRODUCTS: f64 = 0.05;
 
 /// Gives `spec` an estimator if it has none, and says which and why.
 pub(super) fn choose(spec: &mut Spec, setup: &Setup) -> Option<String> {
@@ -49,7 +49,7 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
         };
         let why = "a TorchScript module has no layer rules";
         let estimator = EstimatorSpec::Hutchinson(autodiff);
-        return (estimator, Some(TOLERANCE_OF_AUTODIFF), why.into());
+        return (estimator, Some(TOLERANCE_OF_PRODUCTS), why.into());
     }
     match columns(network) {
         columns @ ..=MOST_COLUMNS => {
@@ -58,25 +58,39 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
         }
         columns => {
             let why = format!("the exact trace may take {columns} columns");
-            let propagation = EstimatorSpec::Propagation(Propagation::default());
-            (propagation, Some(TOLERANCE), why)
+            match network.shared_parameter() {
+                None => {
+                    let propagation = EstimatorSpec::Propagation(Propagation::default());
+                    (propagation, Some(TOLERANCE), why)
+                }
+                Some(shared) => {
+                    let products = EstimatorSpec::Hutchinson(Hutchinson::default());
+                    let why = format!("{why}, and layers share \"{shared}\"");
+                    (products, Some(TOLERANCE_OF_PRODUCTS), why)
+                }
+            }
         }
     }
 }
 
-/// At most so many columns make up the exact diagonal: one for every output, and one for every
-/// entry of a curved layer.
+/// At most so many columns make up the exact diagonal: one for every output, for every entry of a
+/// curved layer, and for every entry of a parameter that layers share.
 fn columns(network: &Network) -> i64 {
     let outputs = network.output().iter().product::<i64>();
     let curved = network.sizes().filter(|layer| layer.is_curved);
-    curved.fold(outputs, |sum, layer| {
-        sum.saturating_add(layer.outputs as i64)
-    })
+    let curved = curved.map(|layer| layer.outputs as i64);
+    let shared = network.ties().iter().map(|tie| tie.info.numel());
+    curved
+        .chain(shared)
+        .fold(outputs, |sum, columns| sum.saturating_add(columns))
 }
 
 fn in_words(estimator: &EstimatorSpec) -> String {
     match estimator {
-        EstimatorSpec::Hutchinson(_) => "hutchinson with product = \"autodiff\"".into(),
+        EstimatorSpec::Hutchinson(Hutchinson {
+            product: Some(ProductKind::Autodiff),
+            ..
+        }) => "hutchinson with product = \"autodiff\"".into(),
         other => format!("kind = \"{}\"", other.kind()),
     }
 }

@@ -4,8 +4,9 @@ use super::layer::{
     Branches, Combine, Layer, LayerError, LayerSpec, Module, ParameterShape, identity, product,
 };
 use super::layer_input::{Join, LayerInput};
-use super::node::{Node, ParameterInfo};
+use super::node::{Node, ParameterInfo, Tie};
 use crate::error::{UserError, join};
+use crate::problem::data::listed;
 use std::ops::Range;
 
 /// An output, by its layer's number (`None` is the data), and its shape.
@@ -17,6 +18,7 @@ pub(super) struct Assembly {
     pub nodes: Vec<Node>,
     pub parameters: Vec<ParameterInfo>,
     pub buffers: Vec<ParameterInfo>,
+    pub ties: Vec<Tie>,
     pub tokens: Option<i64>,
 }
 
@@ -134,7 +136,7 @@ impl Assembly {
     ) -> Result<Output, UserError> {
         let at = |error: UserError| error.within(key);
         countable("output", &output).map_err(at)?;
-        let parameters = list(&mut self.parameters, layer.parameters(), name).map_err(at)?;
+        let parameters = self.parameters(layer.as_ref(), name).map_err(at)?;
         let buffers = list(&mut self.buffers, layer.buffers(), name).map_err(at)?;
         self.nodes.push(Node {
             layer,
@@ -146,6 +148,48 @@ impl Assembly {
             features: output.iter().product(),
         });
         Ok((Some(self.nodes.len() - 1), output))
+    }
+
+    /// The numbers of a layer's parameters: its own are put at the end of the network's.
+    fn parameters(&mut self, layer: &dyn Layer, name: &str) -> Result<Vec<usize>, UserError> {
+        let mut own = layer.parameters();
+        let tied = match layer.tied() {
+            Some(of) => Some(self.tie(of, own.remove(0), name)?),
+            None => None,
+        };
+        let own = list(&mut self.parameters, own, name)?;
+        Ok(tied.into_iter().chain(own).collect())
+    }
+
+    /// The number of the parameter `of`, which is to stand for `p` of the layer `name` as well.
+    fn tie(&mut self, of: &str, p: ParameterShape, name: &str) -> Result<usize, UserError> {
+        let wrong = |found, help: &str| Err(UserError::new("tied", found, help));
+        let Some(parameter) = self.parameters.iter().position(|known| known.name == of) else {
+            let known = self.parameters.iter().map(|known| known.name.as_str());
+            let found = format!(
+                "found \"{of}\", expected a parameter of a layer before this one; there are: {}",
+                listed(known)
+            );
+            return wrong(found, "name it by its position, as \"0.weight\"");
+        };
+        let shape = &self.parameters[parameter].shape;
+        if *shape != p.shape {
+            let found = format!(
+                "found \"{of}\" of shape {shape:?}, expected [out, in] = {:?}, the shape of this layer's weight",
+                p.shape
+            );
+            return wrong(
+                found,
+                "make `out` and the features below those of that parameter, or remove `tied`",
+            );
+        }
+        let info = ParameterInfo {
+            name: format!("{name}{}", p.name),
+            shape: p.shape,
+            init: p.init,
+        };
+        self.ties.push(Tie { info, parameter });
+        Ok(parameter)
     }
 }
 

@@ -72,6 +72,19 @@ impl LayerInput {
         self.sources.iter().copied().flatten()
     }
 
+    /// The layer whose output it is as it stands, if it is one.
+    pub fn only(&self) -> Option<usize> {
+        match self.sources[..] {
+            [source] => source,
+            _ => None,
+        }
+    }
+
+    /// Whether it is a sum, or one output alone.
+    pub fn is_sum(&self) -> bool {
+        self.join == Join::Add || self.sources.len() == 1
+    }
+
     /// Whether a diagonal matrix over the input is one over the outputs, too. Under a sum it is not:
     /// that sees all outputs at once, so that their entries mix.
     pub fn keeps_diagonals(&self) -> bool {

@@ -118,17 +118,18 @@ impl Linearization {
         self.parameter_count
     }
 
-    /// The layer of parameter `index`, and its number within that layer.
+    /// The layers that take parameter `index`, from the input up, and its number within each.
+    pub fn uses(&self, index: usize) -> impl Iterator<Item = (usize, usize)> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter_map(move |(l, layer)| Some((l, layer.place(index)?)))
+    }
+
+    /// The lowest layer that takes parameter `index`, and its number within that layer.
     ///
     /// # Panics
     /// If there is no such parameter.
     pub fn locate(&self, index: usize) -> (usize, usize) {
-        let layer = self
-            .layers
-            .iter()
-            .position(|layer| layer.indices.contains(&index))
-            .expect("a parameter of the network");
-        (layer, index - self.layers[layer].indices.start)
+        self.uses(index).next().expect("a parameter of the network")
     }
 
     /// Propagates tangents up from layer `start`; `inject(l)` is what is added at the output of layer l.
@@ -164,9 +165,11 @@ impl Linearization {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
         self.propagate_tangents(start.expect("a block has parameters"), |_, layer| {
             let own = parameters.iter().zip(v);
-            let own = own.filter(|(index, _)| layer.indices.contains(index));
-            own.map(|(index, v)| v.tangent(layer.parameters(), index - layer.indices.start))
-                .reduce(|a, b| a + b)
+            let of = |(&index, v): (&usize, &Vectors)| {
+                let place = layer.place(index)?;
+                Some(v.tangent(layer.parameters(), place))
+            };
+            own.filter_map(of).reduce(|a, b| a + b)
         })
     }
 

@@ -2,7 +2,6 @@
 
 use super::layer::{Local, LocalParameters, OwnCurvature};
 use super::layer_input::LayerInput;
-use std::ops::Range;
 use tch::Tensor;
 
 /// A layer's local maps, the gradient at its output, and its own curvature at its input.
@@ -15,8 +14,8 @@ pub struct LinearizedLayer {
     pub gradient: Option<Tensor>,
     /// The curvature at its input that the layer adds of its own, `Σ_a (∂ℓ/∂z_a) ∂²z_a/∂x²`.
     pub own_curvature: OwnCurvature,
-    /// Which of the network's parameters are this layer's.
-    pub indices: Range<usize>,
+    /// Which of the network's parameters this layer takes, in its own order.
+    pub indices: Vec<usize>,
     pub(super) input: LayerInput,
 }
 
@@ -29,6 +28,11 @@ impl LinearizedLayer {
         self.local
             .parameters()
             .expect("a layer with parameters has their maps")
+    }
+
+    /// The number within the layer of the network's parameter `index`, if it takes that.
+    pub fn place(&self, index: usize) -> Option<usize> {
+        self.indices.iter().position(|&own| own == index)
     }
 
     /// How many entries its parameter i has.
@@ -52,6 +56,16 @@ impl LinearizedLayer {
     /// Whether its input depends on parameters.
     pub fn has_input(&self) -> bool {
         self.input.sources().next().is_some()
+    }
+
+    /// Whether it puts out the sum of the outputs that it takes in, and nothing else.
+    pub fn hands_on(&self) -> bool {
+        self.local.is_identity() && self.input.is_sum() && self.has_input()
+    }
+
+    /// The layers whose outputs it takes in, by their numbers.
+    pub fn sources(&self) -> impl Iterator<Item = usize> {
+        self.input.sources()
     }
 
     /// `d ↦ J d Jᵀ` on diagonals `[N, *]`, down to the outputs that the layer takes in; `None`

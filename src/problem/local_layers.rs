@@ -5,7 +5,6 @@ use super::layer_input::LayerInput;
 use super::linearized_layer::LinearizedLayer;
 use super::network::Network;
 use super::node::{Node, Tensors};
-use std::ops::Range;
 use tch::Tensor;
 
 /// The layers that depend on parameters, linearised at `(x, w)`, and the network's output.
@@ -69,7 +68,7 @@ impl LocalLayers<'_> {
         &mut self,
         local: Box<dyn Local>,
         input: LayerInput,
-        parameters: Range<usize>,
+        parameters: Vec<usize>,
         z: &Tensor,
     ) -> usize {
         self.layers.push(LinearizedLayer {
@@ -96,8 +95,8 @@ impl LocalLayers<'_> {
         let y = self.input(activation).unsqueeze(0);
         let selected = select.tangent(&y).squeeze_dim(0);
         let local = activation.layer.at(&selected, &[], z);
-        let below = self.append(select, input, 0..0, z);
-        self.append(local, LayerInput::one(Some(below)), 0..0, z)
+        let below = self.append(select, input, Vec::new(), z);
+        self.append(local, LayerInput::one(Some(below)), Vec::new(), z)
     }
 
     /// The input of a node: `[N, *in]`.

@@ -21,19 +21,19 @@ impl Names {
         self.0.is_empty()
     }
 
-    /// Gives `parameters` and `buffers` their names.
+    /// Gives `parameters` and the `others` their names.
     ///
     /// # Errors
     /// A position that there is not, or a name that two would have.
-    pub(super) fn give(
+    pub(super) fn give<'a>(
         &self,
-        parameters: &mut [ParameterInfo],
-        buffers: &mut [ParameterInfo],
+        parameters: &'a mut [ParameterInfo],
+        others: impl Iterator<Item = &'a mut ParameterInfo>,
     ) -> Result<(), UserError> {
         let mut used = HashSet::new();
         let mut given = HashSet::new();
         let known: Vec<String> = parameters.iter().map(|p| p.name.clone()).collect();
-        for tensor in parameters.iter_mut().chain(buffers) {
+        for tensor in parameters.iter_mut().chain(others) {
             if let Some((position, name)) = self.of(&tensor.name) {
                 let rest = &tensor.name[position.len()..];
                 tensor.name = format!("{name}{rest}");
@@ -90,7 +90,7 @@ mod tests {
         let names = Names(names.collect());
         let mut parameters = tensors(&["1.weight", "1.bias", "10.weight", "3.body.1.weight"]);
         let mut buffers = tensors(&["10.running_mean"]);
-        names.give(&mut parameters, &mut buffers)?;
+        names.give(&mut parameters, buffers.iter_mut())?;
         Ok(parameters
             .into_iter()
             .chain(buffers)

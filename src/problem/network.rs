@@ -3,7 +3,7 @@
 use super::assembly::Assembly;
 use super::layer::{Init, LayerSpec};
 use super::names::Names;
-use super::node::{Node, ParameterInfo, Tensors};
+use super::node::{Node, ParameterInfo, Tensors, Tie};
 use super::script::{Script, ScriptFile};
 use crate::error::UserError;
 use std::ops::Range;
@@ -16,6 +16,7 @@ pub struct Network {
     pub(super) nodes: Vec<Node>,
     parameters: Vec<ParameterInfo>,
     buffers: Vec<ParameterInfo>,
+    ties: Vec<Tie>,
     tokens: Option<i64>,
     output: Vec<i64>,
     script: Option<Script>,
@@ -28,7 +29,7 @@ pub struct LayerSize<'a> {
     pub key: &'a str,
     /// The kind of the layer in a spec.
     pub kind: &'a str,
-    /// Numbers in its parameters.
+    /// Numbers in its own parameters.
     pub parameters: u64,
     /// Numbers in its output for one sample.
     pub outputs: u64,
@@ -50,6 +51,7 @@ impl Network {
             nodes: assembly.nodes,
             parameters: assembly.parameters,
             buffers: assembly.buffers,
+            ties: assembly.ties,
             tokens: assembly.tokens,
             output,
             script: None,
@@ -61,7 +63,8 @@ impl Network {
     /// # Errors
     /// A position that there is not, or a name that two tensors would have.
     pub fn with_names(mut self, names: &Names) -> Result<Self, UserError> {
-        names.give(&mut self.parameters, &mut self.buffers)?;
+        let ties = self.ties.iter_mut().map(|tie| &mut tie.info);
+        names.give(&mut self.parameters, self.buffers.iter_mut().chain(ties))?;
         Ok(self)
     }
 
@@ -81,6 +84,7 @@ impl Network {
             nodes: Vec::new(),
             parameters: script.parameters().into_iter().map(info).collect(),
             buffers: Vec::new(),
+            ties: Vec::new(),
             tokens: None,
             output,
             script: Some(script),
@@ -94,6 +98,7 @@ impl Network {
             nodes: Vec::new(),
             parameters: self.parameters.clone(),
             buffers: Vec::new(),
+            ties: Vec::new(),
             tokens: None,
             output: self.output.clone(),
             script: Some(script),
@@ -113,6 +118,17 @@ impl Network {
     /// What else a trained network holds, in the order of the layers: running statistics.
     pub fn buffers(&self) -> &[ParameterInfo] {
         &self.buffers
+    }
+
+    /// The parameters that a further layer takes, one entry for each such layer.
+    pub fn ties(&self) -> &[Tie] {
+        &self.ties
+    }
+
+    /// The name of the first parameter that several layers share.
+    pub fn shared_parameter(&self) -> Option<&str> {
+        let tie = self.ties.first()?;
+        Some(&self.parameters[tie.parameter].name)
     }
 
     /// For a network that takes whole numbers from 0 on: how many there are.
@@ -186,8 +202,15 @@ impl Network {
 
     /// How large each layer is, from the input up.
     pub fn sizes(&self) -> impl Iterator<Item = LayerSize<'_>> {
-        self.nodes.iter().map(|node| {
-            let parameters = self.parameters[node.parameters.clone()].iter();
+        let mut known = 0;
+        self.nodes.iter().map(move |node| {
+            // A parameter belongs to the first layer that takes it.
+            let before = known;
+            known = node
+                .parameters
+                .iter()
+                .fold(known, |most, &i| most.max(i + 1));
+            let all = node.parameters.iter().map(|&i| (i, &self.parameters[i]));
             // The first axis of a weight are outputs, which there are at every place.
             let places = |p: &ParameterInfo| {
                 let outputs = p.shape.first().copied().unwrap_or(1).max(1);
@@ -197,8 +220,9 @@ impl Network {
             LayerSize {
                 key: &node.key,
                 kind: node.kind,
-                multiplications: parameters.clone().map(used).sum(),
-                parameters: parameters.fold(0, |sum, p| sum.saturating_add(p.numel() as u64)),
+                multiplications: all.clone().map(|(_, p)| used(p)).sum(),
+                parameters: (all.filter(|&(i, _)| i >= before))
+                    .fold(0, |sum, (_, p)| sum.saturating_add(p.numel() as u64)),
                 outputs: node.features as u64,
                 is_curved: node.layer.is_curved(),
             }

@@ -11,8 +11,8 @@ use tch::Tensor;
 pub(super) struct Node {
     pub layer: Box<dyn Layer>,
     pub input: LayerInput,
-    /// Which of the network's parameters are its own.
-    pub parameters: Range<usize>,
+    /// Which of the network's parameters it takes, in its own order.
+    pub parameters: Vec<usize>,
     /// Which of the network's buffers are its own.
     pub buffers: Range<usize>,
     /// Where a spec has it: "layers[3].body[1]".
@@ -24,13 +24,13 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The layer's own among the network's tensors: its parameters, then its buffers, then
+    /// The layer's among the network's tensors: its parameters, then its buffers, then
     /// the mask if it looks through one.
     pub fn tensors(&self, w: Tensors<'_>) -> Vec<Tensor> {
-        let parameters = &w.parameters[self.parameters.clone()];
+        let parameters = self.parameters.iter().map(|&index| &w.parameters[index]);
         let buffers = &w.buffers[self.buffers.clone()];
         let mask = w.mask.filter(|_| self.layer.masked_positions().is_some());
-        let own = parameters.iter().chain(buffers).chain(mask);
+        let own = parameters.chain(buffers).chain(mask);
         own.map(Tensor::shallow_clone).collect()
     }
 }
@@ -55,6 +55,15 @@ pub struct ParameterInfo {
     pub shape: Vec<i64>,
     /// Its first value.
     pub init: Init,
+}
+
+/// A parameter in another layer as well, where it goes by a name of its own.
+#[derive(Clone, Debug)]
+pub struct Tie {
+    /// What it would be there.
+    pub info: ParameterInfo,
+    /// Which of the network's parameters it is.
+    pub parameter: usize,
 }
 
 impl ParameterInfo {

@@ -9,7 +9,8 @@ use std::path::Path;
 /// The parameters of `network` from a file, and then its buffers, in the network's order.
 ///
 /// # Errors
-/// A tensor that is missing, superfluous, misshapen or not finite; `num_batches_tracked`, with which torch.nn's
+/// A tensor that is missing, superfluous, misshapen or not finite. A parameter that layers share may stand
+/// there under any of its names, and under several if it is the same; `num_batches_tracked`, with which torch.nn's
 /// batch norm counts its training steps, is passed over.
 pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecord), UserError> {
     let (mut tensors, record) = read_safetensors(path, "weights")?;
@@ -21,6 +22,25 @@ pub fn load(path: &Path, network: &Network) -> Result<(Vec<RawTensor>, FileRecor
         )
     };
     tensors.retain(|name, _| name.rsplit('.').next() != Some("num_batches_tracked"));
+    for tie in network.ties() {
+        let (again, first) = (&tie.info.name, &network.parameters()[tie.parameter].name);
+        let Some(tensor) = tensors.remove(again) else {
+            continue;
+        };
+        let same = tensors
+            .entry(first.clone())
+            .or_insert_with(|| tensor.clone());
+        if *same != tensor {
+            return Err(UserError::new(
+                "weights",
+                format!(
+                    "{}: found other values in \"{again}\" than in \"{first}\", to which the layer is tied",
+                    path.display()
+                ),
+                "remove `tied` where the network has two weights",
+            ));
+        }
+    }
     let found = listed(tensors.keys().map(String::as_str));
     let mut ordered = Vec::new();
     for parameter in network.parameters().iter().chain(network.buffers()) {

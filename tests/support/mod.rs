@@ -27,7 +27,7 @@ use std::sync::{Arc, LazyLock};
 use tch::{Device, Kind, Tensor};
 
 pub fn linear(out: i64, bias: bool) -> LayerSpec {
-    LayerSpec::Linear(Linear { out, bias })
+    LayerSpec::Linear(Linear::new(out, bias))
 }
 
 pub fn flatten() -> LayerSpec {

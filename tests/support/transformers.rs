@@ -3,8 +3,8 @@
 use super::cases::Network;
 use super::*;
 use curvature_runner::problem::layer::{
-    Attention, ClassToken, Conv, Embedding, Gelu, LayerNorm, Permute, PositionalEmbedding, RmsNorm,
-    Rotary, Select, Silu,
+    Attention, ClassToken, Conv, Embedding, Gelu, LayerNorm, Linear, Permute, PositionalEmbedding,
+    RmsNorm, Rotary, Select, Silu,
 };
 
 pub fn attention(attention: Attention) -> LayerSpec {
@@ -166,6 +166,61 @@ pub fn attentions() -> Vec<Network> {
     ]
 }
 
+fn tied(to: &str, out: i64, bias: bool) -> LayerSpec {
+    LayerSpec::Linear(Linear {
+        tied: Some(to.into()),
+        ..Linear::new(out, bias)
+    })
+}
+
+/// Parameters that several layers share: embedding and output, layers in a row, three of them, one of
+/// them within a branch.
+pub fn sharing() -> Vec<Network> {
+    vec![
+        (
+            "embedding and output",
+            vec![
+                embedding(3, 4),
+                residual(
+                    vec![
+                        layer_norm(4),
+                        linear(12, true),
+                        attention(causal(2)),
+                        linear(4, true),
+                    ],
+                    vec![],
+                ),
+                layer_norm(4),
+                tied("0.weight", 3, false),
+                permute(&[0, 2, 1]),
+            ],
+            vec![3],
+        ),
+        (
+            "layers in a row, a bias each",
+            vec![
+                linear(3, true),
+                tanh(),
+                tied("0.weight", 3, true),
+                sigmoid(),
+                tied("0.weight", 3, false),
+                linear(2, true),
+            ],
+            vec![3],
+        ),
+        (
+            "at positions, within a branch",
+            vec![
+                linear(4, false),
+                residual(vec![tanh(), tied("0.weight", 4, true)], vec![]),
+                flatten(),
+                linear(2, true),
+            ],
+            vec![2, 4],
+        ),
+    ]
+}
+
 /// Whole blocks with residuals.
 pub fn transformers() -> Vec<Network> {
     vec![
@@ -195,6 +250,35 @@ pub fn transformers() -> Vec<Network> {
                 layer_norm(4),
                 linear(3, false),
                 permute(&[0, 2, 1]),
+            ],
+            vec![3],
+        ),
+        (
+            "BERT",
+            vec![
+                embedding(3, 4),
+                positions(),
+                layer_norm(4),
+                residual(
+                    vec![
+                        linear(12, true),
+                        attention(Attention::new(2)),
+                        linear(4, true),
+                    ],
+                    vec![],
+                ),
+                layer_norm(4),
+                residual(
+                    vec![
+                        linear(5, true),
+                        LayerSpec::Gelu(Gelu::default()),
+                        linear(4, true),
+                    ],
+                    vec![],
+                ),
+                layer_norm(4),
+                select(1, 0),
+                linear(2, true),
             ],
             vec![3],
         ),

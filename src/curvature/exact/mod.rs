@@ -2,6 +2,7 @@
 
 mod modes;
 
+use super::forward::form;
 use super::{chunk_memory, chunks, widest};
 use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
 use modes::{Modes, SquareRoot};
@@ -15,9 +16,9 @@ use tch::{Device, Kind, Tensor};
 /// (BackPACK's DiagHessian: Dangel, Kunstner, Hennig, ICLR 2020, arXiv:1912.10985), and likewise
 /// the columns of a signed root of every layer's curvature that is no diagonal. A layer's curvature
 /// that stands directly over a parameter acts as a diagonal and needs no column, as does the loss's
-/// Hessian over a layer of which every output has parameters of its own. A parameter with fewer
+/// Hessian over a layer whose outputs share parameters only across terms of the loss. A parameter with fewer
 /// entries than there are columns has the tangents of its unit vectors propagated up instead,
-/// whichever is less work.
+/// whichever is less work; so has one that several layers share, whose uses act on each other.
 ///
 /// Cost: one backward pass of as many columns as the network has outputs, plus, where parameters
 /// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
@@ -28,13 +29,10 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
 
 /// The exact diagonal as [`diagonal`] has it, in chunks of columns that take about `bytes` at most.
 pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
-    let top = &at.layers()[at.top()];
+    let seen = at.seen_diagonal();
     let loss = SquareRoot {
         layer: at.top(),
-        above: match top.sees_diagonals_only() {
-            true => at.top(),
-            false => at.top() + 1,
-        },
+        above: seen.as_ref().map_or(at.top() + 1, |(layer, _)| *layer),
         columns: at.loss().column_count(),
     };
     let reached_by_loss = loss.above;
@@ -60,10 +58,9 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
         bytes,
         diagonal: (0..at.parameter_count()).map(|_| None).collect(),
     };
-    if reached_by_loss == at.top() {
-        let d = at.loss().hessian_diagonal();
-        sum.add(top, |layer, i| {
-            layer.parameters().diagonal_of_diagonal(i, &d)
+    if let Some((layer, d)) = &seen {
+        sum.add(&at.layers()[*layer], |layer, i| {
+            layer.parameters().diagonal_of_diagonal(i, d)
         });
     }
     sum.loss_columns(reached_by_loss);
@@ -163,9 +160,10 @@ impl Accumulator<'_> {
     fn forward_mode(&mut self) {
         let at = self.at;
         for (l, layer) in at.layers().iter().enumerate() {
-            let numbers = layer.indices.clone().filter(|&i| !self.modes.reverse[i]);
-            for index in numbers.collect::<Vec<_>>() {
-                let i = index - layer.indices.start;
+            for (i, &index) in layer.indices.iter().enumerate() {
+                if self.modes.reverse[index] || at.locate(index).0 != l {
+                    continue;
+                }
                 let all: i64 = at.layers()[l..].iter().map(LinearizedLayer::features).sum();
                 let parts = self.chunks(layer.numel(i), all);
                 let forms = parts.map(|(first, count)| self.unit_forms(index, first, count));
@@ -184,13 +182,7 @@ impl Accumulator<'_> {
         let units = Tensor::zeros([count, layer.numel(i)], (like.kind(), like.device()));
         let _ = units.narrow(1, first, count).diagonal(0, 0, 1).fill_(1.0);
         let units = units.reshape([&[count], layer.parameters().shape(i).as_slice()].concat());
-        let tangents = self
-            .at
-            .parameter_tangents(&[index], &[Vectors::Numbers(&units)]);
-        let curvature = self.at.curvature_along(&tangents);
-        curvature
-            .sum_dim_intlist(1, false, None::<Kind>)
-            .to_kind(like.kind())
+        form(self.at, &[index], &[Vectors::Numbers(&units)]).to_kind(like.kind())
     }
 
     fn chunks(&self, total: i64, numbers: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
@@ -199,7 +191,7 @@ impl Accumulator<'_> {
 
     /// Adds to the diagonals of a layer's parameters in reverse mode.
     fn add(&mut self, layer: &LinearizedLayer, term: impl Fn(&LinearizedLayer, usize) -> Tensor) {
-        for (i, index) in layer.indices.clone().enumerate() {
+        for (i, &index) in layer.indices.iter().enumerate() {
             if !self.modes.reverse[index] {
                 continue;
             }

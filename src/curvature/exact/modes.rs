@@ -21,13 +21,14 @@ impl Modes {
     /// the bottom changes to the forward mode where that saves work.
     pub fn cheapest(at: &Linearization, roots: &[SquareRoot]) -> Self {
         let costs = Costs::new(at, roots);
+        let alone = |index: usize| at.uses(index).count() < 2;
         let mut modes = Self {
-            reverse: vec![true; at.parameter_count()],
+            reverse: (0..at.parameter_count()).map(alone).collect(),
         };
         let mut best = costs.total(&modes);
         for layer in at.layers() {
             let mut changed = Vec::new();
-            for index in layer.indices.clone() {
+            for &index in layer.indices.iter().filter(|&&index| alone(index)) {
                 modes.reverse[index] = false;
                 changed.push(index);
                 let total = costs.total(&modes);
@@ -46,7 +47,7 @@ impl Modes {
     /// The layers below number `above` with parameters in reverse mode.
     pub fn reverse_layers(&self, at: &Linearization, above: usize) -> Vec<usize> {
         let layers = at.layers().iter().enumerate().take(above);
-        let reverse = |layer: &LinearizedLayer| layer.indices.clone().any(|i| self.reverse[i]);
+        let reverse = |layer: &LinearizedLayer| layer.indices.iter().any(|&i| self.reverse[i]);
         layers
             .filter(|(_, l)| reverse(l))
             .map(|(index, _)| index)
@@ -91,10 +92,12 @@ impl<'a> Costs<'a> {
             root.columns as f64 * layers.map(|l| self.through[l]).sum::<f64>()
         });
         let forward = self.at.layers().iter().enumerate().map(|(l, layer)| {
-            let own = layer.indices.clone().filter(|&i| !modes.reverse[i]);
+            let own = layer.indices.iter().enumerate();
+            let forward = own.filter(|&(_, &index)| !modes.reverse[index]);
             let each = self.up[l] + self.through[l];
-            let numel = |index| layer.numel(index - layer.indices.start) as f64;
-            own.map(|index| numel(index) * each).sum::<f64>()
+            forward
+                .map(|(i, _)| layer.numel(i) as f64 * each)
+                .sum::<f64>()
         });
         columns.sum::<f64>() + forward.sum::<f64>()
     }

@@ -1,7 +1,9 @@
 //! Vectors for tokens.
 
 use super::per_dimension::PerDimension;
-use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
+use super::{
+    Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -128,14 +130,16 @@ impl LocalEmbedding {
         zeros.index_add(1, &self.tokens.flatten(0, -1), rows)
     }
 
+    /// Which positions of a sample have the same token: `[N, T, T]`.
+    fn same(&self) -> Tensor {
+        let tokens = &self.tokens;
+        tokens.unsqueeze(2).eq_tensor(&tokens.unsqueeze(1))
+    }
+
     /// Sums over the positions of a sample with the same token, at the first of them; zero at the
     /// others: `[K, N, T, D] -> [K, N, T, D]`.
     fn within_samples(&self, z: &Tensor) -> Tensor {
-        let same = self
-            .tokens
-            .unsqueeze(2)
-            .eq_tensor(&self.tokens.unsqueeze(1));
-        let same = same.to_kind(z.kind());
+        let same = self.same().to_kind(z.kind());
         let earlier = same.tril(-1).sum_dim_intlist(-1, true, None::<Kind>);
         (same * earlier.eq(0.0).to_kind(z.kind())).matmul(z)
     }
@@ -176,6 +180,19 @@ impl LocalParameters for LocalEmbedding {
     fn diagonal_of_diagonal(&self, _i: usize, d: &Tensor) -> Tensor {
         let d = self.counted(&d.unsqueeze(0));
         self.by_token(&d.flatten(1, 2)).squeeze_dim(0)
+    }
+
+    /// Positions of the same token share its vector.
+    fn trace_of_partial(&self, _i: usize, partial: &PartialTrace) -> Option<Tensor> {
+        if partial.positions() != self.tokens.size()[1] {
+            return None;
+        }
+        let counts = self.counts.to_kind(Kind::Double);
+        let seen = match partial {
+            PartialTrace::At(b) => b * counts.squeeze_dim(2),
+            PartialTrace::Between(b) => b * self.same() * counts,
+        };
+        Some(seen.sum(Kind::Double))
     }
 
     /// With one token per sample every output entry has a parameter of its own.

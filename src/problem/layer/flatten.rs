@@ -95,6 +95,10 @@ impl Local for Reshape {
         in_shape(gz, 2, &self.input)
     }
 
+    fn reorders(&self) -> bool {
+        true
+    }
+
     fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
         Some(in_shape(d, 1, &self.input))
     }

@@ -1,7 +1,9 @@
 //! The linear layer.
 
 use super::positions::AtPositions;
-use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
+use super::{
+    Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace,
+};
 use crate::problem::signs::{Signs, TiledMatrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,22 @@ pub struct Linear {
     /// Whether `b` is there.
     #[serde(default = "yes")]
     pub bias: bool,
+    /// A parameter of a layer before this one, `"0.weight"`, which is W here as well: this layer then has
+    /// no weight of its own, and the parameter counts once, under its first name. Its position
+    /// counts, whatever `names` there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied: Option<String>,
+}
+
+impl Linear {
+    /// With a weight of its own.
+    pub fn new(out: i64, bias: bool) -> Self {
+        Self {
+            out,
+            bias,
+            tied: None,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -38,13 +56,14 @@ impl LayerConfig for Linear {
             });
         };
         if !positions.is_empty() {
-            let (layer, output) = AtPositions::new(positions, inputs, self.out, self.bias);
+            let (layer, output) = AtPositions::new(positions, inputs, self);
             return Ok((Box::new(layer), output));
         }
         let layer = LinearLayer {
             inputs,
             outputs: self.out,
             bias: self.bias,
+            tied: self.tied.clone(),
         };
         Ok((Box::new(layer), vec![self.out]))
     }
@@ -55,26 +74,16 @@ struct LinearLayer {
     inputs: i64,
     outputs: i64,
     bias: bool,
+    tied: Option<String>,
 }
 
 impl Layer for LinearLayer {
-    /// Both are drawn from U(−1/√in, 1/√in): `kaiming_uniform_(a=√5)` gives the weight that bound.
+    fn tied(&self) -> Option<&str> {
+        self.tied.as_deref()
+    }
+
     fn parameters(&self) -> Vec<ParameterShape> {
-        let mut parameters = vec![ParameterShape {
-            name: "weight",
-            shape: vec![self.outputs, self.inputs],
-            init: Init::kaiming_uniform(self.inputs),
-        }];
-        if self.bias {
-            parameters.push(ParameterShape {
-                name: "bias",
-                shape: vec![self.outputs],
-                init: Init::Uniform {
-                    bound: 1.0 / (self.inputs as f64).sqrt(),
-                },
-            });
-        }
-        parameters
+        parameters(self.inputs, self.outputs, self.bias)
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
@@ -90,8 +99,25 @@ impl Layer for LinearLayer {
     }
 }
 
-const WEIGHT: usize = 0;
-const BIAS: usize = 1;
+pub(super) const WEIGHT: usize = 0;
+pub(super) const BIAS: usize = 1;
+
+/// Both are drawn from U(−1/√in, 1/√in): `kaiming_uniform_(a=√5)` gives the weight that bound.
+pub(super) fn parameters(inputs: i64, outputs: i64, bias: bool) -> Vec<ParameterShape> {
+    let weight = ParameterShape {
+        name: "weight",
+        shape: vec![outputs, inputs],
+        init: Init::kaiming_uniform(inputs),
+    };
+    let bias = bias.then(|| ParameterShape {
+        name: "bias",
+        shape: vec![outputs],
+        init: Init::Uniform {
+            bound: 1.0 / (inputs as f64).sqrt(),
+        },
+    });
+    [weight].into_iter().chain(bias).collect()
+}
 
 /// `x: [N, in]`, `weight: [out, in]`.
 struct LocalLinear {
@@ -208,6 +234,12 @@ impl LocalParameters for LocalLinear {
         let squares = (s * s).sum_dim_intlist(-1, false, None::<Kind>);
         let factor = self.trace_factor(i).expect("no positions share the weight");
         (squares.to_kind(Kind::Double) * factor).sum_dim_intlist(1, false, None::<Kind>)
+    }
+
+    fn trace_of_partial(&self, i: usize, partial: &PartialTrace) -> Option<Tensor> {
+        let b = partial.at_single_position()?;
+        let factor = self.trace_factor(i).expect("no positions share the weight");
+        Some((b * factor).sum(Kind::Double))
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {

@@ -12,6 +12,16 @@ pub(super) trait LinearMap: Debug + Send + Sync + Clone + 'static {
     /// `Aᵀ z`: `[B, *out] -> [B, *in]`.
     fn transpose(&self, z: &Tensor) -> Tensor;
 
+    /// Whether A is the identity.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// Whether A is a permutation.
+    fn reorders(&self) -> bool {
+        false
+    }
+
     /// The diagonal of `Aᵀ diag(d) A` where that is all there is of it.
     fn diagonal(&self, _d: &Tensor) -> Option<Tensor> {
         None
@@ -33,6 +43,14 @@ impl<A: LinearMap> Layer for FixedLinear<A> {
 }
 
 impl<A: LinearMap> Local for FixedLinear<A> {
+    fn is_identity(&self) -> bool {
+        self.0.is_identity()
+    }
+
+    fn reorders(&self) -> bool {
+        self.0.reorders()
+    }
+
     fn tangent(&self, dx: &Tensor) -> Tensor {
         folded(dx, |dx| self.0.apply(dx))
     }
@@ -61,6 +79,14 @@ impl LinearMap for Identity {
 
     fn transpose(&self, z: &Tensor) -> Tensor {
         z.shallow_clone()
+    }
+
+    fn is_identity(&self) -> bool {
+        true
+    }
+
+    fn reorders(&self) -> bool {
+        true
     }
 
     fn diagonal(&self, d: &Tensor) -> Option<Tensor> {

@@ -76,7 +76,7 @@ pub use linear::Linear;
 pub use log_sigmoid::LogSigmoid;
 pub use max_pool::MaxPool;
 pub use mean::Mean;
-pub use own_curvature::{OwnCurvature, Symmetric};
+pub use own_curvature::{OwnCurvature, PartialTrace, Symmetric};
 pub use parameter::{Init, ParameterShape};
 pub use per_dimension::PerDimension;
 pub use permute::Permute;

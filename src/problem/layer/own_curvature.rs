@@ -14,6 +14,11 @@ pub trait Symmetric {
     /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
+    /// The sum over features, where that is cheap and the input is of positions and features.
+    fn partial_trace(&self) -> Option<PartialTrace> {
+        None
+    }
+
     /// Columns `first..first + count` of the root and their signs, so that all of them have
     /// `Σ_q sign_qn s_qn s_qnᵀ = H_n`: `[count, N, *in]` and `[count, N]`.
     fn columns(&self, first: i64, count: i64) -> (Tensor, Tensor) {
@@ -23,6 +28,57 @@ pub trait Symmetric {
             self.root(&unit),
             signs.flatten(1, -1).narrow(1, first, count).tr(),
         )
+    }
+}
+
+/// What is left of matrices `H_n` over `[T, features]` when features are summed over:
+/// `b_n[t, t'] = Σ_a H_n[(t, a), (t', a)]`, in float64.
+///
+/// It is all that a parameter sees which every position multiplies with, and every feature has for
+/// itself, as a linear layer's has: `tr Σ_n J_nᵀ H_n J_n = Σ_n ⟨b_n, x_n x_nᵀ⟩`.
+#[derive(Debug)]
+pub enum PartialTrace {
+    /// Of matrices without entries between positions, the diagonals: `[N, T]`.
+    At(Tensor),
+    /// Of any others: `[N, T, T]`.
+    Between(Tensor),
+}
+
+impl PartialTrace {
+    /// The same tensors once more.
+    pub fn shallow_clone(&self) -> Self {
+        match self {
+            Self::At(b) => Self::At(b.shallow_clone()),
+            Self::Between(b) => Self::Between(b.shallow_clone()),
+        }
+    }
+
+    /// T.
+    pub fn positions(&self) -> i64 {
+        match self {
+            Self::At(b) | Self::Between(b) => b.size()[1],
+        }
+    }
+
+    /// `b_n: [N]` where there is a single position.
+    pub fn at_single_position(&self) -> Option<Tensor> {
+        let (Self::At(b) | Self::Between(b)) = self;
+        (self.positions() == 1).then(|| b.flatten(0, -1))
+    }
+
+    /// That of a sum of matrices; `None` if they have other positions.
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        let between = |b: &Tensor| b.diag_embed(0, 1, 2);
+        if self.positions() != other.positions() {
+            return None;
+        }
+        Some(match (self, other) {
+            (Self::At(a), Self::At(b)) => Self::At(a + b),
+            (Self::Between(a), Self::Between(b)) => Self::Between(a + b),
+            (Self::Between(a), Self::At(b)) | (Self::At(b), Self::Between(a)) => {
+                Self::Between(a + between(b))
+            }
+        })
     }
 }
 

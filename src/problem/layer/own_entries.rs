@@ -1,6 +1,6 @@
 //! The rules of a parameter that stands in some entries of an output, or is added to them.
 
-use super::{Local, LocalParameters};
+use super::{Local, LocalParameters, PartialTrace};
 use tch::{Kind, Tensor};
 
 /// `z = A x + E w`: A pads what was put before x with zeros, and E puts w, of as many entries as
@@ -92,6 +92,17 @@ impl LocalParameters for OwnEntries {
 
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
         LocalParameters::adjoint(self, i, &d.unsqueeze(0)).squeeze_dim(0)
+    }
+
+    fn trace_of_partial(&self, _i: usize, partial: &PartialTrace) -> Option<Tensor> {
+        if partial.positions() != self.output[1] || self.output.len() != 3 {
+            return None;
+        }
+        let at = match partial {
+            PartialTrace::At(b) => b.shallow_clone(),
+            PartialTrace::Between(b) => b.diagonal(0, 1, 2),
+        };
+        Some(at.narrow(1, 0, self.rows).sum(Kind::Double))
     }
 
     /// 1 where every row has entries of its own.

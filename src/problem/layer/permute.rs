@@ -57,6 +57,10 @@ impl LinearMap for Permutation {
         z.permute(&inverse)
     }
 
+    fn reorders(&self) -> bool {
+        true
+    }
+
     fn diagonal(&self, d: &Tensor) -> Option<Tensor> {
         Some(self.transpose(d))
     }

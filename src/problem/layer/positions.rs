@@ -1,48 +1,36 @@
 //! The linear layer at every position of a sample, all of which share its weight.
 
-use super::convolution::{BIAS, Convolution, WEIGHT};
-use super::correlation::Correlation;
-use super::window::Window;
-use super::{Layer, Local, LocalParameters, ParameterShape};
-use tch::Tensor;
+use super::correlation::{MOST_FLOATS, chunks};
+use super::linear::{BIAS, Linear, WEIGHT, parameters};
+use super::{Layer, Local, LocalParameters, ParameterShape, PartialTrace};
+use std::sync::OnceLock;
+use tch::{Kind, Tensor};
 
-/// `z = x Wᵀ + b` on the last axis of `x: [N, *positions, in]`: a convolution whose kernel is a
-/// single entry, with the channels last.
+/// `z = x Wᵀ + b` on the last axis of `x: [N, *positions, in]`.
 #[derive(Clone, Debug)]
 pub(super) struct AtPositions {
-    convolution: Convolution,
-    axes: Axes,
+    inputs: i64,
+    linear: Linear,
 }
 
 impl AtPositions {
     /// For inputs `[*positions, in]`, and the shape that it puts out.
-    pub fn new(positions: &[i64], inputs: i64, out: i64, bias: bool) -> (Self, Vec<i64>) {
-        let all = positions.iter().product();
-        let map = Correlation {
-            window: Window {
-                kernel: vec![1],
-                stride: vec![1],
-                padding: vec![0],
-                dilation: vec![1],
-            },
-            groups: 1,
-            a: vec![inputs, all],
-            b: vec![out, all],
-            transposed: false,
-        };
+    pub fn new(positions: &[i64], inputs: i64, linear: &Linear) -> (Self, Vec<i64>) {
         let layer = Self {
-            convolution: Convolution { map, bias },
-            axes: Axes(positions.to_vec()),
+            inputs,
+            linear: linear.clone(),
         };
-        (layer, [positions, &[out]].concat())
+        (layer, [positions, &[linear.out]].concat())
     }
 }
 
 impl Layer for AtPositions {
+    fn tied(&self) -> Option<&str> {
+        self.linear.tied.as_deref()
+    }
+
     fn parameters(&self) -> Vec<ParameterShape> {
-        let mut parameters = self.convolution.parameters();
-        parameters[WEIGHT].shape.pop();
-        parameters
+        parameters(self.inputs, self.linear.out, self.linear.bias)
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
@@ -50,68 +38,34 @@ impl Layer for AtPositions {
     }
 
     fn at(&self, x: &Tensor, w: &[Tensor], z: &Tensor) -> Box<dyn Local> {
-        let mut w: Vec<Tensor> = w.iter().map(Tensor::shallow_clone).collect();
-        w[WEIGHT] = with_kernel(WEIGHT, &w[WEIGHT]);
         Box::new(LocalAtPositions {
-            inner: self.convolution.at(&first(x, 1), &w, z),
-            axes: self.axes.clone(),
+            x: x.flatten(1, -2).contiguous(),
+            weight: w[WEIGHT].shallow_clone(),
+            output: z.size(),
+            gram: OnceLock::new(),
         })
     }
 }
 
-/// The positions between samples and features.
-#[derive(Clone, Debug)]
-struct Axes(Vec<i64>);
-
-impl Axes {
-    /// `[.., features, T] -> [.., *positions, features]`, after `leading` axes.
-    fn last(&self, t: &Tensor, leading: usize) -> Tensor {
-        let size = t.size();
-        let shape = [&size[..leading], &self.0, &[size[leading]]].concat();
-        t.transpose(-1, -2).reshape(shape)
-    }
-}
-
-/// `[.., *positions, features] -> [.., features, T]`, after `leading` axes.
-fn first(t: &Tensor, leading: i64) -> Tensor {
-    t.flatten(leading, -2).transpose(-1, -2)
-}
-
-/// A parameter, or vectors in its shape, as the convolution has it.
-fn with_kernel(i: usize, w: &Tensor) -> Tensor {
-    match i {
-        WEIGHT => w.unsqueeze(-1),
-        _ => w.shallow_clone(),
-    }
-}
-
-/// A parameter of the convolution, or vectors in its shape, as the linear layer has it.
-fn without_kernel(i: usize, w: Tensor) -> Tensor {
-    match i {
-        WEIGHT => w.squeeze_dim(-1),
-        _ => w,
-    }
-}
-
+/// At T positions of N samples.
 struct LocalAtPositions {
-    inner: Box<dyn Local>,
-    axes: Axes,
-}
-
-impl LocalAtPositions {
-    fn maps(&self) -> &dyn LocalParameters {
-        let maps = self.inner.parameters();
-        maps.expect("a convolution has a weight")
-    }
+    /// `[N, T, in]`.
+    x: Tensor,
+    /// `[out, in]`.
+    weight: Tensor,
+    /// The shape of the output, `[N, *positions, out]`.
+    output: Vec<i64>,
+    /// `x xᵀ: [N, T, T]`, kept from its first use if it is not too large.
+    gram: OnceLock<Tensor>,
 }
 
 impl Local for LocalAtPositions {
     fn tangent(&self, dx: &Tensor) -> Tensor {
-        self.axes.last(&self.inner.tangent(&first(dx, 2)), 2)
+        dx.linear(&self.weight, None::<&Tensor>)
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
-        self.axes.last(&self.inner.adjoint(&first(gz, 2)), 2)
+        gz.linear(&self.weight.tr(), None::<&Tensor>)
     }
 
     fn parameters(&self) -> Option<&dyn LocalParameters> {
@@ -119,61 +73,221 @@ impl Local for LocalAtPositions {
     }
 }
 
+impl LocalAtPositions {
+    fn samples(&self) -> i64 {
+        self.x.size()[0]
+    }
+
+    fn positions(&self) -> i64 {
+        self.x.size()[1]
+    }
+
+    /// x of all samples at all positions, once for each of K: `[K, N T, in]`, without a copy.
+    fn each(&self, k: i64) -> Tensor {
+        let x = self.x.flatten(0, 1);
+        x.unsqueeze(0).expand([k, -1, -1], false)
+    }
+
+    /// `[K, N T, features] -> [K, N, *positions, features]`.
+    fn in_shape(&self, z: &Tensor) -> Tensor {
+        let (k, features) = (z.size()[0], z.size()[2]);
+        let places = &self.output[..self.output.len() - 1];
+        z.reshape([&[k], places, &[features]].concat())
+    }
+
+    /// `[K, N, *positions, features] -> [K, N, T, features]`.
+    fn by_sample(&self, z: &Tensor) -> Tensor {
+        z.flatten(2, -2)
+    }
+
+    /// `x xᵀ` of some samples: `[length, T, T]`.
+    fn gram(&self, start: i64, length: i64) -> Tensor {
+        let of = |x: &Tensor| x.bmm(&x.transpose(1, 2));
+        let t = self.positions();
+        match self.samples() * t * t <= MOST_FLOATS {
+            true => {
+                let all = self.gram.get_or_init(|| of(&self.x));
+                all.narrow(0, start, length)
+            }
+            false => of(&self.x.narrow(0, start, length)),
+        }
+    }
+
+    /// `Σ_n ‖s_knᵀ x_n‖²`: `[K, N, T, out] -> [K]` in float64.
+    ///
+    /// Of the two ways to it, `⟨s sᵀ, x xᵀ⟩` and the product itself, by the smaller matrices.
+    fn norms(&self, s: &Tensor) -> Tensor {
+        let (k, t) = (s.size()[0], self.positions());
+        let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
+        let by_positions = t * t <= out * inputs && t <= inputs.max(out);
+        let floats = k * if by_positions { t * t } else { out * inputs };
+        let part = |(start, length)| {
+            let s = s.narrow(1, start, length).flatten(0, 1);
+            let squares = match by_positions {
+                true => {
+                    let pairs = s.bmm(&s.transpose(1, 2)).view([k, length, t, t]);
+                    pairs * self.gram(start, length)
+                }
+                false => {
+                    let x = self.x.narrow(0, start, length).unsqueeze(0);
+                    let x = x.expand([k, -1, -1, -1], false).flatten(0, 1);
+                    let product = s.transpose(1, 2).bmm(&x);
+                    product.square().view([k, length, out, inputs])
+                }
+            };
+            squares.sum_dim_intlist([1, 2, 3].as_slice(), false, Kind::Double)
+        };
+        let parts = chunks(MOST_FLOATS, self.samples(), floats).map(part);
+        parts.reduce(|a, b| a + b).expect("a batch has samples")
+    }
+
+    /// `Σ_qn sign_qn (s_qnᵀ x_n)²`: `[Q, N, T, out] -> [out, in]`.
+    fn squares(&self, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
+        let q = s.size()[0];
+        let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
+        let part = |(start, length)| {
+            let s = s.narrow(1, start, length).permute([1, 0, 3, 2]);
+            let rows = s.reshape([length, q * out, -1]);
+            let product = rows.bmm(&self.x.narrow(0, start, length));
+            let squares = product.square().view([length, q, out, inputs]);
+            let signed = match sign {
+                Some(sign) => {
+                    let sign = sign.narrow(1, start, length).tr();
+                    squares * sign.reshape([length, q, 1, 1])
+                }
+                None => squares,
+            };
+            signed.sum_dim_intlist([0, 1].as_slice(), false, None::<Kind>)
+        };
+        let parts = chunks(MOST_FLOATS, self.samples(), q * out * inputs).map(part);
+        parts.reduce(|a, b| a + b).expect("a batch has samples")
+    }
+}
+
 impl LocalParameters for LocalAtPositions {
     fn shape(&self, i: usize) -> Vec<i64> {
-        let mut shape = self.maps().shape(i);
-        if i == WEIGHT {
-            shape.pop();
+        let size = self.weight.size();
+        match i {
+            BIAS => size[..1].to_vec(),
+            _ => size,
         }
-        shape
     }
 
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
-        self.axes
-            .last(&self.maps().tangent(i, &with_kernel(i, dw)), 2)
+        let k = dw.size()[0];
+        match i {
+            BIAS => {
+                let ones = vec![1; self.output.len() - 1];
+                let rows = dw.reshape([&[k], ones.as_slice(), &[-1]].concat());
+                rows.expand([&[k], self.output.as_slice()].concat(), false)
+            }
+            _ => self.in_shape(&self.each(k).bmm(&dw.transpose(1, 2))),
+        }
     }
 
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
-        without_kernel(i, self.maps().adjoint(i, &first(gz, 2)))
+        let gz = gz.flatten(1, -2);
+        match i {
+            BIAS => gz.sum_dim_intlist(1, false, None::<Kind>),
+            _ => gz.transpose(1, 2).bmm(&self.each(gz.size()[0])),
+        }
     }
 
+    /// `g dW`.
     fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        let dw = with_kernel(i, dw);
-        let mixed = self.maps().mixed_input(i, &first(g, 1), &dw)?;
-        Some(self.axes.last(&mixed, 2))
+        let g = g.flatten(0, -2).unsqueeze(0);
+        let each = || g.expand([dw.size()[0], -1, -1], false);
+        (i == WEIGHT).then(|| self.in_shape(&each().bmm(dw)))
     }
 
+    /// `gᵀ dx`.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        let mixed = self.maps().mixed_parameter(i, &first(g, 1), &first(dx, 2));
-        mixed.map(|mixed| without_kernel(i, mixed))
+        let dx = dx.flatten(1, -2);
+        let g = g.flatten(0, -2).tr().unsqueeze(0);
+        (i == WEIGHT).then(|| g.expand([dx.size()[0], -1, -1], false).bmm(&dx))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
-        without_kernel(i, self.maps().diagonal_of_columns(i, &first(s, 2), sign))
+        let s = self.by_sample(s);
+        if i == WEIGHT {
+            return self.squares(&s, sign);
+        }
+        let squares = s.sum_dim_intlist(2, false, None::<Kind>).square();
+        let signed = match sign {
+            Some(sign) => squares * sign.unsqueeze(-1),
+            None => squares,
+        };
+        signed.sum_dim_intlist([0, 1].as_slice(), false, None::<Kind>)
     }
 
+    /// `[a, j] = Σ_nt d_nta x_ntj²`, and `[a] = Σ_nt d_nta` for the bias.
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
-        without_kernel(i, self.maps().diagonal_of_diagonal(i, &first(d, 1)))
+        let d = d.flatten(0, -2);
+        match i {
+            BIAS => d.sum_dim_intlist(0, false, None::<Kind>),
+            _ => d.tr().matmul(&self.x.flatten(0, 1).square()),
+        }
     }
 
+    /// `Σ_nt (Σ_a d_nta) ‖x_nt‖²`.
     fn trace_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
-        self.maps().trace_of_diagonal(i, &first(d, 1))
+        let sums = d.flatten(1, -2).sum_dim_intlist(2, false, Kind::Double);
+        let partial = PartialTrace::At(sums);
+        let trace = self.trace_of_partial(i, &partial);
+        trace.expect("a partial trace over the layer's positions")
     }
 
+    fn trace_of_partial(&self, i: usize, partial: &PartialTrace) -> Option<Tensor> {
+        if partial.positions() != self.positions() {
+            return None;
+        }
+        let trace = match (i, partial) {
+            (BIAS, PartialTrace::At(b) | PartialTrace::Between(b)) => b.shallow_clone(),
+            (_, PartialTrace::At(b)) => {
+                let squares = self.x.square();
+                b * squares.sum_dim_intlist(2, false, Kind::Double)
+            }
+            (_, PartialTrace::Between(b)) => b * self.gram(0, self.samples()),
+        };
+        Some(trace.sum(Kind::Double))
+    }
+
+    /// Positions share the parameters, unless there is one alone.
     fn trace_factor(&self, i: usize) -> Option<Tensor> {
-        self.maps().trace_factor(i)
+        let alone = self.positions() == 1;
+        alone.then(|| match i {
+            BIAS => self
+                .x
+                .new_ones([self.samples()], (self.x.kind(), self.x.device())),
+            _ => (self.x.square()).sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>),
+        })
+    }
+
+    /// Outputs of the same feature share parameters, at every position.
+    fn separates(&self, terms: &Tensor) -> bool {
+        let (sorted, _) = terms.flatten(0, -2).sort(0, false);
+        let equal = sorted.diff(1, 0, None::<&Tensor>, None::<&Tensor>).eq(0);
+        !bool::try_from(equal.any()).expect("a truth value")
     }
 
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        self.maps().trace_of_columns(i, &first(s, 2))
-    }
-
-    fn expect_columns(&self, count: u64) {
-        self.maps().expect_columns(count);
+        let s = self.by_sample(s);
+        match i {
+            BIAS => {
+                let sums = s.sum_dim_intlist(2, false, Kind::Double);
+                (sums.square()).sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
+            }
+            _ => self.norms(&s),
+        }
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
-        let z = self.maps().sample_tangent(i, &with_kernel(i, dw));
-        self.axes.last(&z, 2)
+        let z = match i {
+            BIAS => dw
+                .unsqueeze(2)
+                .expand([-1, -1, self.positions(), -1], false),
+            _ => self.x.unsqueeze(0).matmul(&dw.transpose(-1, -2)),
+        };
+        self.in_shape(&z.flatten(1, 2))
     }
 }

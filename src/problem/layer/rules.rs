@@ -1,6 +1,6 @@
 //! What every layer tells of itself: its function and the derivatives at a point.
 
-use super::{OwnCurvature, ParameterShape};
+use super::{OwnCurvature, ParameterShape, PartialTrace};
 use crate::problem::signs::Signs;
 use crate::problem::tensors::samples_innermost;
 use std::fmt::Debug;
@@ -17,6 +17,11 @@ pub trait Layer: Debug + Send + Sync {
     /// the running statistics of a batch norm.
     fn buffers(&self) -> Vec<ParameterShape> {
         Vec::new()
+    }
+
+    /// For a layer whose first parameter is one of another layer before it: its name by position.
+    fn tied(&self) -> Option<&str> {
+        None
     }
 
     /// For a layer that takes whole numbers from 0 on in place of an input to be differentiated by:
@@ -84,6 +89,16 @@ pub trait Local {
         0
     }
 
+    /// Whether z = x.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// Whether every output is an input of its own, and every input an output: J is a permutation.
+    fn reorders(&self) -> bool {
+        false
+    }
+
     /// The layer's own curvature `Σ_a g_a ∂²z_a/∂x²` at fixed `g`.
     fn own_curvature(&self, _g: &Tensor) -> OwnCurvature {
         OwnCurvature::Zero
@@ -135,9 +150,21 @@ pub trait LocalParameters {
         self.diagonal_of_diagonal(i, d).sum(Kind::Double)
     }
 
+    /// The trace of that sum over samples for matrices `H_n` of which this is the partial trace: a number
+    /// in float64; `None` if it depends on more, or the positions are others.
+    fn trace_of_partial(&self, _i: usize, _partial: &PartialTrace) -> Option<Tensor> {
+        None
+    }
+
     /// `γ: [N]` with `tr((∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)) = γ_n tr H_n` for every `H_n`, which holds
     /// where each output entry has parameters of its own; `None` where positions share them.
     fn trace_factor(&self, i: usize) -> Option<Tensor>;
+
+    /// Whether outputs of a sample that depend on the same entry of a parameter always have different
+    /// numbers in `terms: [*out]`.
+    fn separates(&self, _terms: &Tensor) -> bool {
+        false
+    }
 
     /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
     fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;

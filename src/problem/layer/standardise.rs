@@ -1,7 +1,7 @@
 //! Entries standardised by their own mean and variance, group by group, and the curvature of that.
 
 use super::normalisation::Standardised;
-use super::{OwnCurvature, Symmetric};
+use super::{OwnCurvature, PartialTrace, Symmetric};
 use crate::problem::tensors::epsilon;
 use tch::{Kind, Tensor};
 
@@ -151,6 +151,25 @@ impl Symmetric for GroupedCurvature {
         let [a, b] = &self.eigenvalues;
         let others = self.other.expand_as(&self.eigenvectors[0]);
         Tensor::cat(&[&others, a, b], 2).sign()
+    }
+
+    /// For every group, which a position is, or else has another number of.
+    fn partial_trace(&self) -> Option<PartialTrace> {
+        let m = self.eigenvectors[0].size()[2] as f64;
+        let centred = match self.centre {
+            Centre::Mean => 1.0,
+            Centre::Zero => 0.0,
+        };
+        let mut rest = self.other.full_like(m - centred);
+        let mut trace = self.other.zeros_like();
+        for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
+            // 1, or 0 where there is none.
+            let there = sum(&e.square());
+            trace += value * &there;
+            rest -= there;
+        }
+        let trace = trace + &self.other * rest;
+        Some(PartialTrace::At(trace.squeeze_dim(2).to_kind(Kind::Double)))
     }
 
     fn root(&self, v: &Tensor) -> Tensor {

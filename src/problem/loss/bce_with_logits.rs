@@ -1,6 +1,8 @@
 //! Binary cross-entropy of sigmoids.
 
-use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
+use super::{
+    Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected, numbered,
+};
 use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,6 +91,11 @@ impl LocalLoss for LocalBceWithLogits {
 
     fn hessian_diagonal(&self) -> Tensor {
         (&self.p - self.p.square()) * &self.weight
+    }
+
+    /// Every output is one.
+    fn terms(&self) -> Tensor {
+        numbered(&self.p.size()[1..], self.p.device())
     }
 
     fn root(&self, v: &Tensor) -> Tensor {

@@ -1,6 +1,8 @@
 //! Cross-entropy of a softmax.
 
-use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected};
+use super::{
+    Likelihood, LocalLoss, Loss, Reduction, TargetKind, check_weights, expected, numbered,
+};
 use crate::error::UserError;
 use crate::problem::tensors::{samples_innermost, sum_entries};
 use schemars::JsonSchema;
@@ -177,6 +179,11 @@ impl LocalLoss for LocalCrossEntropy {
     /// `c p (1 − p)`, so written that nothing cancels where p is close to 1.
     fn hessian_diagonal(&self) -> Tensor {
         &self.p * (1.0 - &self.p) * &self.weight
+    }
+
+    /// One for every position.
+    fn terms(&self) -> Tensor {
+        numbered(&self.weight.size()[1..], self.p.device()).expand(&self.p.size()[1..], false)
     }
 
     /// `R v = √c (√p ∘ v − p (√p · v))`.

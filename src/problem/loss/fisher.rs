@@ -1,6 +1,6 @@
 //! Fisher matrices: outer products of gradients in place of a loss's output Hessian.
 
-use super::{Likelihood, LocalLoss};
+use super::{Likelihood, LocalLoss, numbered};
 use crate::problem::tensors::sum_entries;
 use tch::{Kind, Tensor};
 
@@ -42,6 +42,13 @@ impl LocalLoss for Fisher {
     /// `Σ_m s_m²`: terms share no output.
     fn hessian_diagonal(&self) -> Tensor {
         self.s.square().sum_dim_intlist(0, false, None::<Kind>)
+    }
+
+    /// One for every term that the outer products are of.
+    fn terms(&self) -> Tensor {
+        let s = self.s.get(0);
+        let terms = self.loss.inner(&s, &s.unsqueeze(0));
+        numbered(&terms.size()[2..], s.device()).expand(&s.size()[1..], false)
     }
 
     /// M numbers for every term.

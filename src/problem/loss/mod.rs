@@ -25,7 +25,7 @@ use crate::tagged::tagged;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How the per-sample terms are joined, as torch.nn's `reduction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
@@ -140,6 +140,12 @@ fn check_weights(key: &str, weights: &[f64], count: i64) -> Result<(), UserError
     }
 }
 
+/// A number of its own for every entry of `shape`.
+fn numbered(shape: &[i64], device: Device) -> Tensor {
+    let count = shape.iter().product::<i64>();
+    Tensor::arange(count, (Kind::Int64, device)).reshape(shape)
+}
+
 /// Normal numbers from uniform ones.
 fn normal(u: &Tensor) -> Tensor {
     (u * 2.0 - 1.0).erfinv() * 2f64.sqrt()
@@ -179,6 +185,10 @@ pub trait LocalLoss {
 
     /// The diagonal of `H_n` for every sample, without its columns: `[N, *out]`.
     fn hessian_diagonal(&self) -> Tensor;
+
+    /// A number for every output of a sample: `H_n` has entries between outputs of one number alone.
+    /// `[*out]`, whole numbers.
+    fn terms(&self) -> Tensor;
 
     /// The shape of the vectors that [`root`](Self::root) maps, `[N, *w]`.
     fn root_shape(&self) -> Vec<i64> {

@@ -1,6 +1,6 @@
 //! Mean squared error.
 
-use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, normal};
+use super::{Likelihood, LocalLoss, Loss, Reduction, TargetKind, normal, numbered};
 use crate::error::UserError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,11 @@ impl LocalLoss for LocalMse {
 
     fn hessian_diagonal(&self) -> Tensor {
         self.error.full_like(self.twice_weight)
+    }
+
+    /// Every output is one.
+    fn terms(&self) -> Tensor {
+        numbered(&self.error.size()[1..], self.error.device())
     }
 
     /// `R = √(2c) I`.

@@ -33,6 +33,10 @@ impl LocalLoss for Weighted {
         self.loss.hessian_diagonal() * self.weight
     }
 
+    fn terms(&self) -> Tensor {
+        self.loss.terms()
+    }
+
     fn root_shape(&self) -> Vec<i64> {
         self.loss.root_shape()
     }

@@ -55,6 +55,14 @@ impl Core {
         t - row_sum(&(&self.p * t))
     }
 
+    /// `|k_j − k̄_i|²` with `k̄ = p k`, without a tensor of all differences: `[N, heads, R, T]`.
+    pub fn key_distances(&self) -> Tensor {
+        let mean = self.p.matmul(&self.k);
+        let inner = mean.matmul(&self.k.mt());
+        let squares = row_sum(&self.k.square()).mt() - inner * 2.0 + row_sum(&mean.square());
+        squares.clamp_min(0.0)
+    }
+
     /// `dp = p ∘ (ds − Σ_j p ds)` with `ds = (dq kᵀ + q dkᵀ) scale`.
     pub fn tangent_of_weights(&self, dq: &Tensor, dk: &Tensor) -> Tensor {
         let ds = (dq.matmul(&self.k.mt()) + self.q.matmul(&dk.mt())) * self.scale;

@@ -3,9 +3,9 @@
 use super::core::{Core, row_sum};
 use super::heads::Heads;
 use super::root::Root;
-use crate::problem::layer::Symmetric;
+use crate::problem::layer::{PartialTrace, Symmetric};
 use std::sync::OnceLock;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// `2⟨gS, dq dkᵀ⟩ scale + Σ_ij p_ij (c_ij x_ij² + 2 x_ij e_ij)` at fixed `g = ∂ℓ/∂o`, with
 /// `c = gP − Σ_j p gP` for `gP = g vᵀ`, `gS = p ∘ c`, and along a tangent `x = ds − Σ_j p ds`,
@@ -61,6 +61,31 @@ impl Symmetric for AttentionCurvature {
         let hq = hq + gs.matmul(&dk);
         let hk = hk + gs.mt().matmul(&dq);
         self.heads.join([&hq, &hk, &dp.mt().matmul(&self.g)])
+    }
+
+    /// Between queries of the same position `Σ_j p c |k_j − k̄_i|² scale²`, and between keys
+    /// `Σ_i |q_i|² (pc − pc pᵀ − p pcᵀ) scale²`, with `k̄ = p k`, for every pair of entries that are
+    /// rotated together times the cosine of their angle between both positions.
+    fn partial_trace(&self) -> Option<PartialTrace> {
+        let core = &self.core;
+        let square = core.scale * core.scale;
+        let pc = self.gradient_of_scores().to_kind(Kind::Double);
+        let p = core.p.to_kind(Kind::Double);
+        let distances = core.key_distances().to_kind(Kind::Double);
+        let queries = (&pc * distances).sum_dim_intlist(-1, false, None::<Kind>);
+        let squares = core.q.to_kind(Kind::Double).square();
+        let t = p.size()[3];
+        let own = (&pc * row_sum(&squares)).sum_dim_intlist(-2, false, None::<Kind>);
+        let coupled = self.heads.each_angle(&squares, t, |lengths| {
+            let sums = (&p * lengths).mt().matmul(&pc);
+            &sums + sums.mt()
+        });
+        let keys = own.diag_embed(0, -2, -1) - coupled;
+        // Queries that share keys stand below each other, T rows for each.
+        let queries = queries.reshape([queries.size()[0], -1, t]);
+        let over_heads = |b: Tensor| b.sum_dim_intlist(1, false, None::<Kind>);
+        let queries = over_heads(queries).diag_embed(0, 1, 2);
+        Some(PartialTrace::Between((over_heads(keys) + queries) * square))
     }
 
     fn signs(&self) -> Tensor {

@@ -1,6 +1,6 @@
 //! Features of positions as heads, and back.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How features fall into heads: keys and values into `count`, queries into `sharing` for each of
 /// these, all of `width` entries.
@@ -53,6 +53,23 @@ impl Heads {
         self.by_position(g, self.sharing).flatten(-3, -2)
     }
 
+    /// `Σ f(lengths)` over the pairs of entries that are rotated together, times the cosines of their
+    /// angles between t positions, `[t, t]`; `squares: [.., rows, width]` of queries and their sums over
+    /// a pair, `lengths: [.., rows, 1]`. Without a rotation all entries are one pair.
+    pub fn each_angle(&self, squares: &Tensor, t: i64, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let Some(rotation) = &self.rotation else {
+            return f(&squares.sum_dim_intlist(-1, true, None::<Kind>));
+        };
+        let angles = rotation.angles(t, self.width, squares.device());
+        let pair = |i: i64| {
+            let lengths = squares.narrow(-1, i, 1) + squares.narrow(-1, i + self.width / 2, 1);
+            let own = angles.select(1, i);
+            f(&lengths) * (own.unsqueeze(1) - own.unsqueeze(0)).cos()
+        };
+        let pairs = (0..self.width / 2).map(pair);
+        pairs.reduce(|a, b| a + b).expect("an even width")
+    }
+
     /// `[.., T, count · sharing · width] -> [.., count, sharing, T, width]`.
     fn by_position(&self, x: &Tensor, sharing: i64) -> Tensor {
         let size = x.size();
@@ -83,12 +100,17 @@ fn features(heads: &Tensor) -> Tensor {
 }
 
 impl Rotation {
-    fn apply(&self, x: &Tensor, direction: f64) -> Tensor {
-        let (positions, width) = (x.size()[x.dim() - 2], x.size()[x.dim() - 1]);
-        let number = |count| Tensor::arange(count, (Kind::Double, x.device()));
+    /// The angle of every pair of entries at every position: `[positions, width/2]` in float64.
+    fn angles(&self, positions: i64, width: i64, device: Device) -> Tensor {
+        let number = |count| Tensor::arange(count, (Kind::Double, device));
         let exponents = number(width / 2) * (-2.0 / width as f64);
         let speeds = (exponents * self.base.ln()).exp();
-        let angles = number(positions).outer(&speeds) * direction;
+        number(positions).outer(&speeds)
+    }
+
+    fn apply(&self, x: &Tensor, direction: f64) -> Tensor {
+        let (positions, width) = (x.size()[x.dim() - 2], x.size()[x.dim() - 1]);
+        let angles = self.angles(positions, width, x.device()) * direction;
         let (cos, sin) = (
             angles.cos().to_kind(x.kind()),
             angles.sin().to_kind(x.kind()),

@@ -93,11 +93,7 @@ impl Root {
 /// `s²: [N, heads, R, T]`, 1 where neither x nor e is anything.
 fn scale(core: &Core, g: &Tensor) -> Tensor {
     let norm = |t: &Tensor| row_sum(&t.square()).sqrt();
-    let mean = core.p.matmul(&core.k);
-    // |k_j − k̄_i|² = |k_j|² − 2 k_j·k̄_i + |k̄_i|² without a tensor of all differences.
-    let inner = mean.matmul(&core.k.mt());
-    let squares = row_sum(&core.k.square()).mt() - inner * 2.0 + row_sum(&mean.square());
-    let distance = squares.clamp_min(0.0).sqrt();
+    let distance = core.key_distances().sqrt();
     let below = (distance + norm(&core.q)) * core.scale.abs();
     let squared = norm(g) / below;
     let usable = squared.isfinite().logical_and(&squared.gt(0.0));

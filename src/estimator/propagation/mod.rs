@@ -1,0 +1,95 @@
+//! Curvature propagation: the trace of every layer from random columns pulled down once.
+
+mod exactly;
+mod noise;
+mod passes;
+
+use super::cores::Cores;
+use super::estimator_spec::{Shares, estimator_spec};
+use super::samples::sample;
+use super::{
+    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
+    one_pass,
+};
+use crate::curvature::chunk_memory;
+use crate::error::UserError;
+use crate::problem::{Curvature, Network, NetworkProblem, Problem, ProblemSpec};
+use passes::Passes;
+use std::time::Instant;
+
+estimator_spec! {
+    /// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
+    ///
+    /// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
+    /// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
+    /// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
+    /// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
+    /// root has these two columns as its real and imaginary part). A block's trace is then
+    /// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Three things are taken exactly instead of
+    /// sampled: diagonal curvature that stands directly over a parameter; that of attention and of norms, where
+    /// nothing but additions stands between them and a linear layer, an embedding or a vector for every
+    /// position; and the whole topmost block.
+    ///
+    /// Cost of a pass: two backward passes for the activations, none for parameters beyond norms.
+    /// Valid for any sign of curvature where no layer couples samples and no layers share a parameter; standard errors are those of the mean over passes.
+    #[derive(Default)]
+    pub struct Propagation shares [matrix, sampling] {
+    }
+}
+
+impl EstimatorConfig for Propagation {
+    fn expand(&self, shared: &Sampling, problem: &ProblemSpec) -> Result<Expanded, UserError> {
+        let options = self.options();
+        let task = PropagationTask {
+            curvature: options.curvature(problem, shared)?,
+            memory: shared.memory()?,
+        };
+        one_pass::expand(shared, problem, &options, task)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct PropagationTask {
+    curvature: Curvature,
+    /// In bytes.
+    memory: u64,
+}
+
+impl Task for PropagationTask {
+    fn check(&self, network: Option<&Network>, _size: i64) -> Result<(), UserError> {
+        one_pass::check(network)
+    }
+
+    fn setting(&self) -> Setting {
+        Setting::about(self.curvature, "propagation").drawing(Probe::Rademacher, StreamKind::Philox)
+    }
+
+    fn probe_size(&self, _parameters: f64, activations: f64) -> f64 {
+        activations
+    }
+
+    fn run(
+        &self,
+        problem: &Problem,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
+    ) -> Vec<Estimate> {
+        let clock = Instant::now();
+        // Slices are prepared side by side, one on each thread.
+        let threads = tch::get_num_threads() as u64;
+        let cores = Cores::of(problem, budget, v_batch);
+        let _quiet = cores.quiet(problem);
+        let stream = start.philox(problem);
+        let problem = problem.network();
+        let all = one_pass::draws(problem, budget, v_batch);
+        let bytes = chunk_memory(problem.device(), self.memory) / threads;
+        let passes = |stream, batch: &NetworkProblem| {
+            let at = batch.linearize_for(self.curvature);
+            let passes = Passes::new(at, stream, all, bytes);
+            move |first, count| passes.draw(first, count)
+        };
+        let draw = one_pass::over_batches(problem, stream, passes);
+        sample(clock, budget, cores, draw)
+    }
+}

@@ -1,0 +1,141 @@
+//! Passes of random columns down a network.
+
+use super::exactly::Exactly;
+use crate::estimator::Probe;
+use crate::estimator::stream::{PhiloxStream, Space};
+use crate::problem::{Adjoints, Linearization, sum_present};
+use tch::Tensor;
+
+/// What every pass over one linearisation shares.
+pub(super) struct Passes {
+    at: Linearization,
+    stream: PhiloxStream,
+    exactly: Exactly,
+}
+
+/// The columns of one sign on their way down.
+struct Column<'a> {
+    sign: f64,
+    /// All of them but what is `fresh`.
+    settled: Adjoints<'a>,
+    /// The noise of layers right above, which parameters leave out that have seen its curvature.
+    fresh: Adjoints<'a>,
+}
+
+impl Passes {
+    /// Takes what is known exactly, in chunks of about `bytes`, for about `all` passes.
+    pub fn new(at: Linearization, stream: PhiloxStream, all: u64, bytes: u64) -> Self {
+        let exactly = Exactly::of(&at, bytes);
+        for (index, layer) in at.layers().iter().enumerate() {
+            if exactly.samples(&at, index) {
+                layer.parameters().expect_columns(all);
+            }
+        }
+        Self {
+            at,
+            stream,
+            exactly,
+        }
+    }
+
+    /// Passes `first..first + count`: `[parameters, count]` in float64.
+    pub fn draw(&self, first: u64, count: u64) -> Tensor {
+        let (at, exactly) = (&self.at, &self.exactly);
+        let known = Tensor::from_slice(&exactly.known).to_device(at.loss().gradient().device());
+        let traces = known.unsqueeze(1).repeat([1, count as i64]);
+        let sampled = |&index: &usize| exactly.samples(at, index);
+        let Some(lowest) = (0..=at.top()).find(sampled) else {
+            return traces;
+        };
+        let signs = |space, shape: &[i64]| {
+            self.stream
+                .draw(Probe::Rademacher, space, first, count, shape)
+        };
+        let mut columns = [1.0, -1.0].map(|sign| Column {
+            sign,
+            settled: at.adjoints(None),
+            fresh: at.adjoints(None),
+        });
+        let root = signs(Space::Loss, &at.loss().root_shape());
+        columns[0].settled.add(at.top(), at.loss().root(&root));
+        for index in (lowest..=at.top()).rev() {
+            self.add_roots(index, &mut columns, &signs);
+            let noise = exactly.noise[index].as_ref();
+            let v = noise.map(|noise| signs(Space::DiagonalCurvature(index), &noise.shape()));
+            let noise = noise.zip(v.as_ref());
+            for column in &mut columns {
+                let own = noise.and_then(|(noise, v)| noise.root(column.sign, v));
+                self.step(index, column, own, &traces);
+            }
+        }
+        traces
+    }
+
+    /// Takes a column from the output of layer `index` to its input, with the noise `own` added to it
+    /// there, and adds its part to the traces of the layer's parameters.
+    fn step(&self, index: usize, column: &mut Column<'_>, own: Option<Tensor>, traces: &Tensor) {
+        let (settled, fresh) = (column.settled.take(index), column.fresh.take(index));
+        if self.at.layers()[index].hands_on() {
+            if let Some(fresh) = fresh {
+                for source in self.at.layers()[index].sources() {
+                    let adjoints = match self.exactly.alone[source] {
+                        true => &mut column.fresh,
+                        false => &mut column.settled,
+                    };
+                    adjoints.add(source, fresh.shallow_clone());
+                }
+            }
+            if let Some(settled) = sum_present(settled, own) {
+                column.settled.propagate(index, &settled, None);
+            }
+            return;
+        }
+        let add = |part: &Option<Tensor>| {
+            if let Some(part) = part
+                && self.exactly.samples(&self.at, index)
+            {
+                self.add_traces(traces, index, part, column.sign);
+            }
+        };
+        let all = match self.exactly.seen[index] {
+            true => {
+                add(&settled);
+                sum_present(settled, fresh)
+            }
+            false => {
+                let all = sum_present(settled, fresh);
+                add(&all);
+                all
+            }
+        };
+        if let Some(all) = sum_present(all, own) {
+            column.settled.propagate(index, &all, None);
+        }
+    }
+
+    /// Adds the curvature that is no diagonal and stands at the output of layer `index`, as noise.
+    fn add_roots(
+        &self,
+        index: usize,
+        [positive, negative]: &mut [Column<'_>; 2],
+        signs: &impl Fn(Space, &[i64]) -> Tensor,
+    ) {
+        let standing = self.at.non_diagonal_curvatures();
+        for own in standing.filter(|own| own.below == index) {
+            let sign = own.matrix.signs();
+            let v = signs(Space::NonDiagonalCurvature(own.layer), &sign.size());
+            let root = |sign: Tensor| own.matrix.root(&(&v * sign));
+            positive.fresh.add(index, root(sign.clamp_min(0.0)));
+            negative.fresh.add(index, root(sign.clamp_max(0.0)));
+        }
+    }
+
+    /// Adds `± Σ_n ‖J_nᵀ c_n‖²` to the rows of a layer's parameters.
+    fn add_traces(&self, traces: &Tensor, index: usize, column: &Tensor, sign: f64) {
+        let layer = &self.at.layers()[index];
+        for (i, &parameter) in layer.indices.iter().enumerate() {
+            let mut row = traces.get(parameter as i64);
+            row += layer.parameters().trace_of_columns(i, column) * sign;
+        }
+    }
+}
