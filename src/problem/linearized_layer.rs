@@ -58,7 +58,7 @@ impl LinearizedLayer {
         self.input.sources().next().is_some()
     }
 
-    /// Whether it puts out the sum of the outputs that it takes in, and nothing else.
+    /// Whether its output moves as the sum of the outputs that it takes in, as if it were not there.
     pub fn hands_on(&self) -> bool {
         self.local.is_identity() && self.input.is_sum() && self.has_input()
     }

@@ -53,15 +53,26 @@ impl Signs {
 
     /// The vectors as numbers: `[K, *shape]`.
     pub fn dense(&self) -> Tensor {
-        let numel: usize = self.shape.iter().product::<i64>() as usize;
-        let mut signs = vec![0f32; self.count * numel];
-        for (k, vector) in signs.chunks_mut(numel).enumerate() {
-            let bytes = &self.bytes[k * self.bytes_each..];
-            for (out, byte) in vector.chunks_mut(8).zip(bytes) {
-                for (bit, out) in out.iter_mut().enumerate() {
-                    *out = 1.0 - 2.0 * f32::from(byte >> bit & 1);
+        /// The signs of every byte.
+        const OF_BYTE: [[f32; 8]; 256] = {
+            let mut signs = [[1.0; 8]; 256];
+            let mut i = 0;
+            while i < 256 * 8 {
+                if (i / 8) >> (i % 8) & 1 == 1 {
+                    signs[i / 8][i % 8] = -1.0;
                 }
+                i += 1;
             }
+            signs
+        };
+        let numel: usize = self.shape.iter().product::<i64>() as usize;
+        let mut signs: Vec<f32> = Vec::with_capacity(self.count * numel + 8);
+        for k in 0..self.count {
+            let bytes = &self.bytes[k * self.bytes_each..][..numel.div_ceil(8)];
+            for &byte in bytes {
+                signs.extend_from_slice(&OF_BYTE[usize::from(byte)]);
+            }
+            signs.truncate((k + 1) * numel);
         }
         let shape = [&[self.count as i64], self.shape.as_slice()].concat();
         let signs = Tensor::from_slice(&signs).reshape(shape);

@@ -18,6 +18,12 @@ pub(crate) fn sum_present(a: Option<Tensor>, b: Option<Tensor>) -> Option<Tensor
     }
 }
 
+/// `sum + a ∘ b` in place of `sum`.
+pub(super) fn plus_product(mut sum: Tensor, a: &Tensor, b: &Tensor) -> Tensor {
+    let _ = sum.addcmul_(a, b);
+    sum
+}
+
 /// The sums over the entries of every sample, in the working precision: `[K, N, *] -> [K, N]` in
 /// float64.
 pub(super) fn sum_entries(x: &Tensor) -> Tensor {

@@ -65,17 +65,16 @@ impl Exactly {
         }
         for index in (0..=at.top()).rev() {
             let layer = &at.layers()[index];
+            let here = std::mem::replace(&mut partial[index], Seen::Nothing);
             if layer.hands_on() {
-                let own = std::mem::replace(&mut partial[index], Seen::Nothing);
                 for source in layer.sources().filter(|&source| self.alone[source]) {
-                    partial[source].add(&own);
+                    partial[source].add(&here);
                 }
-            } else if let Seen::Partial(b) = &partial[index] {
-                let trace = |i| layer.parameters().trace_of_partial(i, b);
-                let all: Option<Vec<Tensor>> = (0..layer.indices.len()).map(trace).collect();
-                let Some(traces) = all.filter(|all| !all.is_empty()) else {
-                    continue;
-                };
+            }
+            let Seen::Partial(b) = here else { continue };
+            let trace = |i| layer.parameters().trace_of_partial(i, &b);
+            let all: Option<Vec<Tensor>> = (0..layer.indices.len()).map(trace).collect();
+            if let Some(traces) = all.filter(|all| !all.is_empty()) {
                 self.know(layer, |_, i| traces[i].shallow_clone());
                 self.seen[index] = true;
             }

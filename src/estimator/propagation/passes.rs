@@ -74,10 +74,22 @@ impl Passes {
     /// Takes a column from the output of layer `index` to its input, with the noise `own` added to it
     /// there, and adds its part to the traces of the layer's parameters.
     fn step(&self, index: usize, column: &mut Column<'_>, own: Option<Tensor>, traces: &Tensor) {
+        let layer = &self.at.layers()[index];
         let (settled, fresh) = (column.settled.take(index), column.fresh.take(index));
-        if self.at.layers()[index].hands_on() {
+        let seen = self.exactly.seen[index];
+        if self.exactly.samples(&self.at, index) {
+            let part = match seen {
+                true => settled.as_ref().map(Tensor::shallow_clone),
+                false => sum(&settled, &fresh),
+            };
+            if let Some(part) = part {
+                self.add_traces(traces, index, &part, column.sign);
+            }
+        }
+        let settled = sum_present(settled, own);
+        if layer.hands_on() {
             if let Some(fresh) = fresh {
-                for source in self.at.layers()[index].sources() {
+                for source in layer.sources() {
                     let adjoints = match self.exactly.alone[source] {
                         true => &mut column.fresh,
                         false => &mut column.settled,
@@ -85,30 +97,10 @@ impl Passes {
                     adjoints.add(source, fresh.shallow_clone());
                 }
             }
-            if let Some(settled) = sum_present(settled, own) {
+            if let Some(settled) = settled {
                 column.settled.propagate(index, &settled, None);
             }
-            return;
-        }
-        let add = |part: &Option<Tensor>| {
-            if let Some(part) = part
-                && self.exactly.samples(&self.at, index)
-            {
-                self.add_traces(traces, index, part, column.sign);
-            }
-        };
-        let all = match self.exactly.seen[index] {
-            true => {
-                add(&settled);
-                sum_present(settled, fresh)
-            }
-            false => {
-                let all = sum_present(settled, fresh);
-                add(&all);
-                all
-            }
-        };
-        if let Some(all) = sum_present(all, own) {
+        } else if let Some(all) = sum_present(settled, fresh) {
             column.settled.propagate(index, &all, None);
         }
     }
@@ -122,11 +114,11 @@ impl Passes {
     ) {
         let standing = self.at.non_diagonal_curvatures();
         for own in standing.filter(|own| own.below == index) {
-            let sign = own.matrix.signs();
-            let v = signs(Space::NonDiagonalCurvature(own.layer), &sign.size());
-            let root = |sign: Tensor| own.matrix.root(&(&v * sign));
-            positive.fresh.add(index, root(sign.clamp_min(0.0)));
-            negative.fresh.add(index, root(sign.clamp_max(0.0)));
+            let shape = own.matrix.root_shape();
+            let v = signs(Space::NonDiagonalCurvature(own.layer), &shape);
+            let [plus, minus] = own.matrix.roots(&v);
+            positive.fresh.add(index, plus);
+            negative.fresh.add(index, minus);
         }
     }
 
@@ -138,4 +130,10 @@ impl Passes {
             row += layer.parameters().trace_of_columns(i, column) * sign;
         }
     }
+}
+
+/// The sum of two columns, of which an absent one is zero.
+fn sum(a: &Option<Tensor>, b: &Option<Tensor>) -> Option<Tensor> {
+    let own = |t: &Option<Tensor>| t.as_ref().map(Tensor::shallow_clone);
+    sum_present(own(a), own(b))
 }

@@ -14,6 +14,23 @@ pub trait Symmetric {
     /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
+    /// Columns of either sign: `R_n v_n` of the columns with `σ = 1`, and of those with `σ = −1`, so that the
+    /// outer products of the first less those of the second have `H_n` as their mean over signs v.
+    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
+        let sign = self.signs();
+        [sign.clamp_min(0.0), sign.clamp_max(0.0)].map(|sign| self.root(&(v * sign)))
+    }
+
+    /// The shape `[N, *w]` of what a root takes.
+    fn root_shape(&self) -> Vec<i64> {
+        self.signs().size()
+    }
+
+    /// `dx_nᵀ H_n dx_n`: `[K, N, *in] -> [K, N]` in float64.
+    fn quadratic(&self, dx: &Tensor) -> Tensor {
+        sum_entries(&(self.apply(dx) * dx))
+    }
+
     /// The sum over features, where that is cheap and the input is of positions and features.
     fn partial_trace(&self) -> Option<PartialTrace> {
         None
@@ -107,7 +124,7 @@ impl OwnCurvature {
         match self {
             Self::Zero => None,
             Self::Diagonal(r) => Some(sum_entries(&(r * dx * dx))),
-            Self::General(h) => Some(sum_entries(&(h.apply(dx) * dx))),
+            Self::General(h) => Some(h.quadratic(dx)),
         }
     }
 }

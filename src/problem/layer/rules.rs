@@ -89,7 +89,7 @@ pub trait Local {
         0
     }
 
-    /// Whether z = x.
+    /// Whether J = I.
     fn is_identity(&self) -> bool {
         false
     }

@@ -2,7 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{OwnCurvature, PartialTrace, Symmetric};
-use crate::problem::tensors::epsilon;
+use crate::problem::tensors::{epsilon, plus_product};
 use tch::{Kind, Tensor};
 
 /// What entries are measured from.
@@ -15,11 +15,11 @@ pub(super) enum Centre {
 }
 
 impl Centre {
-    /// `P x`.
+    /// `P x`, a tensor of its own.
     fn of(self, x: &Tensor) -> Tensor {
         match self {
             Self::Mean => x - mean(x),
-            Self::Zero => x.shallow_clone(),
+            Self::Zero => x.copy(),
         }
     }
 }
@@ -66,8 +66,10 @@ impl Standardised for StandardisedGroups {
 
     fn jacobian(&self, dx: &Tensor) -> Tensor {
         let d = self.groups(dx);
-        let along = mean(&(&d * &self.normal)) * &self.normal;
-        ((self.centre.of(&d) - along) * &self.slope).reshape(dx.size())
+        let along = mean(&(&d * &self.normal)).neg();
+        let mut rest = plus_product(self.centre.of(&d), &self.normal, &along);
+        rest *= &self.slope;
+        rest.reshape(dx.size())
     }
 
     fn own_curvature(&self, u: &Tensor) -> OwnCurvature {
@@ -122,11 +124,8 @@ impl GroupedCurvature {
 
     /// What of `d: [K, N, G, m]` is centred and orthogonal to the plane.
     fn outside(&self, d: &Tensor) -> Tensor {
-        let centred = self.centre.of(d);
-        let along = |e: &Tensor| sum(&(&centred * e)) * e;
-        let [a, b] = &self.eigenvectors;
-        let inside = along(a) + along(b);
-        centred - inside
+        let less = |rest, e: &Tensor| plus_product(rest, e, &sum(&(d * e)).neg());
+        self.eigenvectors.iter().fold(self.centre.of(d), less)
     }
 
     /// `[K, N, G, m] -> [K, N, *in]`.
@@ -139,14 +138,36 @@ impl Symmetric for GroupedCurvature {
     fn apply(&self, dx: &Tensor) -> Tensor {
         let size = self.eigenvectors[0].size();
         let d = dx.reshape([&dx.size()[..1], size.as_slice()].concat());
-        let mut product = self.outside(&d) * &self.other;
+        let mut product = self.outside(&d);
+        product *= &self.other;
         for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
-            product += sum(&(&d * e)) * e * value;
+            product = plus_product(product, e, &(sum(&(&d * e)) * value));
         }
         self.in_shape(product)
     }
 
     /// One for every entry of a group, then two for the plane: `[N, G, m + 2]`.
+    fn root_shape(&self) -> Vec<i64> {
+        let mut shape = self.eigenvectors[0].size();
+        shape[2] += 2;
+        shape
+    }
+
+    /// What the columns outside the plane give is of one sign in every group.
+    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
+        let m = self.eigenvectors[0].size()[2];
+        let outside = self.outside(&v.narrow(3, 0, m));
+        [1.0, -1.0].map(|sign| {
+            let root = |value: &Tensor| (value * sign).clamp_min(0.0).sqrt();
+            let mut column = &outside * root(&self.other);
+            for (i, (e, value)) in self.eigenvectors.iter().zip(&self.eigenvalues).enumerate() {
+                let v = v.narrow(3, m + i as i64, 1) * root(value);
+                column = plus_product(column, e, &v);
+            }
+            self.in_shape(column)
+        })
+    }
+
     fn signs(&self) -> Tensor {
         let [a, b] = &self.eigenvalues;
         let others = self.other.expand_as(&self.eigenvectors[0]);
@@ -173,12 +194,8 @@ impl Symmetric for GroupedCurvature {
     }
 
     fn root(&self, v: &Tensor) -> Tensor {
-        let m = self.eigenvectors[0].size()[2];
-        let mut column = self.outside(&v.narrow(3, 0, m)) * self.other.abs().sqrt();
-        for (i, (e, value)) in self.eigenvectors.iter().zip(&self.eigenvalues).enumerate() {
-            column += v.narrow(3, m + i as i64, 1) * e * value.abs().sqrt();
-        }
-        self.in_shape(column)
+        let [plus, minus] = self.roots(v);
+        plus + minus
     }
 }
 

@@ -1,5 +1,6 @@
 //! The heads of an attention layer at one point.
 
+use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
 /// `o = p v`, `p = softmax s` by rows, `s = q kᵀ scale`, over the last two axes of
@@ -12,6 +13,8 @@ pub(super) struct Core {
     /// `[N, heads, R, T]`.
     pub p: Tensor,
     pub scale: f64,
+    /// `q scale`, `k scale`.
+    pub scaled: [Tensor; 2],
 }
 
 /// A score that leaves nothing of its weight beside any other: without infinities a row of nothing
@@ -21,7 +24,8 @@ const LEAST: f64 = -1e30;
 impl Core {
     /// `hidden`: which scores are left out.
     pub fn new([q, k, v]: [Tensor; 3], hidden: Option<&Tensor>, scale: f64) -> Self {
-        let s = q.matmul(&k.mt()) * scale;
+        let scaled = [&q * scale, &k * scale];
+        let s = q.matmul(&scaled[1].mt());
         let softmax = |s: &Tensor| s.softmax(-1, None::<Kind>);
         let p = match hidden {
             Some(hidden) => {
@@ -30,7 +34,14 @@ impl Core {
             }
             None => softmax(&s),
         };
-        Self { q, k, v, p, scale }
+        Self {
+            q,
+            k,
+            v,
+            p,
+            scale,
+            scaled,
+        }
     }
 
     /// The same tensors once more.
@@ -41,6 +52,7 @@ impl Core {
             v: self.v.shallow_clone(),
             p: self.p.shallow_clone(),
             scale: self.scale,
+            scaled: self.scaled.each_ref().map(Tensor::shallow_clone),
         }
     }
 
@@ -63,16 +75,30 @@ impl Core {
         squares.clamp_min(0.0)
     }
 
-    /// `dp = p ∘ (ds − Σ_j p ds)` with `ds = (dq kᵀ + q dkᵀ) scale`.
+    /// `p ∘ (t − Σ_j p t)` in place of t: the derivative of softmax.
+    pub fn through_softmax(&self, mut t: Tensor) -> Tensor {
+        t *= &self.p;
+        let sums = row_sum(&t).neg();
+        plus_product(t, &self.p, &sums)
+    }
+
+    /// `ds = (dq kᵀ + q dkᵀ) scale`.
+    pub fn tangent_of_scores(&self, dq: &Tensor, dk: &Tensor) -> Tensor {
+        let [q, k] = &self.scaled;
+        let mut ds = dq.matmul(&k.mt());
+        ds += q.matmul(&dk.mt());
+        ds
+    }
+
+    /// `dp = p ∘ (ds − Σ_j p ds)`.
     pub fn tangent_of_weights(&self, dq: &Tensor, dk: &Tensor) -> Tensor {
-        let ds = (dq.matmul(&self.k.mt()) + self.q.matmul(&dk.mt())) * self.scale;
-        &self.p * self.centred(&ds)
+        self.through_softmax(self.tangent_of_scores(dq, dk))
     }
 
     /// What an adjoint of the scores is for q and k: `hS k scale` and `hSᵀ q scale`.
     pub fn adjoint_of_scores(&self, hs: &Tensor) -> (Tensor, Tensor) {
-        let hs = hs * self.scale;
-        (hs.matmul(&self.k), hs.mt().matmul(&self.q))
+        let [q, k] = &self.scaled;
+        (hs.matmul(k), hs.mt().matmul(q))
     }
 }
 

@@ -4,6 +4,7 @@ use super::core::{Core, row_sum};
 use super::heads::Heads;
 use super::root::Root;
 use crate::problem::layer::{PartialTrace, Symmetric};
+use crate::problem::tensors::{plus_product, sum_entries};
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
@@ -20,14 +21,18 @@ pub(super) struct AttentionCurvature {
     g: Tensor,
     /// `[N, heads, R, T]`.
     c: Tensor,
+    /// `gS scale`.
+    coupling: Tensor,
     /// Made when the first column is asked for.
     root: OnceLock<Root>,
 }
 
 impl AttentionCurvature {
     pub fn new(core: Core, heads: Heads, g: Tensor) -> Self {
+        let c = core.centred(&g.matmul(&core.v.mt()));
         Self {
-            c: core.centred(&g.matmul(&core.v.mt())),
+            coupling: &core.p * &c * core.scale,
+            c,
             core,
             heads,
             g,
@@ -54,12 +59,11 @@ impl Symmetric for AttentionCurvature {
         let [dq, dk, dv] = self.heads.split(dx);
         let dp = core.tangent_of_weights(&dq, &dk);
         let e = self.g.matmul(&dv.mt());
-        let bent = &dp * &self.c;
-        let mean = row_sum(&(&bent + &core.p * &e));
-        let (hq, hk) = core.adjoint_of_scores(&(bent + &core.p * (e - mean)));
-        let gs = self.gradient_of_scores() * core.scale;
-        let hq = hq + gs.matmul(&dk);
-        let hk = hk + gs.mt().matmul(&dq);
+        let bent = plus_product(e * &core.p, &dp, &self.c);
+        let mean = row_sum(&bent).neg();
+        let (mut hq, mut hk) = core.adjoint_of_scores(&plus_product(bent, &core.p, &mean));
+        hq += self.coupling.matmul(&dk);
+        hk += self.coupling.mt().matmul(&dq);
         self.heads.join([&hq, &hk, &dp.mt().matmul(&self.g)])
     }
 
@@ -88,12 +92,34 @@ impl Symmetric for AttentionCurvature {
         Some(PartialTrace::Between((over_heads(keys) + queries) * square))
     }
 
+    /// The form itself, without a column down again.
+    fn quadratic(&self, dx: &Tensor) -> Tensor {
+        let core = &self.core;
+        let [dq, dk, dv] = self.heads.split(dx);
+        let ds = core.tangent_of_scores(&dq, &dk);
+        let mean = row_sum(&(&ds * &core.p));
+        let x = ds - mean;
+        let bent = plus_product(self.g.matmul(&dv.mt()) * 2.0, &x, &self.c);
+        let form = x * &core.p * bent;
+        let coupled = plus_product(form, &(dq.matmul(&dk.mt())), &(&self.coupling * 2.0));
+        sum_entries(&coupled)
+    }
+
     fn signs(&self) -> Tensor {
         self.root_parts().signs()
     }
 
+    fn root_shape(&self) -> Vec<i64> {
+        self.root_parts().shape()
+    }
+
+    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
+        let columns = self.root_parts().columns_by_sign(&self.core, &self.g, v);
+        columns.map(|[hq, hk, hv]| self.heads.join([&hq, &hk, &hv]))
+    }
+
     fn root(&self, v: &Tensor) -> Tensor {
-        let [hq, hk, hv] = self.root_parts().columns(&self.core, &self.g, v);
-        self.heads.join([&hq, &hk, &hv])
+        let [plus, minus] = self.roots(v);
+        plus + minus
     }
 }

@@ -22,7 +22,8 @@ impl Local for LocalAttention {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         let [dq, dk, dv] = self.heads.split(dx);
         let dp = self.core.tangent_of_weights(&dq, &dk);
-        let output = dp.matmul(&self.core.v) + self.core.p.matmul(&dv);
+        let mut output = dp.matmul(&self.core.v);
+        output += self.core.p.matmul(&dv);
         self.heads.merge(&output)
     }
 
@@ -30,7 +31,7 @@ impl Local for LocalAttention {
     fn adjoint(&self, gz: &Tensor) -> Tensor {
         let core = &self.core;
         let h = self.heads.rows(gz);
-        let hs = &core.p * core.centred(&h.matmul(&core.v.mt()));
+        let hs = core.through_softmax(h.matmul(&core.v.mt()));
         let (hq, hk) = core.adjoint_of_scores(&hs);
         self.heads.join([&hq, &hk, &core.p.mt().matmul(&h)])
     }

@@ -1,6 +1,7 @@
 //! A signed root of the own curvature of attention.
 
 use super::core::{Core, row_sum};
+use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
 /// Columns of a root of the form in [`AttentionCurvature`](super::curvature::AttentionCurvature).
@@ -22,6 +23,8 @@ pub(super) struct Root {
     queries: Tensor,
     /// `√(n/2)`: `[N, heads, T, 1]`.
     keys: Tensor,
+    /// `−√(n/2)`.
+    opposite: Tensor,
     /// Features of a head.
     width: i64,
 }
@@ -40,12 +43,14 @@ impl Root {
         let along = |larger: &Tensor| &weight * large.where_self(larger, &small) * &s;
         let m = &core.p * c * core.scale;
         let n = m.square().sum_dim_intlist(-2, true, None::<Kind>).sqrt();
+        let keys = (&n / 2.0).sqrt().mt();
         let some = n.where_self(&n.gt(0.0), &n.ones_like());
         Self {
             scores: [along(&positive), along(&positive.logical_not()).neg()],
             values: &weight * t / s,
             queries: m / (some * 2.0).sqrt(),
-            keys: (n / 2.0).sqrt().mt(),
+            opposite: keys.neg(),
+            keys,
             width: g.size()[3],
         }
     }
@@ -58,6 +63,12 @@ impl Root {
         (heads * rows * keys, heads * keys * self.width)
     }
 
+    /// The shape of what the root takes, `[N, W]`.
+    pub fn shape(&self) -> Vec<i64> {
+        let (pairs, features) = self.counts();
+        vec![self.values.size()[0], 2 * (pairs + features)]
+    }
+
     /// First all columns of positive sign: `[N, W]`.
     pub fn signs(&self) -> Tensor {
         let (pairs, features) = self.counts();
@@ -68,25 +79,31 @@ impl Root {
         Tensor::cat(&[&ones, &ones.neg()], 1)
     }
 
-    /// `R v` for q, k and v: `v: [K, N, W]`.
-    pub fn columns(&self, core: &Core, g: &Tensor, v: &Tensor) -> [Tensor; 3] {
+    /// `R v` for q, k and v, of the columns of positive and of those of negative sign: `v: [K, N, W]`.
+    pub fn columns_by_sign(&self, core: &Core, g: &Tensor, v: &Tensor) -> [[Tensor; 3]; 2] {
         let (pairs, features) = self.counts();
-        let leading = &v.size()[..1];
         let parts = v.split_with_sizes([pairs, features, pairs, features], 2);
-        let pair = |i: usize| parts[i].reshape([leading, self.values.size().as_slice()].concat());
+        let shaped = |part: &Tensor, like: &[i64]| {
+            let shape = [&part.size()[..2], &like[1..]].concat();
+            part.reshape(shape)
+        };
         let keys = [&self.keys.size()[..3], &[self.width]].concat();
-        let feature = |i: usize| parts[i].reshape([leading, keys.as_slice()].concat());
-        let [plus, minus] = [pair(0), pair(2)];
-        let x = &self.scores[0] * &plus + &self.scores[1] * &minus;
-        let hs = &x - &core.p * row_sum(&x);
-        let (hq, hk) = core.adjoint_of_scores(&hs);
-        let hv = (&self.values * (plus + minus)).mt().matmul(g);
-        let [plus, minus] = [feature(1), feature(3)];
-        [
-            hq + self.queries.matmul(&(&plus + &minus)),
-            hk + &self.keys * (plus - minus),
-            hv,
-        ]
+        [0, 1].map(|sign| {
+            let pair = shaped(&parts[2 * sign], &self.values.size());
+            let feature = shaped(&parts[2 * sign + 1], &keys);
+            let x = &self.scores[sign] * &pair;
+            let mean = row_sum(&x).neg();
+            let hs = plus_product(x, &core.p, &mean);
+            let (mut hq, mut hk) = core.adjoint_of_scores(&hs);
+            hq += self.queries.matmul(&feature);
+            let along = if sign == 0 {
+                &self.keys
+            } else {
+                &self.opposite
+            };
+            hk = plus_product(hk, along, &feature);
+            [hq, hk, (pair * &self.values).mt().matmul(g)]
+        })
     }
 }
 
