@@ -6,7 +6,7 @@ use super::layer::{
 use super::layer_input::{Join, LayerInput};
 use super::node::{Node, ParameterInfo, Tie};
 use crate::error::{UserError, join};
-use crate::problem::data::listed;
+use crate::problem::raw::listed;
 use std::ops::Range;
 
 /// An output, by its layer's number (`None` is the data), and its shape.

@@ -1,9 +1,8 @@
 //! The linear layer.
 
 use super::positions::AtPositions;
-use super::{
-    Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace,
-};
+use super::weights::{BIAS, LinearWeights, WEIGHT};
+use super::{Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace};
 use crate::problem::signs::{Signs, TiledMatrix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,35 +54,30 @@ impl LayerConfig for Linear {
                 remedy: "give the data an axis of features".into(),
             });
         };
-        if !positions.is_empty() {
-            let (layer, output) = AtPositions::new(positions, inputs, self);
-            return Ok((Box::new(layer), output));
-        }
-        let layer = LinearLayer {
+        let weights = LinearWeights {
             inputs,
             outputs: self.out,
             bias: self.bias,
             tied: self.tied.clone(),
         };
-        Ok((Box::new(layer), vec![self.out]))
+        let layer: Box<dyn Layer> = match positions {
+            [] => Box::new(LinearLayer(weights)),
+            _ => Box::new(AtPositions(weights)),
+        };
+        Ok((layer, [positions, &[self.out]].concat()))
     }
 }
 
 #[derive(Clone, Debug)]
-struct LinearLayer {
-    inputs: i64,
-    outputs: i64,
-    bias: bool,
-    tied: Option<String>,
-}
+struct LinearLayer(LinearWeights);
 
 impl Layer for LinearLayer {
     fn tied(&self) -> Option<&str> {
-        self.tied.as_deref()
+        self.0.tied.as_deref()
     }
 
     fn parameters(&self) -> Vec<ParameterShape> {
-        parameters(self.inputs, self.outputs, self.bias)
+        self.0.parameters()
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
@@ -97,26 +91,6 @@ impl Layer for LinearLayer {
             columns: OnceLock::new(),
         })
     }
-}
-
-pub(super) const WEIGHT: usize = 0;
-pub(super) const BIAS: usize = 1;
-
-/// Both are drawn from U(−1/√in, 1/√in): `kaiming_uniform_(a=√5)` gives the weight that bound.
-pub(super) fn parameters(inputs: i64, outputs: i64, bias: bool) -> Vec<ParameterShape> {
-    let weight = ParameterShape {
-        name: "weight",
-        shape: vec![outputs, inputs],
-        init: Init::kaiming_uniform(inputs),
-    };
-    let bias = bias.then(|| ParameterShape {
-        name: "bias",
-        shape: vec![outputs],
-        init: Init::Uniform {
-            bound: 1.0 / (inputs as f64).sqrt(),
-        },
-    });
-    [weight].into_iter().chain(bias).collect()
 }
 
 /// `x: [N, in]`, `weight: [out, in]`.

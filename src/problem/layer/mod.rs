@@ -51,6 +51,7 @@ mod silu;
 mod softplus;
 mod standardise;
 mod tanh;
+mod weights;
 mod window;
 mod zero_pad;
 

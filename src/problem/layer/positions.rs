@@ -1,36 +1,22 @@
 //! The linear layer at every position of a sample, all of which share its weight.
 
 use super::correlation::{MOST_FLOATS, chunks};
-use super::linear::{BIAS, Linear, WEIGHT, parameters};
+use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{Layer, Local, LocalParameters, ParameterShape, PartialTrace};
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
 /// `z = x Wᵀ + b` on the last axis of `x: [N, *positions, in]`.
 #[derive(Clone, Debug)]
-pub(super) struct AtPositions {
-    inputs: i64,
-    linear: Linear,
-}
-
-impl AtPositions {
-    /// For inputs `[*positions, in]`, and the shape that it puts out.
-    pub fn new(positions: &[i64], inputs: i64, linear: &Linear) -> (Self, Vec<i64>) {
-        let layer = Self {
-            inputs,
-            linear: linear.clone(),
-        };
-        (layer, [positions, &[linear.out]].concat())
-    }
-}
+pub(super) struct AtPositions(pub LinearWeights);
 
 impl Layer for AtPositions {
     fn tied(&self) -> Option<&str> {
-        self.linear.tied.as_deref()
+        self.0.tied.as_deref()
     }
 
     fn parameters(&self) -> Vec<ParameterShape> {
-        parameters(self.inputs, self.linear.out, self.linear.bias)
+        self.0.parameters()
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
