@@ -23,6 +23,7 @@ mod node;
 pub mod random;
 pub mod raw;
 pub mod script;
+mod sign_products;
 mod signs;
 mod spec;
 mod tensors;
@@ -43,7 +44,7 @@ pub use node::{ParameterInfo, Tensors};
 pub use signs::Signs;
 pub use spec::{NetworkSpec, ProblemSpec};
 pub use tensors::epsilon;
-pub(crate) use tensors::{sum_present, unit_vectors};
+pub(crate) use tensors::{dot, sum_present, unit_vectors};
 pub use vectors::Vectors;
 
 use matrix::Matrix;
