@@ -10,7 +10,10 @@ pub(super) fn block_form(at: &Linearization, block: &[usize], v: &[Vectors]) -> 
     let output = at.parameter_tangents(block, v, |_, layer, dx| {
         let own = layer.own_curvature.quadratic(dx);
         sum = sum_present(sum.take(), own.as_ref().map(over_samples));
-        let own = block.iter().zip(v).filter(|(index, _)| layer.indices.contains(index));
+        let own = block
+            .iter()
+            .zip(v)
+            .filter(|(index, _)| layer.indices.contains(index));
         for (index, &v) in own {
             let i = index - layer.indices.start;
             let g = layer.gradient.as_ref();

@@ -46,9 +46,15 @@ impl OutputJacobian {
         let outputs = self.outputs();
         let (mut layers, mut saved) = (Vec::new(), 0.0);
         for block in partition.blocks() {
-            let Some(own) = layers_of(at, block) else { continue };
+            let Some(own) = layers_of(at, block) else {
+                continue;
+            };
             let lowest = own.iter().copied().min().unwrap_or(at.top());
-            let way = at.above(&[lowest]).into_iter().enumerate().filter(|(_, above)| *above);
+            let way = at
+                .above(&[lowest])
+                .into_iter()
+                .enumerate()
+                .filter(|(_, above)| *above);
             let way: f64 = way.map(|(l, _)| at.layers()[l].work()).sum();
             let own_work: f64 = own.iter().map(|&l| at.layers()[l].work()).sum();
             let contraction = |&l: &usize| (outputs * at.layers()[l].features()) as f64;
@@ -94,14 +100,21 @@ impl OutputJacobian {
         let layers = layers_of(at, block).expect("a block that is covered");
         let of = |&l: &usize| {
             let layer = &at.layers()[l];
-            let dz = layer.tangent_along(None, block, v).expect("a parameter of the block");
+            let dz = layer
+                .tangent_along(None, block, v)
+                .expect("a parameter of the block");
             let rows = self.rows[l].as_ref().expect("a layer that is covered");
             // [N, C, F] × [N, F, K]
             rows.bmm(&dz.flatten(2, -1).permute([1, 2, 0]))
         };
-        let df = layers.iter().map(of).reduce(|a, b| a + b).expect("a block has parameters");
+        let df = layers
+            .iter()
+            .map(of)
+            .reduce(|a, b| a + b)
+            .expect("a block has parameters");
         let k = df.size()[2];
-        df.permute([2, 0, 1]).reshape([&[k], self.output.as_slice()].concat())
+        df.permute([2, 0, 1])
+            .reshape([&[k], self.output.as_slice()].concat())
     }
 
     /// The form of K vectors in a block's parameters: `[K]` in float64.

@@ -72,7 +72,10 @@ impl Linearization {
         let loss = output_matrix(loss, &output, batch, curvature);
         let mut last_uses = vec![layers.len(); layers.len()];
         for (index, layer) in layers.iter().enumerate() {
-            layer.input.sources().for_each(|source| last_uses[source] = index);
+            layer
+                .input
+                .sources()
+                .for_each(|source| last_uses[source] = index);
         }
         let mut at = Self {
             layers,
@@ -169,12 +172,15 @@ impl Linearization {
         mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor),
     ) -> Tensor {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
-        self.climb(start.expect("a block has parameters"), |index, layer, dx| {
-            if let Some(dx) = dx {
-                visit(index, layer, dx);
-            }
-            layer.tangent_along(dx, parameters, v)
-        })
+        self.climb(
+            start.expect("a block has parameters"),
+            |index, layer, dx| {
+                if let Some(dx) = dx {
+                    visit(index, layer, dx);
+                }
+                layer.tangent_along(dx, parameters, v)
+            },
+        )
     }
 
     /// The tangents at the output of one layer after another, from number `start` up: `output(l, dx)`

@@ -132,9 +132,8 @@ impl<F: Number> Tile<F> {
 fn sums<F: Number>(x: &TiledMatrix, bits: &[u8], places: &[usize], result: &Tensor) {
     let samples = x.samples as usize;
     // SAFETY: a contiguous tensor of this kind on the CPU, which nothing else knows yet.
-    let result = unsafe {
-        std::slice::from_raw_parts_mut(result.data_ptr().cast::<F>(), result.numel())
-    };
+    let result =
+        unsafe { std::slice::from_raw_parts_mut(result.data_ptr().cast::<F>(), result.numel()) };
     let mut scratch = Vec::new();
     for (index, tile) in x.tiles::<F>().enumerate() {
         let first = index * TILE;
@@ -265,7 +264,14 @@ fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [Tile<F>; ENTRIES]) {
 
 /// A floating-point number.
 pub(super) trait Number:
-    Copy + Default + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign + Into<f64> + 'static
+    Copy
+    + Default
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + AddAssign
+    + Into<f64>
+    + 'static
 {
 }
 

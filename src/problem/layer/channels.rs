@@ -66,7 +66,9 @@ impl ChannelSum<'_> {
         let each = |a: &Tensor| a.reshape([&[k, 1, samples[1]], ones.as_slice()].concat());
         let scaled = self.scaled.map(|(x, s)| x * along(s));
         let weighted = self.weighted.map(|(y, a)| y * each(a));
-        let shift = self.shift.map(|b| each(b).expand([&[k], samples].concat(), false));
+        let shift = self
+            .shift
+            .map(|b| each(b).expand([&[k], samples].concat(), false));
         let terms = [scaled, weighted, shift].into_iter().flatten();
         terms.reduce(|a, b| a + b).expect("a sum has terms")
     }
@@ -101,7 +103,9 @@ fn sums_on_cpu<F: Number>(x: &Tensor, y: Option<&Tensor>) -> Tensor {
         };
         sums[row * t / all * c + row % c] += sum.into();
     }
-    Tensor::from_slice(&sums).view([size[0], c as i64]).to_kind(kind)
+    Tensor::from_slice(&sums)
+        .view([size[0], c as i64])
+        .to_kind(kind)
 }
 
 /// Numbers that are summed side by side.
@@ -113,7 +117,10 @@ fn sum<F: Number>(x: &[F]) -> F {
     for x in whole {
         lanes.iter_mut().zip(x).for_each(|(sum, x)| *sum += *x);
     }
-    lanes.iter().chain(rest).fold(F::default(), |sum, x| sum + *x)
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(F::default(), |sum, x| sum + *x)
 }
 
 fn inner<F: Number>(x: &[F], y: &[F]) -> F {
@@ -124,13 +131,19 @@ fn inner<F: Number>(x: &[F], y: &[F]) -> F {
             *sum += *x * *y;
         }
     }
-    let rest = rest.iter().zip(last).fold(F::default(), |sum, (x, y)| sum + *x * *y);
+    let rest = rest
+        .iter()
+        .zip(last)
+        .fold(F::default(), |sum, (x, y)| sum + *x * *y);
     lanes.iter().fold(rest, |sum, x| sum + *x)
 }
 
 /// Of samples `[N, C, *]`.
 fn channels_and_positions(samples: &[i64]) -> (usize, usize) {
-    (samples[1] as usize, samples[2..].iter().product::<i64>() as usize)
+    (
+        samples[1] as usize,
+        samples[2..].iter().product::<i64>() as usize,
+    )
 }
 
 fn numbers<F: Number>(t: Option<&Tensor>) -> Option<&[F]> {

@@ -137,7 +137,12 @@ impl LocalConvolution {
 
     /// Sums over parts of the samples what `term(start, length)` gives: `at_once` floats, `floats`
     /// of them per sample.
-    pub fn over_samples(&self, at_once: i64, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
+    pub fn over_samples(
+        &self,
+        at_once: i64,
+        floats: i64,
+        term: impl Fn(i64, i64) -> Tensor,
+    ) -> Tensor {
         chunks(at_once, self.samples(), floats)
             .map(|(start, length)| term(start, length))
             .reduce(|a, b| a + b)
@@ -161,7 +166,8 @@ impl LocalParameters for LocalConvolution {
                 self.keep_columns();
                 let parts = chunks(MOST_FLOATS, self.samples(), self.map.column_floats());
                 let part = |(start, length)| {
-                    self.map.tangent_of_columns(&self.columns(start, length), dw)
+                    self.map
+                        .tangent_of_columns(&self.columns(start, length), dw)
                 };
                 Tensor::cat(&parts.map(part).collect::<Vec<_>>(), 1)
             }
@@ -199,10 +205,14 @@ impl LocalParameters for LocalConvolution {
             let dx = dx.get(k);
             self.over_samples(MOST_FLOATS, self.map.column_floats(), |start, length| {
                 let columns = self.map.columns(&dx.narrow(0, start, length));
-                self.map.weight_adjoint_of_columns(&columns, &g.narrow(1, start, length))
+                self.map
+                    .weight_adjoint_of_columns(&columns, &g.narrow(1, start, length))
             })
         };
-        Some(Tensor::cat(&(0..dx.size()[0]).map(of).collect::<Vec<_>>(), 0))
+        Some(Tensor::cat(
+            &(0..dx.size()[0]).map(of).collect::<Vec<_>>(),
+            0,
+        ))
     }
 
     fn mixed_form(&self, i: usize, g: &Tensor, dx: &Tensor, dw: Vectors) -> Option<Tensor> {

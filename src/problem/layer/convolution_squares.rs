@@ -121,11 +121,16 @@ fn squares_by_pairs(left: &Tensor, right: &Tensor, sign: Option<Tensor>) -> Tens
         Some(sign) => left * sign.tr().reshape([n, 1, q, 1, 1]),
         None => left.shallow_clone(),
     };
-    let left = left.permute([0, 1, 3, 4, 2]).matmul(&signed.permute([0, 1, 3, 2, 4]));
+    let left = left
+        .permute([0, 1, 3, 4, 2])
+        .matmul(&signed.permute([0, 1, 3, 2, 4]));
     let left = left.reshape([n, g, l, -1]).permute([1, 2, 0, 3]);
     let right = right.unsqueeze(-1) * right.unsqueeze(-2);
-    let right = right.reshape([n, g, right.size()[1], -1]).permute([1, 0, 3, 2]);
-    left.reshape([g, l, -1]).bmm(&right.reshape([g, -1, right.size()[3]]))
+    let right = right
+        .reshape([n, g, right.size()[1], -1])
+        .permute([1, 0, 3, 2]);
+    left.reshape([g, l, -1])
+        .bmm(&right.reshape([g, -1, right.size()[3]]))
 }
 
 fn first_sizes(t: &Tensor) -> [i64; 4] {

@@ -84,7 +84,12 @@ impl Correlation {
 
     /// The transpose of that, b of K weights: `[G, fan, N, T], [K, *weight] -> [K, N, *b]`.
     pub fn tangent_of_columns(&self, columns: &Tensor, w: &Tensor) -> Tensor {
-        let (k, n, g, [_, o]) = (w.size()[0], columns.size()[2], self.groups, self.per_group());
+        let (k, n, g, [_, o]) = (
+            w.size()[0],
+            columns.size()[2],
+            self.groups,
+            self.per_group(),
+        );
         let w = w
             .reshape([k, g, o, self.fan_in()])
             .transpose(0, 1)

@@ -90,8 +90,14 @@ impl AffineSharing {
             return y.map_or_else(|| a.shallow_clone(), |y| &a * y);
         }
         let sum = match y {
-            Some(y) => ChannelSum { weighted: Some((y, a)), ..ChannelSum::default() },
-            None => ChannelSum { shift: Some(a), ..ChannelSum::default() },
+            Some(y) => ChannelSum {
+                weighted: Some((y, a)),
+                ..ChannelSum::default()
+            },
+            None => ChannelSum {
+                shift: Some(a),
+                ..ChannelSum::default()
+            },
         };
         sum.of(a.size()[0], &[&[samples], self.sample.as_slice()].concat())
     }

@@ -81,7 +81,9 @@ pub trait Local {
     /// with its number: `[K, N, *out]`; `None` where there are neither.
     fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
         let own = dw.iter().map(|&(i, dw)| {
-            let maps = self.parameters().expect("a layer with parameters has their maps");
+            let maps = self
+                .parameters()
+                .expect("a layer with parameters has their maps");
             maps.tangent_of(i, dw)
         });
         let passed = dx.map(|dx| self.tangent(dx));

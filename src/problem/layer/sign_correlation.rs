@@ -47,7 +47,10 @@ fn inner_products<F: Number>(
     weights: &Signs,
 ) -> Vec<f64> {
     let g = tiles_of::<F>(map, g);
-    let of = |k| map.windows::<F>(&dx.get(k as i64)).inner_product(&g, k, weights);
+    let of = |k| {
+        map.windows::<F>(&dx.get(k as i64))
+            .inner_product(&g, k, weights)
+    };
     (0..weights.count()).map(of).collect()
 }
 
@@ -60,18 +63,29 @@ impl<F: Number> Windows<F> {
             let rows = |k| (0..out).map(move |o| (k, group * out + o));
             let rows: Vec<(usize, usize)> = (0..weights.count()).flat_map(rows).collect();
             let places = self.rows(weights, rows.iter().copied());
-            row_sums(tile, weights.bits(), &places, &mut scratch, |first, sums| {
-                for (&(k, o), sums) in rows[first..].iter().zip(sums) {
-                    let mut sums = sums.0.as_slice();
-                    for &Run { sample, position, length } in columns {
-                        let row = (k * self.samples + sample) * self.groups * out + o;
-                        let z = &mut z[row * self.positions + position..][..length];
-                        let (now, later) = sums.split_at(length);
-                        z.iter_mut().zip(now).for_each(|(z, sum)| *z += *sum);
-                        sums = later;
+            row_sums(
+                tile,
+                weights.bits(),
+                &places,
+                &mut scratch,
+                |first, sums| {
+                    for (&(k, o), sums) in rows[first..].iter().zip(sums) {
+                        let mut sums = sums.0.as_slice();
+                        for &Run {
+                            sample,
+                            position,
+                            length,
+                        } in columns
+                        {
+                            let row = (k * self.samples + sample) * self.groups * out + o;
+                            let z = &mut z[row * self.positions + position..][..length];
+                            let (now, later) = sums.split_at(length);
+                            z.iter_mut().zip(now).for_each(|(z, sum)| *z += *sum);
+                            sums = later;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     }
 
@@ -83,9 +97,15 @@ impl<F: Number> Windows<F> {
             let g = g.next().expect("as many tiles of g");
             let places = self.rows(weights, (0..out).map(|o| (k, group * out + o)));
             let mut total = Tile::default();
-            row_sums(tile, weights.bits(), &places, &mut scratch, |first, sums| {
-                add_products(&mut total, sums, &g[first..]);
-            });
+            row_sums(
+                tile,
+                weights.bits(),
+                &places,
+                &mut scratch,
+                |first, sums| {
+                    add_products(&mut total, sums, &g[first..]);
+                },
+            );
             sum += total.sum();
         });
         sum

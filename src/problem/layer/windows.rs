@@ -53,7 +53,9 @@ impl<F: Number> Windows<F> {
             for (sample, out) in out.chunks_mut(t).enumerate() {
                 let first = (sample * self.groups * self.channels + channel) * self.volume;
                 let padded = &padded[first..][..self.volume];
-                out.iter_mut().zip(places).for_each(|(x, &place)| *x = padded[place]);
+                out.iter_mut()
+                    .zip(places)
+                    .for_each(|(x, &place)| *x = padded[place]);
             }
         }
         columns
@@ -82,7 +84,11 @@ impl<F: Number> Windows<F> {
         while at < end {
             let (sample, position) = (at / self.positions, at % self.positions);
             let length = (self.positions - position).min(end - at);
-            runs.push(Run { sample, position, length });
+            runs.push(Run {
+                sample,
+                position,
+                length,
+            });
             at += length;
         }
         runs
@@ -94,7 +100,12 @@ impl<F: Number> Windows<F> {
         for (entry, places) in self.places.iter().enumerate() {
             let mut from = [0; TILE];
             let mut next = 0;
-            for &Run { sample, position, length } in columns {
+            for &Run {
+                sample,
+                position,
+                length,
+            } in columns
+            {
                 let start = (sample * self.groups + group) * channels * self.volume;
                 for place in &places[position..position + length] {
                     from[next] = start + place;
