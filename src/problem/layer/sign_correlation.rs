@@ -10,6 +10,9 @@ use tch::{Kind, Tensor};
 /// Fewer rows of a weight than this are multiplied faster as numbers than tables are made.
 const FEWEST_ROWS: i64 = 64;
 
+/// Shorter rows take less time to multiply than to look up and to put in their places.
+const SHORTEST_ROWS: i64 = 64;
+
 /// `conv(x, V_k)` for K weights of signs, added to `z: [K, N, *b]`, contiguous on the CPU.
 ///
 /// A weight is a matrix with a row for each of its channels, which a product takes times what the
@@ -37,7 +40,8 @@ pub(super) fn mixed_form(map: &Correlation, g: &Tensor, dx: &Tensor, weights: &S
 pub(super) fn pays(map: &Correlation, copies: usize, samples: i64, weights: &Signs) -> bool {
     let rows = copies as i64 * map.b[0] / map.groups;
     let columns = samples * map.positions();
-    !map.transposed && weights.on_cpu() && rows >= FEWEST_ROWS && columns >= TILE as i64 / 2
+    let much = rows >= FEWEST_ROWS && map.fan_in() >= SHORTEST_ROWS && columns >= TILE as i64 / 2;
+    !map.transposed && weights.on_cpu() && much
 }
 
 fn inner_products<F: Number>(
