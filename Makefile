@@ -10,7 +10,7 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build install run test python-test bench compare clean distclean
+.PHONY: help setup tools build install run results test python-test bench compare book dist clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,9 @@ build: setup ## build the runner
 
 run: build ## run one experiment: make run SPEC=experiments/convergence.toml
 	$(RUNNER) $(SPEC)
+
+results: build ## run every experiment of results/ again, from committed code (some minutes)
+	scripts/results.sh $(RUNNER)
 
 install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/local for another place)
 	mkdir -p $(PREFIX)/bin
@@ -61,6 +64,13 @@ compare: setup ## our work beside other people's libraries: make compare [PROBLE
 	.peers/bin/python benches/peers/compare.py --ours $(dir $(RUNNER))examples/ours --problems .peers/problems \
 		--out $(COMPARED) $(if $(PROBLEMS),--only $(PROBLEMS)) $(if $(QUICK),--quick)
 	$(dir $(RUNNER))examples/compare_figures $(COMPARED)
+	$(if $(QUICK),,python3 scripts/refresh_docs.py)
+
+book: ## the documentation as a site in target/book (needs mdbook: cargo install mdbook)
+	mdbook build docs
+
+dist: build ## a release archive in dist/, for machines that have libtorch or PyTorch
+	scripts/dist.sh $(RUNNER)
 
 clean: ## remove what cargo built
 	$(CARGO) clean

@@ -41,7 +41,8 @@ fn sources() -> u64 {
     hasher.finish()
 }
 
-/// The commit that is built, for the manifest; "unknown" outside a git checkout.
+/// The commit that is built, for the manifest, with "-modified" where the code differs from it; "unknown"
+/// outside a git checkout.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = std::process::Command::new("git")
@@ -54,7 +55,9 @@ fn commit() -> String {
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return "unknown".into();
     };
-    match git(&["status", "--porcelain", "--untracked-files=no"]) {
+    let code = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
+    let status = ["status", "--porcelain", "--untracked-files=no", "--"];
+    match git(&[&status[..], &code[..]].concat()) {
         Some(changes) if changes.is_empty() => commit,
         _ => commit + "-modified",
     }

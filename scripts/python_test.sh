@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the wheel around a built runner, installs it in a fresh virtual environment beside the PyTorch that
-# setup.sh has unpacked, and runs the Python tests: scripts/python_test.sh RUNNER
+# setup.sh has unpacked, and runs the Python tests, after a look at everybody's spelling: scripts/python_test.sh RUNNER
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,14 +13,16 @@ torch=$(realpath "$(dirname "${LIBTORCH:-.libtorch/torch}")")
     exit 1
 }
 
-python3 -m venv --clear "$venv"
+# pip of the Python that makes it installs into it, so that none is unpacked first.
+python3 -m venv --clear --without-pip "$venv"
 "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | {
     read -r site
     echo "$torch" >"$site/torch.pth"
 }
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
+pip() { python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q "$@"; }
 # What torch needs of Python, what the package needs, what the tests need.
-pip install hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli \
-    pytest nbclient ipykernel
-RUNNER_BINARY=$runner pip install --no-deps --no-build-isolation .
+pip install --no-compile hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli \
+    pytest nbclient ipykernel codespell
+git ls-files -z -- "*.md" "*.rs" "*.py" "*.toml" "*.sh" "*.cff" "*.css" "*.js" | xargs -0 "$venv/bin/codespell"
+RUNNER_BINARY=$runner pip install --no-compile --no-deps --no-build-isolation .
 "$venv/bin/python" -m pytest -q python/tests

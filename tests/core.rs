@@ -18,3 +18,4 @@ mod streams;
 mod structure;
 mod torch_generator;
 mod transformers;
+mod wide;

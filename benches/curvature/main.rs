@@ -4,6 +4,7 @@
 //! probes, per second.
 
 mod common;
+mod layers;
 mod one_pass;
 mod probes;
 mod products;
@@ -19,6 +20,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
     targets = products::bench_exact, products::bench_products, probes::bench_probes,
-        one_pass::bench_one_pass, sizes::bench_sizes
+        one_pass::bench_one_pass, layers::bench_layers, sizes::bench_sizes
 }
 criterion_main!(benches);

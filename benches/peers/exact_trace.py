@@ -12,12 +12,29 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.functional import unfold
 
+from torch_problem import Residual
+
 UNITS_AT_ONCE = 16
+
+
+PIECEWISE_LINEAR = (
+    nn.Sequential,
+    nn.Conv2d,
+    nn.Linear,
+    nn.BatchNorm2d,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Flatten,
+    Residual,
+)
 
 
 def exact_traces(model: nn.Sequential, loss: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
     """Trace of the Hessian of loss(model(x), y) for each parameter of a Sequential, by its name."""
     model = copy.deepcopy(model).double().requires_grad_(False)
+    if all(isinstance(module, PIECEWISE_LINEAR) for module in model.modules()):
+        return traces_by_columns(model, loss, x.double(), y)
     hidden, traces = x.double(), {}
     for index, layer in enumerate(model):
         output = layer(hidden)
@@ -30,6 +47,30 @@ def exact_traces(model: nn.Sequential, loss: nn.Module, x: Tensor, y: Tensor) ->
                 traces[f"{index}.{name}"] = trace
         hidden = output
     return traces
+
+
+def traces_by_columns(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
+    """One gradient for every sample and output, where the outputs are piecewise linear in every parameter.
+
+    The Hessian's diagonal blocks are then J' H J with the outputs' Jacobian J and the loss's Hessian H
+    at the outputs; with H_n = R_n R_n' for sample n, a trace is the sum of the squares of R_n' J_n.
+    """
+    model.requires_grad_(True)
+    names, parameters = zip(*model.named_parameters())
+    sums = [0.0] * len(parameters)
+    for sample in range(len(x)):
+        output = model(x[sample : sample + 1])
+
+        def loss_of(output: Tensor, y: Tensor = y[sample : sample + 1]) -> Tensor:
+            return loss(output, y) / len(x)
+
+        hessian = torch.func.hessian(loss_of)(output.detach()).reshape(output.numel(), -1)
+        values, vectors = torch.linalg.eigh(hessian)
+        for value, vector in zip(values.clamp_min(0.0), vectors.T):
+            column = (value.sqrt() * vector).reshape(output.shape)
+            gradients = torch.autograd.grad(output, parameters, column, retain_graph=True)
+            sums = [total + float(g.square().sum()) for total, g in zip(sums, gradients)]
+    return dict(zip(names, sums))
 
 
 def traces_by_entries(

@@ -25,15 +25,28 @@ def jax_problem(problem: Problem) -> tuple[Loss, tuple[Parameters, jax.Array, ja
         log_p = jax.nn.log_softmax(network(problem.layers, parameters, x))
         return -reduce(jnp.take_along_axis(log_p, y[:, None], axis=1))
 
-    parameters = {name: jnp.asarray(weight) for name, weight in problem.weights.items()}
+    # Running statistics are no parameters.
+    parameters = {name: jnp.asarray(w) for name, w in problem.weights.items() if "running_" not in name}
     return loss, (parameters, jnp.asarray(problem.x), jnp.asarray(problem.y))
 
 
-def network(layers: list[dict], parameters: Parameters, hidden: jax.Array) -> jax.Array:
-    """The network's output; parameters are named as in torch.nn.Sequential, "1.weight"."""
+def network(layers: list[dict], parameters: Parameters, hidden: jax.Array, place: str = "") -> jax.Array:
+    """The network's output; parameters are named as in torch.nn.Sequential, "1.weight", after `place`."""
     for index, layer in enumerate(layers):
-        weight, bias = (parameters.get(f"{index}.{name}") for name in ("weight", "bias"))
+        weight, bias = (parameters.get(f"{place}{index}.{name}") for name in ("weight", "bias"))
         match layer["kind"]:
+            case "residual":
+                body, shortcut = (
+                    network(layer.get(part, []), parameters, hidden, f"{place}{index}.{part}.")
+                    for part in ("body", "shortcut")
+                )
+                hidden = body + shortcut
+            case "batch_norm2d":
+                # New running statistics: mean 0, variance 1.
+                scale = weight / jnp.sqrt(1.0 + 1e-5)
+                hidden = hidden * scale[:, None, None] + bias[:, None, None]
+            case "adaptive_avg_pool2d":
+                hidden = hidden.mean(axis=(2, 3), keepdims=True)
             case "flatten":
                 hidden = hidden.reshape(len(hidden), -1)
             case "linear":
@@ -63,11 +76,20 @@ def convolution(hidden: jax.Array, weight: jax.Array, layer: dict) -> jax.Array:
 
 
 def max_pool(hidden: jax.Array, layer: dict) -> jax.Array:
-    """torch.nn.MaxPool2d whose windows do not overlap, as a maximum over reshaped axes."""
+    """torch.nn.MaxPool2d, as a maximum over reshaped axes if its windows do not overlap."""
     size = layer["kernel_size"]
-    if layer.get("stride", size) != size or layer.get("padding", 0):
-        raise ValueError("only max_pool2d with stride = kernel_size and no padding")
+    stride, padding = layer.get("stride", size), layer.get("padding", 0)
     samples, channels, height, width = hidden.shape
+    if stride != size or padding:
+        ends = [(0, 0), (0, 0), (padding, padding), (padding, padding)]
+        padded = jnp.pad(hidden, ends, constant_values=-jnp.inf)
+        rows, columns = ((n + 2 * padding - size) // stride + 1 for n in (height, width))
+        shifted = [
+            padded[:, :, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+            for i in range(size)
+            for j in range(size)
+        ]
+        return jnp.stack(shifted).max(axis=0)
     rows, columns = height // size, width // size
     hidden = hidden[:, :, : rows * size, : columns * size]
     return hidden.reshape(samples, channels, rows, size, columns, size).max(axis=(3, 5))

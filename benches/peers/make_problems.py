@@ -49,12 +49,79 @@ CNN = [
     {"kind": "flatten"},
     {"kind": "linear", "out": 10},
 ]
+def stage(out: int, stride: int, inputs: int) -> list[dict]:
+    """Two basic blocks of a residual network, a rectifier after each."""
+    layers = []
+    for first in (True, False):
+        step = stride if first else 1
+        block = {
+            "kind": "residual",
+            "body": [
+                {"kind": "conv2d", "out": out, "kernel_size": 3, "stride": step, "padding": 1, "bias": False},
+                {"kind": "batch_norm2d"},
+                {"kind": "relu"},
+                {"kind": "conv2d", "out": out, "kernel_size": 3, "padding": 1, "bias": False},
+                {"kind": "batch_norm2d"},
+            ],
+        }
+        if first and (stride, inputs) != (1, out):
+            block["shortcut"] = [
+                {"kind": "conv2d", "out": out, "kernel_size": 1, "stride": stride, "bias": False},
+                {"kind": "batch_norm2d"},
+            ]
+        layers += [block, {"kind": "relu"}]
+    return layers
+
+
+# torchvision's resnet18 with ten classes.
+RESNET18 = [
+    {"kind": "conv2d", "out": 64, "kernel_size": 7, "stride": 2, "padding": 3, "bias": False},
+    {"kind": "batch_norm2d"},
+    {"kind": "relu"},
+    {"kind": "max_pool2d", "kernel_size": 3, "stride": 2, "padding": 1},
+    *stage(64, 1, 64),
+    *stage(128, 2, 64),
+    *stage(256, 2, 128),
+    *stage(512, 2, 256),
+    {"kind": "adaptive_avg_pool2d", "output_size": 1},
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 10},
+]
+
+
+def convolutions(*channels: int | None) -> list[dict]:
+    """Convolutions with rectifiers; None is a max pooling."""
+    layers = []
+    for out in channels:
+        if out is None:
+            layers.append({"kind": "max_pool2d", "kernel_size": 2})
+        else:
+            layers += [{"kind": "conv2d", "out": out, "kernel_size": 3, "padding": 1}, {"kind": "relu"}]
+    return layers
+
+
+# torchvision's vgg11 for small images: one linear layer on top.
+VGG11 = [
+    *convolutions(64, None, 128, None, 256, 256, None, 512, 512, None, 512, 512, None),
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 10},
+]
+MLP_WIDE = [
+    {"kind": "flatten"},
+    {"kind": "linear", "out": 4096},
+    {"kind": "relu"},
+    {"kind": "linear", "out": 4096},
+    {"kind": "relu"},
+    {"kind": "linear", "out": 10},
+]
 # Layers; those whose initialisation the batch is drawn after; samples in the batch.
 PROBLEMS = {
     "mlp_example": (MLP_EXAMPLE, MLP_EXAMPLE, 256),
     "mlp_tanh": (MLP_TANH, MLP_EXAMPLE, 256),  # the same batch
     "cnn": (CNN, CNN, 128),
 }
+# Layers, and samples of random images [3, 32, 32] of ten classes. Long work: only when named.
+WIDE_PROBLEMS = {"resnet18": (RESNET18, 32), "vgg11": (VGG11, 32), "mlp_wide": (MLP_WIDE, 32)}
 
 
 def read_idx(path: Path) -> Tensor:
@@ -100,7 +167,8 @@ def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Ten
     """Write one problem folder, with its exact trace per parameter; problem.json last."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"x": x.contiguous(), "y": y.contiguous()}, folder / "data.safetensors")
-    save_file(model.state_dict(), folder / "model.safetensors")
+    state = {name: t for name, t in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    save_file(state, folder / "model.safetensors")
     traces = exact_traces(model, build_loss(**LOSS), x, y)
     description = {
         "name": folder.name,
@@ -120,6 +188,12 @@ def main(out: Path, names: list[str]) -> None:
     images, labels = mnist(MNIST)
     for name in names or PROBLEMS:
         if is_made(out / name):
+            continue
+        if name in WIDE_PROBLEMS:
+            layers, size = WIDE_PROBLEMS[name]
+            torch.manual_seed(0)
+            x, y = torch.randn(size, 3, 32, 32), torch.randint(10, (size,))
+            write_problem(out / name, layers, build_network(layers, x), x, y)
             continue
         layers, before, size = PROBLEMS[name]
         torch.manual_seed(0)

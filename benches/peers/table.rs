@@ -1,4 +1,4 @@
-//! The times of one comparison as the table of the README.
+//! The times of one comparison as tables in Markdown: all methods, and the fastest of every library.
 
 use crate::rows::{Row, machine, read};
 use std::path::Path;
@@ -47,6 +47,48 @@ const LINES: [Line; 13] = [
     (
         "exact: runner; BackPACK's DiagHessian",
         &[("runner", "exact"), ("backpack", "diag_hessian")],
+    ),
+];
+
+/// The README's rows: our two ways, and of every peer the fastest method that samples as Hutchinson does.
+const SHORT: [Line; 6] = [
+    (
+        "**runner**, curvature propagation",
+        &[("runner", "propagation")],
+    ),
+    (
+        "**runner**, Hutchinson's estimator",
+        &[("runner", "forward"), ("runner", "hmp")],
+    ),
+    (
+        "JAX {}",
+        &[
+            ("jax", "hvp"),
+            ("jax", "jvp_jvp"),
+            ("jax", "hvp_packed_signs"),
+            ("jax", "jvp_jvp_packed_signs"),
+        ],
+    ),
+    (
+        "PyTorch {}",
+        &[
+            ("autograd", "double_backward"),
+            ("functorch", "hvp"),
+            ("functorch", "hvp_compiled"),
+            ("functorch", "jvp_jvp"),
+        ],
+    ),
+    (
+        "BackPACK {}",
+        &[("backpack", "hmp"), ("backpack", "hmp_packed_signs")],
+    ),
+    (
+        "curvlinops, matfree, traceax: the fastest",
+        &[
+            ("curvlinops", "hutchinson"),
+            ("matfree", "hutchinson"),
+            ("traceax", "hutchinson"),
+        ],
     ),
 ];
 
@@ -109,12 +151,11 @@ fn time(row: &Row, best: Option<f64>, with_v: bool) -> String {
     }
 }
 
-/// The table of a problem's folder in Markdown.
-pub fn table(folder: &Path) -> anyhow::Result<String> {
-    let (place, rounds) = machine(folder)?;
+/// The columns of a problem's folder, and the largest V.
+fn columns(folder: &Path) -> anyhow::Result<[Column; 3]> {
     let timing = || read(&folder.join("timing.csv"));
     let v = timing()?.iter().filter_map(|row| row.v).max().unwrap_or(0);
-    let columns = [
+    Ok([
         Column {
             title: format!("V = {v}, block diagonal"),
             rows: timing()?,
@@ -130,7 +171,46 @@ pub fn table(folder: &Path) -> anyhow::Result<String> {
             rows: read(&folder.join("one_percent.csv"))?,
             only: None,
         },
-    ];
+    ])
+}
+
+/// Of every library the fastest way: times for a standard error of 1 % and for the largest V.
+pub fn short(folder: &Path) -> anyhow::Result<String> {
+    let (place, rounds) = machine(folder)?;
+    let [block, full, one_percent] = columns(folder)?;
+    let v = block.only.map_or(0, |(_, v)| v);
+    let mut text = format!(
+        "| trace of the example's Hessian | to a standard error of 1 % | {v} probes |\n|---|---|---|\n"
+    );
+    let fastest = |column: &Column, methods: &[(&str, &str)]| {
+        let times = methods
+            .iter()
+            .filter_map(|method| column.of(*method)?.seconds_median);
+        times.min_by(f64::total_cmp)
+    };
+    let cell = |time: Option<f64>| time.map_or("–".into(), milliseconds);
+    for (name, methods) in SHORT {
+        let name = name.replace("{}", &version(&one_percent.rows, methods[0].0));
+        let of_v = [&block, &full].map(|column| fastest(column, methods));
+        let of_v = of_v.into_iter().flatten().min_by(f64::total_cmp);
+        let precise = cell(fastest(&one_percent, methods));
+        text += &format!("| {name} | {precise} | {} |\n", cell(of_v));
+    }
+    text += &format!(
+        "\nOne run on one machine ({place}), medians of {rounds}, every library at its best setting.\n"
+    );
+    Ok(text)
+}
+
+fn milliseconds(seconds: f64) -> String {
+    let digits = (1 - (1e3 * seconds).log10().floor() as i32).max(0) as usize;
+    format!("{:.digits$} ms", 1e3 * seconds)
+}
+
+/// The table of a problem's folder in Markdown.
+pub fn table(folder: &Path) -> anyhow::Result<String> {
+    let (place, rounds) = machine(folder)?;
+    let columns = columns(folder)?;
     let titles: Vec<&str> = columns.iter().map(|column| &*column.title).collect();
     let mut text = format!("| seconds, median of {rounds} | {} |\n", titles.join(" | "));
     text += "|---|---|---|---|\n";

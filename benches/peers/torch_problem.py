@@ -10,20 +10,38 @@ from peer import THREADS, Problem
 torch.set_num_threads(THREADS)
 
 
+class Residual(nn.Module):
+    """body(x) + shortcut(x)."""
+
+    def __init__(self, body: nn.Sequential, shortcut: nn.Sequential):
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.shortcut(x)
+
+
 def build_network(layers: list[dict], x: Tensor) -> nn.Sequential:
-    """The network, initialised in order of its layers; input sizes follow from the batch `x`."""
+    """The network in evaluation mode, initialised in order; input sizes follow from the batch `x`."""
     built, hidden = [], x[:1]
     with torch.no_grad():
         for layer in layers:
-            built.append(build_layer(layer, hidden.shape[1]))
+            built.append(build_layer(layer, hidden).eval())
             hidden = built[-1](hidden)
     return nn.Sequential(*built)
 
 
-def build_layer(layer: dict, size_in: int) -> nn.Module:
-    """One layer by its kind; `size_in` is the number of input features or channels."""
+def build_layer(layer: dict, x: Tensor) -> nn.Module:
+    """One layer by its kind, for inputs like `x`."""
     options = {key: value for key, value in layer.items() if key not in ("kind", "out")}
+    size_in = x.shape[1]
     match layer["kind"]:
+        case "residual":
+            return Residual(build_network(layer["body"], x), build_network(layer.get("shortcut", []), x))
+        case "batch_norm2d":
+            return nn.BatchNorm2d(size_in, **options)
+        case "adaptive_avg_pool2d":
+            return nn.AdaptiveAvgPool2d(**options)
         case "flatten":
             return nn.Flatten()
         case "linear":
@@ -52,7 +70,8 @@ def torch_problem(problem: Problem) -> tuple[nn.Sequential, nn.Module, Tensor, T
     """Network with its weights, loss, inputs and targets."""
     x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
     model = build_network(problem.layers, x)
-    model.load_state_dict({name: torch.from_numpy(w) for name, w in problem.weights.items()})
+    # Batch norms count the batches that they were trained on, which nothing here depends on.
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in problem.weights.items()}, strict=False)
     return model, build_loss(problem.loss, problem.reduction), x, y
 
 

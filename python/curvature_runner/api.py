@@ -211,8 +211,7 @@ def run(
         else:
             path = Path(spec)
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        process.run([path, "--out", out], progress, allow_long)
-        return Result(**results.read(out, text, []))
+        return Result(**ran(path, out, text, [], progress, allow_long))
 
 
 def asked(estimators: Sequence[Estimator], **sampling: Any) -> dict[str, Any]:
@@ -251,8 +250,21 @@ def answer(
         order = ("name", "device", "dtype", "data", "model", "loss", "sampling", "estimator")
         text = toml.dumps({key: spec[key] for key in order if spec.get(key)})
         (place / "spec.toml").write_text(text, encoding="utf-8")
-        process.run([place / "spec.toml", "--out", place / "results"], progress, allow_long)
-        return results.read(place / "results", text, notes)
+        return ran(place / "spec.toml", place / "results", text, notes, progress, allow_long)
+
+
+def ran(
+    path: Path, out: Path, text: str, notes: list[str], progress: bool, allow_long: bool
+) -> dict[str, Any]:
+    """Runs the spec at `path`, of this text: the fields of a [`Result`]."""
+    try:
+        process.run([path, "--out", out], progress, allow_long)
+    except process.RunnerError as error:
+        # Some jobs may have failed, which is no reason to lose the others.
+        if error.code == 1 and (out / "report.html").is_file():
+            error.result = Result(**results.read(out, text, notes))
+        raise
+    return results.read(out, text, notes)
 
 
 @contextmanager

@@ -25,6 +25,9 @@ The model has no layer rules therefore: it is computed as TorchScript, by automa
 the exact trace and diagonal, propagation and activation probes, and the products hmp and forward; products come one
 at a time, and estimates with sampling errors."""
 
+FROZEN = """The Hessian is with respect to all parameters, those {n} too that have requires_grad = False ({first}, ...);
+the rows of the result tell them apart."""
+
 LOSSES = {
     "cross_entropy": nn.CrossEntropyLoss,
     "mse": nn.MSELoss,
@@ -44,6 +47,7 @@ def write(model: nn.Module, loss: Loss, data: Data, folder: Path) -> tuple[dict[
     Raises:
         TypeError, ValueError: What is wrong with the model, the loss or the data.
     """
+    model = unwrapped(model)
     check_model(model)
     spec: dict[str, Any] = {"dtype": dtype_of(model)}
     loss_section = loss_spec(loss)
@@ -64,8 +68,23 @@ def write(model: nn.Module, loss: Loss, data: Data, folder: Path) -> tuple[dict[
         spec["model"] = {"torchscript": "model.pt"}
         notes.append(LOST.format(reason=reason))
         warnings.warn(notes[-1], FallbackWarning, stacklevel=4)
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    if frozen:
+        notes.append(FROZEN.format(n=len(frozen), first=frozen[0]))
     spec["loss"] = loss_section
     return spec, notes
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside the wrappers of torch.compile and of data parallel training, which compute the same."""
+    while True:
+        # By name: to import what torch.compile is made of takes a second.
+        if type(model).__name__ == "OptimizedModule" and hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        else:
+            return model
 
 
 def save_torchscript(model: nn.Module, x: torch.Tensor, path: Path) -> None:
@@ -143,9 +162,8 @@ def tensors_of(data: Data) -> tuple[torch.Tensor, torch.Tensor, int | None]:
         TypeError, ValueError: What is no data, or has no samples.
     """
     if isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(t, torch.Tensor) for t in data):
-        batches = [tuple(data)]
-    else:
-        batches = list(batches_of(data))
+        data = [data]
+    batches = list(batches_of(data))
     if not batches or any(len(x) == 0 for x, _ in batches):
         raise ValueError("found an empty batch, expected at least one sample")
     sizes = [len(x) for x, _ in batches]
@@ -162,5 +180,8 @@ def batches_of(data: Any) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
     for batch in data:
         pair = isinstance(batch, (tuple, list)) and len(batch) == 2
         if not pair or not all(isinstance(t, torch.Tensor) and t.dim() > 0 for t in batch):
-            raise TypeError(f"found a batch of type {type(batch).__name__}, {wrong}")
+            inside = f" of {', '.join(type(t).__name__ for t in batch)}" if isinstance(batch, (tuple, list)) else ""
+            raise TypeError(f"found a batch of type {type(batch).__name__}{inside}, {wrong}")
+        if len(batch[0]) != len(batch[1]):
+            raise ValueError(f"found {len(batch[0])} inputs and {len(batch[1])} targets, expected as many")
         yield tuple(batch)

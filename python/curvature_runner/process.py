@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from . import launch
 
@@ -16,11 +17,13 @@ class RunnerError(Exception):
     Attributes:
         code: Its exit code: 1, a job failed or an estimate is not finite; 2, the input is wrong; 3,
             results could not be written.
+        result: What was computed all the same, where a job failed or an estimate is not finite, as a `Result`.
     """
 
     def __init__(self, message: str, code: int):
         super().__init__(message)
         self.code = code
+        self.result: Any = None
 
 
 def run(arguments: list[str | Path], progress: bool, allow_long: bool) -> None:
@@ -32,10 +35,13 @@ def run(arguments: list[str | Path], progress: bool, allow_long: bool) -> None:
         RunnerError: With its message.
         KeyboardInterrupt: After it has ended.
     """
-    # Its colours and terminal tricks are for terminals.
-    env = launch.environment() | {"NO_COLOR": "1"}
+    # Its colours and terminal tricks are for terminals; and a task of a Slurm job array that calls this asks for
+    # the whole, where the program would run the task's part of it.
+    env = {k: v for k, v in launch.environment().items() if not k.startswith("SLURM_ARRAY_")} | {"NO_COLOR": "1"}
+    # Whoever calls again wants what failed to be tried again.
+    options = ["--retry-failed", *(["--yes"] if allow_long else [])]
     child = subprocess.Popen(
-        [launch.BINARY, *arguments, *(['--yes'] if allow_long else [])],
+        [launch.BINARY, *arguments, *options],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -72,8 +78,10 @@ def show(line: str) -> None:
 
 
 def message(said: str, code: int) -> str:
-    """From the first error on; everything where there is none."""
+    """From the first error on, or the first warning where there is none, without the lines of progress."""
     if code < 0:
         return f"the runner was ended by signal {-code}\n{said}".strip()
-    start = said.find("error:")
-    return said[max(start, 0) :].strip() or f"the runner ended with code {code}"
+    first = re.search(r"^\s*error:", said, re.M) or re.search("^warning:", said, re.M)
+    lines = said[first.start() if first else 0 :].splitlines()
+    told = "\n".join(line for line in lines if not re.match(r"\[\d+/\d+\] ", line)).strip()
+    return told or f"the runner ended with code {code}"

@@ -119,7 +119,7 @@ class Figure:
         Path(path).write_text(self.svg, encoding="utf-8")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Everything that a run gives.
 
@@ -141,12 +141,12 @@ class Result:
     records: Table
     parameters: Table
     summary: Table
-    tables: dict[str, Table] = field(repr=False)
-    figures: dict[str, Figure] = field(repr=False)
-    diagonals: dict[str, dict[str, torch.Tensor]] = field(repr=False)
-    vectors: dict[str, dict[str, torch.Tensor]] = field(repr=False)
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
+    diagonals: dict[str, dict[str, torch.Tensor]]
+    vectors: dict[str, dict[str, torch.Tensor]]
     notes: list[str]
-    report: str = field(repr=False)
+    report: str
 
     @property
     def figure(self) -> Figure | None:
@@ -154,19 +154,27 @@ class Result:
         order = ("density", "trajectory", "layers", "convergence", "timing", "error_products", "variance")
         return next((self.figures[name] for name in order if name in self.figures), None)
 
+    def __repr__(self) -> str:
+        return "\n".join(part for part in (self._headline(), repr(self._table()), *self.notes) if part)
+
     def _repr_html_(self) -> str:
         figure = self.figure.svg if self.figure else ""
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return f"{self._headline()}{self._table()._repr_html_()}{figure}{notes}"
+        head, *notes = (f"<p>{html.escape(text)}</p>" if text else "" for text in (self._headline(), *self.notes))
+        return f"{head}{self._table()._repr_html_()}{figure}{''.join(notes)}"
 
     def _headline(self) -> str:
         return ""
 
     def _table(self) -> Table:
-        return self.summary
+        """What tells the rows of the summary from each other, and what they found."""
+        identity = self.summary.columns[: self.summary.columns.index("runs")] if self.summary.columns else []
+        differs = [name for name in identity if len(set(self.summary[name]) - {None}) > 1]
+        telling = [name for name in identity if name in ("estimator", "V") or name in differs]
+        found = ("mean", "std_error", "rmse", "products", "seconds")
+        return self.summary.select(*telling, *(name for name in found if any(self.summary[name])))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace(Result):
     """A trace.
 
@@ -181,7 +189,7 @@ class Trace(Result):
     layers: Table = field(default_factory=lambda: Table([], []))
 
     def _headline(self) -> str:
-        return f"<p>trace {self}</p>"
+        return f"trace {self}"
 
     def _table(self) -> Table:
         return self.layers
@@ -191,7 +199,7 @@ class Trace(Result):
         return f"{self.value:.6g}{error}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagonal(Result):
     """A diagonal.
 
@@ -199,10 +207,16 @@ class Diagonal(Result):
         tensors: Its entries by the names of the state_dict, each in the parameter's shape, float64.
     """
 
-    tensors: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def _table(self) -> Table:
+        columns = ["parameter", "numel", "trace", "smallest", "largest"]
+        tensors = self.tensors.items()
+        cells = [(k, t.numel(), t.sum().item(), t.min().item(), t.max().item()) for k, t in tensors]
+        return Table(columns, [dict(zip(columns, row)) for row in cells])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Eigenvalues(Result):
     """Eigenvalues.
 
@@ -214,13 +228,13 @@ class Eigenvalues(Result):
 
     values: list[float] = field(default_factory=list)
     residuals: list[float] = field(default_factory=list)
-    eigenvectors: dict[str, torch.Tensor] | None = field(default=None, repr=False)
+    eigenvectors: dict[str, torch.Tensor] | None = None
 
     def _table(self) -> Table:
         return self.tables["eigenvalues"].select("index", "eigenvalue", "residual", "converged")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectralDensity(Result):
     """A spectral density, as Gauss nodes with weights: the share of eigenvalues near each.
 
@@ -229,8 +243,8 @@ class SpectralDensity(Result):
         weights: How much; those of a probe add up to 1, so all divided by the probes.
     """
 
-    nodes: list[float] = field(default_factory=list, repr=False)
-    weights: list[float] = field(default_factory=list, repr=False)
+    nodes: list[float] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
 
 
 def read(out: Path, spec: str, notes: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import curvature_runner
 import pytest
 import torch
-from curvature_runner import RunnerError, Table
+from curvature_runner import RunnerError, Table, launch
 from models import CASES, problem
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -69,7 +69,9 @@ def test_estimators_are_compared():
     found = curvature_runner.compare(model, loss, (x, y), estimators, V=[10, 40], seeds=3, progress=False)
     assert len(found.summary.where(estimator="exact")) == 1
     assert found.summary.where(estimator="hutchinson")["V"] == [10, 40]
-    assert found.figure is not None and "<table>" in found._repr_html_()
+    assert found.figure is not None and found.figure.svg in found._repr_html_()
+    columns = ["estimator", "V", "mean", "std_error", "rmse", "products", "seconds"]
+    assert repr(found).splitlines()[0].split() == columns
 
 
 def test_a_spec_runs_as_file_and_as_dict(tmp_path, monkeypatch):
@@ -86,6 +88,22 @@ def test_a_spec_runs_as_file_and_as_dict(tmp_path, monkeypatch):
     as_dict = curvature_runner.run(spec, progress=False)
     assert as_file.records["estimate"] == as_dict.records["estimate"]
     assert os.listdir() == ["mine.toml"]
+
+
+def test_a_task_of_a_job_array_gets_the_whole(monkeypatch):
+    model, loss, x, y = problem(CASES["mlp"])
+    for name, value in {"ID": "2", "MIN": "1", "MAX": "4", "STEP": "1", "COUNT": "4"}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    found = curvature_runner.compare(model, loss, (x, y), ["exact", "propagation"], progress=False)
+    assert found.records["estimator"] == ["exact", "propagation"]
+
+
+def test_a_folder_that_is_kept_keeps_what_was_computed(tmp_path, capfd):
+    model, loss, x, y = problem(CASES["mlp"])
+    first = curvature_runner.compare(model, loss, (x, y), ["propagation"], V=10, folder=tmp_path, progress=False)
+    again = curvature_runner.compare(model, loss, (x, y), ["propagation", "exact"], V=10, folder=tmp_path)
+    assert "[1/1] exact" in capfd.readouterr().err
+    assert again.records[0]["seconds"] == first.records[0]["seconds"]
 
 
 def test_errors_are_the_runners(tmp_path):
@@ -162,7 +180,14 @@ def test_the_launcher_says_that_torch_is_missing(tmp_path):
     assert done.stderr.strip() == "error: curvature_runner needs PyTorch, and there is none: pip install torch"
 
 
+def test_another_torch_than_the_runner_was_built_for_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "torch-version").write_text("1.0.0\n")
+    monkeypatch.setattr(launch, "BUILT_FOR", tmp_path / "torch-version")
+    with pytest.raises(ImportError, match=r"built for PyTorch 1.0.0, found \d+\.\d+\.\d+ in .*pip install torch==1.0.0"):
+        launch.environment()
+
+
 def test_torch_is_the_one_that_is_installed():
-    lib = curvature_runner.process.launch.environment()["LD_LIBRARY_PATH"].split(os.pathsep)[0]
+    lib = launch.environment()["LD_LIBRARY_PATH"].split(os.pathsep)[0]
     assert Path(lib) == Path(torch.__file__).parent / "lib"
     assert runner("--version").stdout.startswith("runner ")

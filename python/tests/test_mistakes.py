@@ -107,6 +107,38 @@ def test_an_empty_batch_is_refused():
         trace(mlp(), data=[])
 
 
+def test_inputs_and_targets_are_as_many():
+    with pytest.raises(ValueError, match="found 6 inputs and 5 targets, expected as many"):
+        trace(mlp(), data=(X, Y[:5]))
+    with pytest.raises(ValueError, match="found 3 inputs and 2 targets"):
+        trace(mlp(), data=[(X[:3], Y[:3]), (X[3:], Y[3:5])])
+
+
+def test_wrappers_of_training_are_looked_through():
+    found = trace(nn.DataParallel(mlp()))
+    assert found.value == trace(mlp()).value
+    assert found.layers["parameter"][0] == "0.weight"
+
+
+def test_frozen_parameters_are_counted_and_told_of():
+    model = mlp()
+    model[0].requires_grad_(False)
+    found = trace(model)
+    assert found.value == trace(mlp()).value and len(found.layers) == 4
+    assert any("those 2 too that have requires_grad = False (0.weight" in note for note in found.notes)
+
+
+def test_what_is_not_finite_is_an_error_that_loses_nothing():
+    model = mlp()
+    with torch.no_grad():
+        model[2].weight.fill_(3e38)
+    estimators = ["exact", "propagation"]
+    with pytest.raises(RunnerError, match="^warning: the estimate is NaN: exact; look for NaN in data") as error:
+        curvature_runner.compare(model, "mse", (X, torch.zeros(6, 3)), estimators, progress=False)
+    assert error.value.code == 1 and "[1/2]" not in str(error.value)
+    assert error.value.result.records["estimator"] == estimators
+
+
 def test_what_is_no_data_is_refused():
     with pytest.raises(TypeError, match=r"expected \(x, y\), or a DataLoader"):
         trace(mlp(), data=X)

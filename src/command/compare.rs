@@ -1,8 +1,9 @@
 //! `runner compare DIR_A DIR_B`: whether the second results are worse than the first.
 
+use super::columns::columns;
 use super::{End, Failure};
 use curvature_runner::error::UserError;
-use curvature_runner::output::{Compared, Precision, Results, Speed, compare};
+use curvature_runner::output::{Compared, Precision, Results, Speed, compare, format, unlike};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -31,30 +32,51 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
-    let [first, second] = [&arguments.first, &arguments.second].map(|folder| Results::read(folder));
-    let comparison = compare(&first?.records, &second?.records, arguments.fail_on);
+    let (first, second) = (
+        Results::read(&arguments.first)?,
+        Results::read(&arguments.second)?,
+    );
+    let differences = unlike(&first, &second);
+    if !differences.is_empty() {
+        let found = format!(
+            "the two are about different problems, so that neither values nor times can be compared; they differ in {}",
+            differences.join("; ")
+        );
+        let help = "name the results of one spec, run twice: only the estimators, machine or version may differ";
+        return Err(UserError::new("", found, help).into());
+    }
+    for note in elsewhere(&first, &second) {
+        println!("{note}");
+    }
+    let comparison = compare(&first.records, &second.records, arguments.fail_on);
     if comparison.both.is_empty() {
         let found = "the two have no setting in common, so nothing can be compared";
         let help = "name the results of one spec, run twice";
         return Err(UserError::new("", found, help).into());
     }
-    println!(
-        "{:<44} {:>12} {:>12} {:>11} {:>11} {:>7}  verdict",
-        "setting", "estimate A", "estimate B", "seconds A", "seconds B", "B/A"
-    );
-    for compared in &comparison.both {
+    let head = [
+        "setting",
+        "estimate A",
+        "estimate B",
+        "time A",
+        "time B",
+        "B/A",
+        "verdict",
+    ];
+    let row = |compared: &Compared| {
         let (a, b) = (compared.estimates, compared.seconds);
-        println!(
-            "{:<44} {:>12.6} {:>12.6} {:>11.6} {:>11.6} {:>7.3}  {}",
-            compared.name,
-            a.0,
-            a.1,
-            b.0,
-            b.1,
-            b.1 / b.0,
-            verdict(compared)
-        );
-    }
+        vec![
+            compared.name.clone(),
+            format::value(a.0),
+            format::value(a.1),
+            format::seconds(b.0),
+            format::seconds(b.1),
+            format!("{:.3}", b.1 / b.0),
+            verdict(compared),
+        ]
+    };
+    let rows: Vec<Vec<String>> = comparison.both.iter().map(row).collect();
+    print!("{}", columns(&head, &rows));
     for name in &comparison.missing {
         println!("{name}: missing in B");
     }
@@ -68,6 +90,17 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
         0 => End::Success,
         _ => End::Bad,
     })
+}
+
+/// What of machine and program differs, where both say it: times then differ for that reason too.
+fn elsewhere(first: &Results, second: &Results) -> Vec<String> {
+    let note = |key: &str| {
+        let [a, b] = [first, second].map(|results| results.provenance.get(key));
+        let (a, b) = (a?, b?);
+        (a != b).then(|| format!("{key}: A {a}, B {b}"))
+    };
+    let facts = ["processor", "device", "threads", "libtorch", "runner"];
+    facts.into_iter().filter_map(note).collect()
 }
 
 /// What of a setting has changed, in words.

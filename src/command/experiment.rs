@@ -3,11 +3,12 @@
 use super::End;
 use super::arguments::{Arguments, in_the_way};
 use super::interrupt::Interrupt;
+use super::outcome::outcome;
 use super::print;
 use super::progress::Progress;
 use anyhow::bail;
-use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::{Finished, Results, Session, redraw, summarise};
+use curvature_runner::estimator::{Budget, Progress as Sampled};
+use curvature_runner::output::{Finished, Results, Session, redraw};
 use curvature_runner::plan::Plan;
 use curvature_runner::run::{Impossible, Observer, Todo, run};
 use curvature_runner::spec::SpecText;
@@ -46,9 +47,11 @@ pub fn experiment(
             print::before(&folder, session.before(), todo.jobs.len())
         );
     }
+    let confidence = plan.spec.sampling.confidence().unwrap_or(0.95);
     let observer = Arc::new(RunObserver {
         names: plan.jobs.iter().map(print::job).collect(),
-        progress: Progress::start(todo.jobs.len(), arguments.quiet),
+        progress: Progress::start(todo.jobs.len(), confidence, arguments.quiet),
+        budgets: plan.jobs.iter().map(|job| job.budget.clone()).collect(),
         interrupt: interrupt.clone(),
         failed_fast: AtomicBool::new(false),
         told: Mutex::default(),
@@ -71,8 +74,7 @@ pub fn experiment(
     let results = Results::read(&folder)?;
     ended.files.extend(redraw(&results)?);
     if !arguments.quiet {
-        let summary = summarise(&results.records);
-        print!("{}", print::outcome(plan, &summary, &ended.files));
+        print!("{}", outcome(&results, &ended.files));
     }
     for record in &ended.non_finite {
         tracing::warn!("{}", print::non_finite(record));
@@ -99,6 +101,8 @@ fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
 struct RunObserver {
     /// Of every job.
     names: Vec<String>,
+    /// Of every job what it may spend.
+    budgets: Vec<Budget>,
     progress: Progress,
     interrupt: Interrupt,
     failed_fast: AtomicBool,
@@ -132,6 +136,14 @@ impl Observer for RunObserver {
     }
 
     fn progressed(&self, index: usize, progress: Sampled) {
+        let most = match &self.budgets[index] {
+            Budget::Counts(_) => progress.most,
+            Budget::Tolerance(tolerance) => {
+                let left = tolerance.foresee(progress.done, &progress.estimate);
+                left.unwrap_or(progress.most)
+            }
+        };
+        let progress = Sampled { most, ..progress };
         self.progress
             .progressed(&self.names[index], index, progress);
     }
@@ -175,6 +187,7 @@ mod tests {
         };
         let observer = RunObserver {
             names: vec!["exact".into()],
+            budgets: Vec::new(),
             progress: Progress::Quiet,
             interrupt: Interrupt::default(),
             failed_fast: AtomicBool::new(false),
@@ -191,6 +204,7 @@ mod tests {
     fn only_an_interruption_ends_what_is_under_way() {
         let observer = RunObserver {
             names: vec!["exact".into()],
+            budgets: Vec::new(),
             progress: Progress::Quiet,
             interrupt: Interrupt::default(),
             failed_fast: AtomicBool::new(true),

@@ -1,7 +1,8 @@
 //! `runner merge DIR...`: the parts of an experiment as one.
 
+use super::outcome::outcome;
 use super::{End, Failure, print};
-use curvature_runner::output::{PartFolder, Results, Session, redraw, summarise};
+use curvature_runner::output::{PartFolder, Results, Session, redraw};
 use curvature_runner::plan::{Part, Plan};
 use curvature_runner::spec::Spec;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,7 @@ fn merge(out: &Path, plan: &Plan, parts: &[PartFolder]) -> anyhow::Result<End> {
     let mut ended = session.end(false)?;
     let results = Results::read(out)?;
     ended.files.extend(redraw(&results)?);
-    let summary = summarise(&results.records);
-    print!("{}", print::outcome(plan, &summary, &ended.files));
+    print!("{}", outcome(&results, &ended.files));
     for line in what_is_missing(out, plan, parts, &missing) {
         tracing::warn!("{line}");
     }

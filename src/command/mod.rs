@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod columns;
 mod compare;
 mod completions;
 mod consent;
@@ -10,6 +11,7 @@ mod interrupt;
 mod log;
 mod merge;
 mod new;
+mod outcome;
 mod predictions;
 mod print;
 mod progress;
@@ -68,7 +70,7 @@ enum Command {
     Schema(schema::Arguments),
     /// Say how far the parts of an experiment are, while they run or afterwards
     Status(status::Arguments),
-    /// Check every way of estimating against every other and autodiff, on the network of a spec
+    /// Check the estimators of a spec against the exact trace and autodiff, on its network at reduced size
     Verify(verify::Arguments),
 }
 
@@ -89,7 +91,7 @@ impl Arguments {
             Some(Command::Report(arguments)) => report::execute(arguments),
             Some(Command::Schema(arguments)) => schema::execute(arguments),
             Some(Command::Status(arguments)) => status::execute(arguments),
-            Some(Command::Verify(arguments)) => verify::execute(arguments),
+            Some(Command::Verify(arguments)) => verify::execute(arguments, self.verbose > 0),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What the command line prints of a plan and of its outcome.
 
-use curvature_runner::estimator::{Budget, Identity, Quantity, written};
+use curvature_runner::estimator::{Budget, Identity, written};
 use curvature_runner::lists::{Seed, VBatch};
-use curvature_runner::output::figures::significant;
-use curvature_runner::output::{Before, FailureRecord, Record, Rows, SummaryRow};
+use curvature_runner::output::format;
+use curvature_runner::output::{Before, FailureRecord, Record, Rows};
 use curvature_runner::plan::{Job, Plan, Setup, device_name};
 use curvature_runner::problem::data::Dataset;
 use curvature_runner::spec::{ExperimentKind, SpecText};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What running `plan` would do.
 pub fn plan(source: &SpecText, plan: &Plan) -> String {
@@ -135,105 +135,6 @@ fn describe(job: &Job) -> String {
     }
 }
 
-/// The result in a table, and the files.
-pub fn outcome(plan: &Plan, summary: &[SummaryRow], files: &[PathBuf]) -> String {
-    let (traces, others): (Vec<_>, Vec<_>) = shown(plan, summary)
-        .into_iter()
-        .partition(|row| row.quantity == Quantity::Trace.name());
-    let mut tables = Vec::new();
-    if !traces.is_empty() {
-        tables.push(table_of_traces(&traces));
-    }
-    if !others.is_empty() {
-        tables.push(table_of_others(&others));
-    }
-    let mut text = tables.join("\n");
-    let _ = writeln!(text, "\nwrote");
-    for file in files {
-        let _ = writeln!(text, "  {}", file.display());
-    }
-    text
-}
-
-fn table_of_traces(rows: &[&SummaryRow]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{:<32} {:>7} {:>7} {:>5} {:>12} {:>10} {:>10} {:>8}",
-        "estimator", "V", "V_batch", "runs", "trace", "std dev", "seconds", "speed"
-    );
-    for row in rows {
-        let _ = writeln!(
-            text,
-            "{:<32} {:>7} {:>7} {:>5} {:>12.6} {:>10} {:>10.6} {:>8}",
-            label(row),
-            cell(row.v),
-            cell(row.v_batch),
-            row.runs,
-            row.mean,
-            number(row.std_dev, 6),
-            row.seconds,
-            number(row.speed, 2),
-        );
-    }
-    text
-}
-
-fn table_of_others(rows: &[&SummaryRow]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{:<44} {:>7} {:>7} {:>5} {:>14} {:>10} {:>10}",
-        "quantity", "V", "V_batch", "runs", "mean", "std error", "seconds"
-    );
-    for row in rows {
-        let delta = row
-            .delta
-            .map_or(String::new(), |delta| format!(" δ = {delta}"));
-        let _ = writeln!(
-            text,
-            "{:<44} {:>7} {:>7} {:>5} {:>14} {:>10} {:>10.6}",
-            format!("{}{delta}, {}", row.quantity, label(row)),
-            cell(row.v),
-            cell(row.v_batch),
-            row.runs,
-            significant(row.mean, 8),
-            row.std_error
-                .map_or(String::new(), |error| significant(error, 3)),
-            row.seconds,
-        );
-    }
-    text
-}
-
-/// All rows of a timing experiment; of a convergence one every setting at its largest V.
-fn shown<'a>(plan: &Plan, rows: &'a [SummaryRow]) -> Vec<&'a SummaryRow> {
-    let all = plan.spec.kind == ExperimentKind::Timing;
-    let exceeds =
-        |other: &SummaryRow, row: &SummaryRow| other.v > row.v && other.setting() == row.setting();
-    let last = |row: &SummaryRow| !rows.iter().any(|other| exceeds(other, row));
-    rows.iter().filter(|row| all || last(row)).collect()
-}
-
-fn label(row: &SummaryRow) -> String {
-    // What is not said of a network.
-    let matrix = (row.matrix != "hessian").then_some(row.matrix.as_str());
-    let before = [row.checkpoint.as_deref(), matrix].into_iter().flatten();
-    let parts: Vec<String> = before
-        .map(str::to_string)
-        .chain([row.identity().method()])
-        .collect();
-    parts.join(" ")
-}
-
-fn cell(value: Option<u64>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
-}
-
-fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or(String::new(), |value| format!("{value:.digits$}"))
-}
-
 /// A job in a few words.
 pub fn job(job: &Job) -> String {
     match job.seed {
@@ -243,35 +144,41 @@ pub fn job(job: &Job) -> String {
     }
 }
 
-/// What a job gave: its last estimate, or that it failed.
+/// What a job gave: its last estimate with its interval, or that it failed.
 pub fn result(rows: &Rows) -> String {
-    match rows.records.last() {
-        Some(row) => format!(
-            "{} in {:.3} s",
-            value(row.estimate, row.std_error),
-            row.seconds
-        ),
-        None => "failed".into(),
-    }
+    let Some(row) = rows.records.last() else {
+        return "failed".into();
+    };
+    let half = row
+        .ci_low
+        .zip(row.ci_high)
+        .map(|(low, high)| (high - low) / 2.0);
+    let (value, time) = (
+        format::within(row.estimate, half),
+        format::seconds(row.seconds),
+    );
+    format!("{value} in {time}")
 }
 
-/// A value with its standard error, to two digits of that: "12.31 ± 0.15".
-pub fn value(mean: f64, std_error: Option<f64>) -> String {
-    match std_error {
-        Some(error) if error.is_finite() && error > 0.0 => {
-            let digits = (1.0 - error.log10().floor()).clamp(0.0, 17.0) as usize;
-            format!("{mean:.digits$} ± {error:.digits$}")
-        }
-        _ => significant(mean, 8),
-    }
-}
-
-/// A job without its seed.
+/// A job without its seed: "hutchinson hmp full, V 100, V_batch 10", "hutchinson forward full, to rtol 0.01".
 pub fn setting(job: &Job) -> String {
-    named(&Identity {
-        v: job.budget.most(),
+    let v = match &job.budget {
+        Budget::Counts(_) => job.budget.most(),
+        Budget::Tolerance(_) => None,
+    };
+    let name = named(&Identity {
+        v,
         ..job.setting.clone().into()
-    })
+    });
+    match &job.budget {
+        Budget::Counts(_) => name,
+        Budget::Tolerance(tolerance) => {
+            let bounds = [("rtol", tolerance.rtol), ("atol", tolerance.atol)];
+            let given = bounds.into_iter().filter(|(_, bound)| *bound > 0.0);
+            let given: Vec<String> = given.map(|(key, bound)| format!("{key} {bound}")).collect();
+            format!("{name}, to {}", given.join(" or "))
+        }
+    }
 }
 
 /// What a run finds in its folder, and how many jobs it runs.

@@ -3,7 +3,7 @@
 
 use super::print;
 use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::Finished;
+use curvature_runner::output::{Finished, format};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::HashMap;
 use std::fmt;
@@ -23,26 +23,35 @@ pub enum Progress {
     Lines {
         jobs: usize,
         done: Mutex<(usize, Instant)>,
+        confidence: f64,
     },
     /// Bars that move.
     Bars {
         total: ProgressBar,
         running: Mutex<HashMap<usize, ProgressBar>>,
+        confidence: f64,
     },
 }
+
+/// A job that tells how far it has come: estimate ± half its interval, and the time left.
+const SAMPLING: &str = "  {prefix}: {msg}  {bar:16} {pos}/{len}, {rate}, {eta} left";
 
 /// How long nothing may be said of a job.
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Progress {
-    /// Of a run of so many jobs.
-    pub fn start(jobs: usize, quiet: bool) -> Self {
+    /// Of a run of so many jobs, whose intervals are at `confidence`.
+    pub fn start(jobs: usize, confidence: f64, quiet: bool) -> Self {
         if quiet || jobs == 0 {
             return Self::Quiet;
         }
         if !std::io::stderr().is_terminal() {
             let done = Mutex::new((0, Instant::now()));
-            return Self::Lines { jobs, done };
+            return Self::Lines {
+                jobs,
+                done,
+                confidence,
+            };
         }
         BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let style = "{pos}/{len} jobs {bar:30} {elapsed} elapsed, {eta} left";
@@ -51,17 +60,18 @@ impl Progress {
         Self::Bars {
             total,
             running: Mutex::default(),
+            confidence,
         }
     }
 
     /// Job `index` begins.
     pub fn started(&self, name: &str, index: usize) {
-        let Self::Bars { total, running } = self else {
+        let Self::Bars { total, running, .. } = self else {
             return;
         };
-        let style = "  {prefix} {bar:20} {pos}/{len} {rate}, {eta} left  {msg}";
+        // Until it tells how far it has come; some never do.
         let line = ProgressBar::new(1)
-            .with_style(bar(style))
+            .with_style(bar("  {prefix}: {elapsed}"))
             .with_prefix(name.to_string());
         let line = BARS.insert_before(total, line);
         line.enable_steady_tick(Duration::from_millis(500));
@@ -70,26 +80,38 @@ impl Progress {
 
     /// Job `index` has come so far.
     pub fn progressed(&self, name: &str, index: usize, sampled: Sampled) {
-        let value = || print::value(sampled.estimate.mean, sampled.estimate.std_error);
+        let value = |confidence: f64| {
+            let half = sampled.estimate.half_width(confidence);
+            format::within(sampled.estimate.mean, half)
+        };
         match self {
             Self::Quiet => {}
-            Self::Lines { done, .. } => {
+            Self::Lines {
+                done, confidence, ..
+            } => {
                 let (_, last) = &mut *lock(done);
                 if last.elapsed() > SILENCE {
                     *last = Instant::now();
                     let Sampled { done, most, .. } = sampled;
                     let _ = writeln!(
                         std::io::stderr(),
-                        "{name}: {done} of at most {most}, so far {}",
-                        value()
+                        "{name}: {done} of {most}, so far {}",
+                        value(*confidence)
                     );
                 }
             }
-            Self::Bars { running, .. } => {
+            Self::Bars {
+                running,
+                confidence,
+                ..
+            } => {
                 if let Some(line) = lock(running).get(&index) {
+                    if line.message().is_empty() {
+                        line.set_style(bar(SAMPLING));
+                    }
                     line.set_length(sampled.most);
                     line.set_position(sampled.done);
-                    line.set_message(value());
+                    line.set_message(value(*confidence));
                 }
             }
         }
@@ -107,14 +129,14 @@ impl Progress {
     pub fn finished(&self, name: &str, finished: &Finished) {
         match self {
             Self::Quiet => {}
-            Self::Lines { jobs, done } => {
+            Self::Lines { jobs, done, .. } => {
                 let (done, last) = &mut *lock(done);
                 (*done, *last) = (*done + 1, Instant::now());
                 let result = print::result(&finished.rows);
                 // A closed terminal is no reason to end a run.
                 let _ = writeln!(std::io::stderr(), "[{done}/{jobs}] {name}: {result}");
             }
-            Self::Bars { total, running } => {
+            Self::Bars { total, running, .. } => {
                 if let Some(line) = lock(running).remove(&finished.index) {
                     line.finish_and_clear();
                     BARS.remove(&line);

@@ -7,24 +7,28 @@ use tch::Tensor;
 /// tangents of one linearisation up, the adjoints down. [`Hmp`](super::Hmp) states the formula.
 pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
     let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
-    let tangents = at.parameter_tangents(block, &along);
-    let top = at.loss().hessian(&tangents.output);
+    let mut inputs: Vec<Option<Tensor>> = at.layers().iter().map(|_| None).collect();
+    let output = at.parameter_tangents(block, &along, |l, _, dx| {
+        inputs[l] = Some(dx.shallow_clone());
+    });
+    let top = at.loss().hessian(&output);
     let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();
     let uses = block.iter().flat_map(|&index| at.uses(index));
     let goals: Vec<usize> = uses.map(|(layer, _)| layer).collect();
     at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
-        let dx = tangents.inputs[l].as_ref();
+        let dx = inputs[l].as_ref();
         let mut below = dx.and_then(|dx| layer.own_curvature.apply(dx));
         for (place, &index) in block.iter().enumerate() {
             let Some(i) = layer.place(index) else {
                 continue;
             };
             let maps = layer.parameters();
-            let own = Some(maps.adjoint(i, hz));
+            let mut own = maps.adjoint(i, hz);
             let mixed = layer.gradient.as_ref().zip(dx);
-            let mixed = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx));
-            let all = sum_present(own, mixed);
-            product[place] = sum_present(product[place].take(), all);
+            if let Some(mixed) = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx)) {
+                own += mixed;
+            }
+            product[place] = sum_present(product[place].take(), Some(own));
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {

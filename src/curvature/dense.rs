@@ -1,9 +1,9 @@
 //! Diagonal blocks of few rows, laid out once instead of multiplied with again and again.
 
 use super::Partition;
-use super::block_product::block_product;
 use super::chunks::{chunks, widest};
-use crate::problem::{Linearization, LinearizedLayer};
+use super::part::Part;
+use crate::problem::LinearizedLayer;
 use tch::{Kind, Tensor};
 
 /// The diagonal blocks of a matrix, those of few rows laid out.
@@ -31,7 +31,7 @@ const BYTES: u64 = 1 << 26;
 
 impl<'a> DenseBlocks<'a> {
     /// The blocks of the sum of `parts`, for about `vectors` products in all.
-    pub fn new(parts: &[Linearization], partition: &'a Partition, vectors: u64) -> Self {
+    pub fn new(parts: &[Part<'_>], partition: &'a Partition, vectors: u64) -> Self {
         let numel = |&index: &usize| {
             let (layer, i) = at(parts, index);
             layer.numel(i)
@@ -55,23 +55,23 @@ impl<'a> DenseBlocks<'a> {
 }
 
 impl DenseBlock {
-    fn new(parts: &[Linearization], block: &[usize], rows: i64) -> Self {
+    fn new(parts: &[Part<'_>], block: &[usize], rows: i64) -> Self {
         let shapes = block.iter().map(|&index| {
             let (layer, i) = at(parts, index);
             layer.parameters().shape(i)
         });
         let shapes: Vec<Vec<i64>> = shapes.collect();
-        let like = parts[0].loss().gradient();
+        let like = parts[0].at.loss().gradient();
         let units = Tensor::eye(rows, (like.kind(), like.device()));
         let columns = |(first, count)| {
             let units = split(&units.narrow(0, first, count), &shapes);
             let columns = parts
                 .iter()
-                .map(|at| joined(&block_product(at, block, &units)));
+                .map(|part| joined(&part.product(block, &units)));
             columns.reduce(|a, b| a + b).expect("at least one part")
         };
         // Of slices the first one is the largest.
-        let (first, widest) = (&parts[0], widest(parts[0].layers()));
+        let (first, widest) = (parts[0].at, widest(parts[0].at.layers()));
         let columns: Vec<Tensor> = chunks(first, rows, widest, BYTES).map(columns).collect();
         Self {
             matrix: Tensor::cat(&columns, 0),
@@ -93,9 +93,10 @@ impl DenseBlock {
 }
 
 /// The layer of parameter `index`, and its number within that layer.
-fn at(parts: &[Linearization], index: usize) -> (&LinearizedLayer, usize) {
-    let (layer, i) = parts[0].locate(index);
-    (&parts[0].layers()[layer], i)
+fn at<'a>(parts: &[Part<'a>], index: usize) -> (&'a LinearizedLayer, usize) {
+    let at = parts[0].at;
+    let (layer, i) = at.locate(index);
+    (&at.layers()[layer], i)
 }
 
 /// Vectors with one `[K, *shape]` for each parameter as `[K, R]`.

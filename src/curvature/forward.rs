@@ -1,7 +1,7 @@
 //! Quadratic forms from one tangent pass, without a product.
 
 use super::dense::DenseBlocks;
-use super::product::dot;
+use super::part::Part;
 use super::{Partition, Quadratic};
 use crate::problem::{Linearization, Signs, Vectors};
 use tch::{Kind, Tensor};
@@ -17,7 +17,7 @@ use tch::{Kind, Tensor};
 /// About half the cost of [`Hmp`](super::Hmp), and memory `O(K N Σ features)`. Sums over a sample's
 /// features, and entries of blocks laid out, are in the working precision, all else in float64.
 pub struct Forward<'a> {
-    parts: &'a [Linearization],
+    parts: Vec<Part<'a>>,
     by_parameter: bool,
     blocks: DenseBlocks<'a>,
 }
@@ -31,17 +31,18 @@ impl<'a> Forward<'a> {
     /// The sum over problems that make up one, see [`NetworkProblem::slices`](crate::problem::NetworkProblem::slices),
     /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
     pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
+        let parts = Part::each(parts, blocks, vectors);
         Self {
-            parts,
             by_parameter: blocks.by_parameter(),
             // A form takes half of what a product does.
-            blocks: DenseBlocks::new(parts, blocks, vectors / 2),
+            blocks: DenseBlocks::new(&parts, blocks, vectors / 2),
+            parts,
         }
     }
 
     /// The form of v at the parameters of a block, zero elsewhere: `[K]`.
     fn block(&self, block: &[usize], v: &[Vectors]) -> Tensor {
-        let forms = self.parts.iter().map(|at| form(at, block, v));
+        let forms = self.parts.iter().map(|part| part.form(block, v));
         forms.reduce(|a, b| a + b).expect("at least one part")
     }
 
@@ -61,21 +62,6 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The form of one linearisation for v at the parameters of a block: `[K]` in float64.
-pub(super) fn form(at: &Linearization, block: &[usize], v: &[Vectors]) -> Tensor {
-    let tangents = at.parameter_tangents(block, v);
-    let own = over_samples(&at.curvature_along(&tangents));
-    let uses = block.iter().enumerate();
-    let uses = uses.flat_map(|(place, &index)| at.uses(index).map(move |(l, i)| (place, l, i)));
-    let mixed = |(place, l, i): (usize, usize, usize)| {
-        let layer = &at.layers()[l];
-        let (g, dx) = (layer.gradient.as_ref()?, tangents.inputs[l].as_ref()?);
-        let row = layer.parameters().mixed_parameter(i, g, dx)?;
-        Some(dot(&v[place].numbers(), &row) * 2.0)
-    };
-    uses.filter_map(mixed).fold(own, |sum, term| sum + term)
-}
-
 fn numbers(v: &[Vectors]) -> Vec<Tensor> {
     v.iter().map(|v| v.numbers()).collect()
 }
@@ -92,9 +78,4 @@ impl Quadratic for Forward<'_> {
     fn prefers_signs(&self) -> bool {
         true
     }
-}
-
-/// Sums over samples: `[K, N] -> [K]`.
-fn over_samples(curvature: &Tensor) -> Tensor {
-    curvature.sum_dim_intlist(1, false, None::<Kind>)
 }

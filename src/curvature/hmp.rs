@@ -1,7 +1,7 @@
 //! The batched Hessian-matrix product: K vectors at once by layer rules, without an autograd graph.
 
-use super::block_product::block_product;
 use super::dense::DenseBlocks;
+use super::part::Part;
 use super::product::add;
 use super::{Partition, Product};
 use crate::problem::Linearization;
@@ -19,7 +19,7 @@ use tch::Tensor;
 ///
 /// Memory: `O(K (P + N Σ features))`; no graph is kept.
 pub struct Hmp<'a> {
-    parts: &'a [Linearization],
+    parts: Vec<Part<'a>>,
     blocks: DenseBlocks<'a>,
 }
 
@@ -32,15 +32,16 @@ impl<'a> Hmp<'a> {
     /// The sum over problems that make up one, see [`NetworkProblem::slices`](crate::problem::NetworkProblem::slices),
     /// for about `vectors` vectors in all: blocks of far fewer rows are laid out, by products.
     pub fn of_parts(parts: &'a [Linearization], blocks: &'a Partition, vectors: u64) -> Self {
+        let parts = Part::each(parts, blocks, vectors);
         Self {
+            blocks: DenseBlocks::new(&parts, blocks, vectors),
             parts,
-            blocks: DenseBlocks::new(parts, blocks, vectors),
         }
     }
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
     pub fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
-        let parts = self.parts.iter().map(|at| block_product(at, block, v));
+        let parts = self.parts.iter().map(|part| part.product(block, v));
         parts.reduce(add).expect("at least one part")
     }
 }

@@ -52,6 +52,7 @@
 //! [`NetworkProblem`]: crate::problem::NetworkProblem
 
 mod autodiff;
+mod block_form;
 mod block_product;
 mod blocks;
 mod chunks;
@@ -61,6 +62,8 @@ mod forward;
 mod given;
 mod hmp;
 mod operator;
+mod output_jacobian;
+mod part;
 mod product;
 
 pub use autodiff::Autodiff;

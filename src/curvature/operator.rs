@@ -175,13 +175,16 @@ fn each_batch<T>(
     problem.each_batch().map(open)
 }
 
-/// Bytes of the widest tangent of one vector over a slice: with some vectors at once, what fits the
-/// second cache.
+/// Bytes of the widest tangent of one vector over a slice at least: with some vectors at once, what
+/// fits the second cache.
 const SLICE: i64 = 1 << 18;
 
-/// Linearises the problem, in slices of its samples.
+/// Linearises the problem, in slices of its samples. Each reads all parameters and all vectors
+/// again: in its widest tangent are as many bytes as in a vector, so that this is not what takes time.
 fn linearised(problem: &NetworkProblem, curvature: Curvature) -> Vec<Linearization> {
-    let slices = problem.slices(SLICE);
+    let numbers: usize = problem.parameters.iter().map(Tensor::numel).sum();
+    let vector = (numbers * problem.kind().elt_size_in_bytes()) as i64;
+    let slices = problem.slices(SLICE.max(vector));
     slices
         .iter()
         .map(|slice| slice.linearize_for(curvature))

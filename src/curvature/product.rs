@@ -1,7 +1,7 @@
 //! A symmetric matrix over the parameters: its products and its quadratic form.
 
-use crate::problem::Signs;
-use tch::{Kind, Tensor};
+use crate::problem::{Signs, dot};
+use tch::Tensor;
 
 /// A symmetric matrix over the parameters that multiplies several vectors at once.
 pub trait Product {
@@ -33,16 +33,6 @@ impl<P: Product + ?Sized> Quadratic for P {
         let hv = self.multiply(v);
         let dots: Vec<Tensor> = v.iter().zip(&hv).map(|(v, hv)| dot(v, hv)).collect();
         Tensor::stack(&dots, 0)
-    }
-}
-
-/// `Σ v_k ∘ u_k` over all but the first axis: `[K, *shape] -> [K]` in float64.
-pub(super) fn dot(v: &Tensor, u: &Tensor) -> Tensor {
-    let rows = (v * u).sum_dim_intlist(-1, false, None::<Kind>);
-    let rows = rows.to_kind(Kind::Double);
-    match rows.dim() {
-        1 => rows,
-        _ => rows.flatten(1, -1).sum_dim_intlist(1, false, None::<Kind>),
     }
 }
 

@@ -113,6 +113,20 @@ impl Tolerance {
         let next = move |&count: &u64| (count < last).then(|| (count + count / 2).min(last));
         std::iter::successors(Some(8.min(last)), next)
     }
+
+    /// How many samples it will take in all, as far as the `estimate` of the `done` first ones tells:
+    /// an interval falls with the root of its samples. `None` where there is no interval yet.
+    pub fn foresee(&self, done: u64, estimate: &Moments) -> Option<u64> {
+        let half = estimate.half_width(self.confidence)?;
+        let needed = done as f64 * (half / self.reach(estimate)).powi(2);
+        Some((needed as u64).clamp(done, self.max_v.max(done)))
+    }
+
+    /// The half width within which an interval is precise enough.
+    fn reach(&self, estimate: &Moments) -> f64 {
+        let relative = self.rtol / (1.0 + self.rtol) * estimate.mean.abs();
+        self.atol.max(relative)
+    }
 }
 
 /// Why an estimate to a tolerance went no further.
@@ -163,13 +177,8 @@ impl Stopping {
 
     /// Whether `estimate` is precise enough.
     pub fn met(&mut self, estimate: &Moments) -> bool {
-        let Tolerance {
-            rtol,
-            atol,
-            confidence,
-            ..
-        } = self.tolerance;
-        let reach = atol.max(rtol / (1.0 + rtol) * estimate.mean.abs());
+        let confidence = self.tolerance.confidence;
+        let reach = self.tolerance.reach(estimate);
         let within = |confidence| {
             let half = estimate.half_width(confidence);
             half.is_some_and(|half| half <= reach)
@@ -197,6 +206,20 @@ mod tests {
         assert_eq!(all(8), [8]);
         assert_eq!(all(3), [3]);
         assert_eq!(all(12), [8, 12]);
+    }
+
+    /// A hundredth of the samples has an interval ten times as long.
+    #[test]
+    fn what_is_left_follows_from_the_interval_so_far() {
+        let samples: Vec<f64> = (0..1000)
+            .map(|i| if i % 2 == 0 { 0.0 } else { 20.0 })
+            .collect();
+        let moments = Moments::of(samples.iter().copied());
+        let tolerance = Tolerance::new(None, Some(0.0619), 0.95, 1_000_000).unwrap();
+        let foreseen = tolerance.foresee(1000, &moments).unwrap() as f64;
+        assert!((foreseen / 1e5 - 1.0).abs() < 0.01, "{foreseen}");
+        let known = Moments::exact(3.0);
+        assert_eq!(tolerance.foresee(10, &known), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod slq;
 mod statistics;
 pub mod stream;
 mod tuning;
+mod unit;
 mod variance;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
@@ -62,6 +63,7 @@ pub use slq::Slq;
 pub use statistics::{Interval, Moments, student_quantile};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 pub(crate) use tuning::{Trial, Work, v_batch};
+pub use unit::counted;
 pub use variance::Variance;
 
 use crate::error::UserError;

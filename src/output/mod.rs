@@ -1,5 +1,6 @@
 //! What an experiment leaves behind, in four steps that each build on those before: what is
-//! [stored](store), what is [concluded](conclusions) from it, [figures], and the page.
+//! [stored](store), what is [concluded](conclusions) from it, [figures], and the page; [format] says how all of
+//! them write numbers.
 //!
 //! Conclusions, figures and page are pure functions of the stored files.
 
@@ -8,11 +9,13 @@ pub mod store;
 
 pub mod conclusions;
 pub mod figures;
+pub mod format;
 mod page;
 mod redraw;
 
 pub use conclusions::{
-    Compared, Comparison, LayerRow, Precision, Speed, SummaryRow, compare, layers, summarise,
+    Compared, Comparison, LayerRow, Outcome, Precision, Speed, SummaryRow, answers, compare,
+    layers, outcomes, summarise, unlike,
 };
 pub use redraw::redraw;
 pub use store::{

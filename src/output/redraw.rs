@@ -17,7 +17,7 @@ pub fn redraw(results: &Results) -> Result<Vec<PathBuf>> {
     let summary = folder.join("summary.csv");
     replace(&summary, summarise(&results.records).iter())?;
     let mut files = vec![summary];
-    let rows = layers(&results.parameters);
+    let rows = layers(&results.parameters, results.confidence());
     if !rows.is_empty() {
         let path = folder.join("layers.csv");
         replace(&path, rows.iter())?;

@@ -23,6 +23,8 @@ use tch::Tensor;
 /// activations and their gradients, `O(N · Σ features)`.
 pub struct Linearization {
     layers: Vec<LinearizedLayer>,
+    /// For every layer, the last one that takes in its output.
+    last_uses: Vec<usize>,
     loss: Box<dyn LocalLoss>,
     parameter_count: usize,
 }
@@ -68,8 +70,16 @@ impl Linearization {
     ) -> Self {
         let (layers, output) = local_layers(network, &batch.inputs.detach(), w);
         let loss = output_matrix(loss, &output, batch, curvature);
+        let mut last_uses = vec![layers.len(); layers.len()];
+        for (index, layer) in layers.iter().enumerate() {
+            layer
+                .input
+                .sources()
+                .for_each(|source| last_uses[source] = index);
+        }
         let mut at = Self {
             layers,
+            last_uses,
             loss,
             parameter_count: w.parameters.len(),
         };
@@ -141,36 +151,58 @@ impl Linearization {
         start: usize,
         mut inject: impl FnMut(usize, &LinearizedLayer) -> Option<Tensor>,
     ) -> Tangents {
-        let (mut inputs, mut outputs) = (self.none_each(), self.none_each());
-        for (index, layer) in self.layers.iter().enumerate().skip(start) {
-            inputs[index] = layer.input.tangent(&outputs);
-            let passed = inputs[index].as_ref().map(|dx| layer.local.tangent(dx));
-            outputs[index] = sum_present(passed, inject(index, layer));
-        }
-        Tangents {
-            inputs,
-            output: outputs
-                .pop()
-                .flatten()
-                .expect("every layer leads to the output"),
-        }
+        let mut inputs = self.none_each();
+        let output = self.climb(start, |index, layer, dx| {
+            inputs[index] = dx.map(Tensor::shallow_clone);
+            let passed = dx.map(|dx| layer.local.tangent(dx));
+            sum_present(passed, inject(index, layer))
+        });
+        Tangents { inputs, output }
     }
 
     /// Propagates the tangents of moving some parameters along K vectors, one `[K, *shape]` for each
-    /// of them.
+    /// of them, up to the output: `[K, N, *out]`. `visit(l, dx)` sees the tangent at the input of
+    /// every layer l that one reaches; it is dropped as soon as no layer needs it any more.
     ///
     /// # Panics
     /// If there are none.
-    pub fn parameter_tangents(&self, parameters: &[usize], v: &[Vectors]) -> Tangents {
+    pub fn parameter_tangents(
+        &self,
+        parameters: &[usize],
+        v: &[Vectors],
+        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor),
+    ) -> Tensor {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
-        self.propagate_tangents(start.expect("a block has parameters"), |_, layer| {
-            let own = parameters.iter().zip(v);
-            let of = |(&index, v): (&usize, &Vectors)| {
-                let place = layer.place(index)?;
-                Some(v.tangent(layer.parameters(), place))
-            };
-            own.filter_map(of).reduce(|a, b| a + b)
-        })
+        self.climb(
+            start.expect("a block has parameters"),
+            |index, layer, dx| {
+                if let Some(dx) = dx {
+                    visit(index, layer, dx);
+                }
+                layer.tangent_along(dx, parameters, v)
+            },
+        )
+    }
+
+    /// The tangents at the output of one layer after another, from number `start` up: `output(l, dx)`
+    /// from that at the input of layer l. The last of them is returned.
+    fn climb(
+        &self,
+        start: usize,
+        mut output: impl FnMut(usize, &LinearizedLayer, Option<&Tensor>) -> Option<Tensor>,
+    ) -> Tensor {
+        let mut outputs = self.none_each();
+        for (index, layer) in self.layers.iter().enumerate().skip(start) {
+            let dx = layer.input.tangent(&outputs);
+            for source in layer.input.sources() {
+                if self.last_uses[source] == index {
+                    outputs[source] = None;
+                }
+            }
+            outputs[index] = output(index, layer, dx.as_ref());
+        }
+        let output = outputs.pop().flatten();
+        output.expect("every layer leads to the output")
     }
 
     /// Propagates adjoints down from `h` at the output of layer `from`: all the way, or only to the
@@ -211,6 +243,15 @@ impl Linearization {
             above[index] = takes_in || layers.contains(&index);
         }
         above
+    }
+
+    /// Whether tangents that start at the outputs of `layers` meet no curvature of a layer's own on
+    /// their way to the output.
+    pub fn is_straight_above(&self, layers: &[usize]) -> bool {
+        let above = self.above(layers);
+        let met = |layer: &&LinearizedLayer| layer.input.sources().any(|source| above[source]);
+        let mut met = self.layers.iter().filter(met);
+        met.all(|layer| matches!(layer.own_curvature, OwnCurvature::Zero))
     }
 
     /// The own curvatures of layers that are no diagonals, from the input up.

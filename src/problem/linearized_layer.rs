@@ -2,6 +2,7 @@
 
 use super::layer::{Local, LocalParameters, OwnCurvature};
 use super::layer_input::LayerInput;
+use super::vectors::Vectors;
 use tch::Tensor;
 
 /// A layer's local maps, the gradient at its output, and its own curvature at its input.
@@ -35,9 +36,33 @@ impl LinearizedLayer {
         self.indices.iter().position(|&own| own == index)
     }
 
+    /// The tangents at its output along those at its input and along vectors of the network's
+    /// `parameters`, of which others than its own do not matter: `[K, N, *out]`.
+    pub fn tangent_along(
+        &self,
+        dx: Option<&Tensor>,
+        parameters: &[usize],
+        v: &[Vectors],
+    ) -> Option<Tensor> {
+        let own = parameters.iter().zip(v);
+        let own = own.filter_map(|(&index, &v)| Some((self.place(index)?, v)));
+        self.local.tangent_along(dx, &own.collect::<Vec<_>>())
+    }
+
     /// How many entries its parameter i has.
     pub fn numel(&self, i: usize) -> i64 {
         self.parameters().shape(i).iter().product()
+    }
+
+    /// The work of a tangent or an adjoint of one sample through it, in multiplications: for each
+    /// output the entries of the weights that it depends on.
+    pub fn work(&self) -> f64 {
+        let each = |i: usize| {
+            let shape = self.parameters().shape(i);
+            shape[1..].iter().product::<i64>() as f64
+        };
+        let weights = (0..self.indices.len()).map(each);
+        self.features() as f64 * (1.0 + weights.sum::<f64>())
     }
 
     /// How many entries it puts out per sample.

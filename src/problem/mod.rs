@@ -24,6 +24,7 @@ pub mod random;
 pub mod raw;
 pub mod script;
 mod seen_diagonal;
+mod sign_products;
 mod signs;
 mod spec;
 mod tensors;
@@ -44,7 +45,7 @@ pub use node::{ParameterInfo, Tensors, Tie};
 pub use signs::Signs;
 pub use spec::{NetworkSpec, ProblemSpec};
 pub use tensors::epsilon;
-pub(crate) use tensors::{sum_present, unit_vectors};
+pub(crate) use tensors::{dot, sum_present, unit_vectors};
 pub use vectors::Vectors;
 
 use matrix::Matrix;

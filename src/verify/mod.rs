@@ -1,8 +1,8 @@
-//! Every way of estimating against every other and against autodiff, on a network of the user's own
-//! at reduced size.
+//! The estimators of a spec, or every way of estimating, against each other and against autodiff, on a
+//! network of the user's own at reduced size.
 //!
-//! Ways come from the JSON schema of specs, so that a new estimator or product is verified without
-//! being named here. All see the same probes: those that differ in their product alone must agree
+//! Which ways there are comes from the JSON schema of specs, so that a new estimator or product is
+//! verified without being named here. All see the same probes: those that differ in their product alone must agree
 //! to rounding, all others must agree with the exact value within their standard errors.
 
 mod oracle;
@@ -23,6 +23,8 @@ use std::sync::Arc;
 const ROUNDING: f64 = 1e-8;
 /// Part of the trace below which the trace, not the number itself, says what rounding is.
 const SMALL: f64 = 1e-4;
+/// The most samples in the batch of a verification.
+const SAMPLES: usize = 8;
 /// Standard errors up to which an estimate agrees with the exact value. From 32 probes one in a
 /// hundred thousand is further off by chance.
 const SPREAD: f64 = 5.0;
@@ -41,7 +43,9 @@ pub struct Verification {
 /// One comparison.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// What is checked.
+    /// The way of estimating that is checked.
+    pub way: String,
+    /// What of it: the way itself, or one of its parts.
     pub what: String,
     /// What it is compared with.
     pub against: String,
@@ -56,9 +60,10 @@ pub struct Check {
 }
 
 impl Check {
-    fn rounding(what: String, against: &str, found: f64, expected: f64) -> Self {
+    fn rounding(way: String, against: &str, found: f64, expected: f64) -> Self {
         Self {
-            what,
+            what: way.clone(),
+            way,
             against: against.into(),
             found,
             expected,
@@ -93,12 +98,12 @@ pub struct Reduced {
 }
 
 impl Reduced {
-    /// The network of `source` in float64 with a batch of at most eight samples, every way of
-    /// estimating its trace, and 32 probes.
+    /// The network of `source` in float64 with a batch of at most eight samples and 32 probes: the
+    /// estimators of the spec with what they are held against, or with `every` way there is.
     ///
     /// # Errors
     /// A mistake in the spec or in what it names; a spec that is about no network.
-    pub fn new(source: &SpecText) -> Result<Self, SpecError> {
+    pub fn new(source: &SpecText, every: bool) -> Result<Self, SpecError> {
         // First as it stands, for errors with their place in the file.
         let plan = Plan::new(Spec::parse(source)?, source)?;
         if !matches!(plan.setup, Setup::Network(_)) {
@@ -115,8 +120,13 @@ impl Reduced {
                 "verify a network that is written as layers",
             )));
         }
-        let ways = ways::all(&plan.spec);
-        let (plan, left_out) = ways::plan(&plan.spec, ways, source)?;
+        let data = &plan.setup.network().dataset;
+        let samples = data.selection.batch.min(data.len()).min(SAMPLES);
+        let ways = match every {
+            true => ways::all(&plan.spec),
+            false => ways::asked(&plan.spec),
+        };
+        let (plan, left_out) = ways::plan(&plan.spec, ways, source, samples)?;
         let plan = Arc::new(plan);
         Ok(Self { plan, left_out })
     }
@@ -185,12 +195,12 @@ impl Found {
             row.map(|row| row.estimate)
         };
         let check = |(name, trace): (String, Option<f64>)| {
-            let what = format!("exact, {name}");
             let against = "second derivatives by autodiff";
             Some(Check {
+                what: format!("exact, {name}"),
                 // A part may be zero; the whole says what is small.
                 unit: Some(self.scale()),
-                ..Check::rounding(what, against, exact(&name)?, trace?)
+                ..Check::rounding("exact".into(), against, exact(&name)?, trace?)
             })
         };
         names.zip(traces).filter_map(check).collect()
@@ -229,6 +239,7 @@ impl Found {
     fn spread(&self, row: &Record) -> Option<Check> {
         let exact = self.exact.iter().find(|exact| exact.matrix == row.matrix)?;
         (row.is_trace() && row.v.is_some()).then(|| Check {
+            way: name(row),
             what: name(row),
             against: "exact, in standard errors".into(),
             found: row.estimate,

@@ -5,9 +5,13 @@ use tch::{Kind, Tensor};
 
 /// Entries that are differentiated in all; a second or so each thousand on a small network.
 const MOST: usize = 2000;
+/// On a large network as many as differentiate so many numbers, one backward pass per entry.
+const WORK: usize = 200_000_000;
+/// But some in any case.
+const LEAST: usize = 20;
 
 /// The sum of `∂²ℓ/∂w_i²` over each parameter tensor, smallest tensors first as far as [`MOST`]
-/// entries go; `None` for the others. Uses no layer rule; one backward pass per entry.
+/// entries go, or fewer on a large network; `None` for the others. Uses no layer rule; one backward pass per entry.
 pub(super) fn traces(problem: &NetworkProblem) -> Vec<Option<f64>> {
     let leaves = problem.leaves();
     let loss = problem.loss_at(&leaves);
@@ -15,7 +19,8 @@ pub(super) fn traces(problem: &NetworkProblem) -> Vec<Option<f64>> {
     let mut order: Vec<usize> = (0..leaves.len()).collect();
     order.sort_by_key(|&index| leaves[index].numel());
     let mut traces = vec![None; leaves.len()];
-    let mut left = MOST;
+    let all: usize = leaves.iter().map(Tensor::numel).sum();
+    let mut left = (WORK / all.max(1)).clamp(LEAST, MOST);
     for index in order {
         let entries = leaves[index].numel();
         if entries > left {

@@ -1,12 +1,11 @@
-//! Every way of estimating that a spec can ask for.
+//! The ways of estimating that a spec asks for, and every way that it could ask for.
 
-use crate::estimator::EstimatorSpec;
+use crate::curvature::ProductKind;
+use crate::estimator::{EstimatorSpec, written};
 use crate::plan::Plan;
+use crate::problem::MatrixKind;
 use crate::spec::{Spec, SpecError, SpecText, schema};
 use serde_json::Value;
-
-/// The most samples in the batch of a verification.
-const SAMPLES: i64 = 8;
 
 /// Every combination of named settings of every estimator, with default probes; of estimators that
 /// need more than names, those of `spec`.
@@ -23,20 +22,60 @@ pub(super) fn all(spec: &Spec) -> Vec<toml::Table> {
     ways
 }
 
+/// The estimators of `spec`, and what they are held against: of every matrix the exact trace, of every
+/// product the same by autodiff.
+pub(super) fn asked(spec: &Spec) -> Vec<toml::Table> {
+    let mut ways: Vec<toml::Table> = Vec::new();
+    let mut add = |way: toml::Table| {
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    };
+    let own: Vec<toml::Table> = spec.estimator.iter().map(table).collect();
+    for way in &own {
+        let mut exact = toml::Table::new();
+        exact.insert("kind".into(), "exact".into());
+        let hessian = toml::Value::from(written(MatrixKind::Hessian));
+        if let Some(matrix) = way.get("matrix").filter(|matrix| **matrix != hessian) {
+            exact.insert("matrix".into(), matrix.clone());
+        }
+        add(exact);
+    }
+    own.iter().cloned().for_each(&mut add);
+    let schema = schema().to_value();
+    for way in own.iter().filter(|way| multiplies(way, &schema)) {
+        let mut reference = way.clone();
+        reference.insert("product".into(), written(ProductKind::Autodiff).into());
+        add(reference);
+    }
+    ways
+}
+
+/// Whether an estimator has a choice of products.
+fn multiplies(way: &toml::Table, schema: &Value) -> bool {
+    let kind = way.get("kind").and_then(toml::Value::as_str);
+    let variants = schema["$defs"]["EstimatorSpec"]["oneOf"].as_array();
+    let own = |variant: &&Value| variant["title"].as_str() == kind;
+    let variant = variants.into_iter().flatten().find(own);
+    variant.is_some_and(|variant| !variant["properties"]["product"].is_null())
+}
+
 /// What `spec` itself asks of estimators of this kind.
 fn of_spec(spec: &Spec, kind: &str) -> Vec<toml::Table> {
     let of_kind = spec
         .estimator
         .iter()
         .filter(|estimator| estimator.kind() == kind);
-    let table = |estimator: &EstimatorSpec| {
-        let mut table = toml::Table::try_from(estimator).unwrap_or_default();
-        for shared in ["V", "V_batch", "seeds", "probe"] {
-            table.remove(shared);
-        }
-        table
-    };
     of_kind.map(table).collect()
+}
+
+/// An estimator as a spec writes it, without what a verification decides.
+fn table(estimator: &EstimatorSpec) -> toml::Table {
+    let mut table = toml::Table::try_from(estimator).unwrap_or_default();
+    for shared in ["V", "V_batch", "seeds", "probe"] {
+        table.remove(shared);
+    }
+    table
 }
 
 /// All values of all keys that take names; `None` if another key must be there.
@@ -96,7 +135,7 @@ fn names(of: &Value, schema: &Value) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A plan of those `ways` that `spec` allows at reduced size, and why it does not allow the others.
+/// A plan of those `ways` that `spec` allows over so many samples, and why it does not allow the others.
 ///
 /// # Errors
 /// A mistake that no way is to blame for.
@@ -104,10 +143,11 @@ pub(super) fn plan(
     spec: &Spec,
     mut ways: Vec<toml::Table>,
     source: &SpecText,
+    samples: usize,
 ) -> Result<(Plan, Vec<(String, String)>), SpecError> {
     let mut left_out = Vec::new();
     loop {
-        let reduced = SpecText::new(source.path.clone(), reduced(spec, &ways));
+        let reduced = SpecText::new(source.path.clone(), reduced(spec, &ways, samples));
         let error = match Spec::parse(&reduced).and_then(|spec| Plan::new(spec, &reduced)) {
             Ok(plan) => return Ok((plan, left_out)),
             Err(error) => error,
@@ -128,15 +168,11 @@ pub(super) fn plan(
 }
 
 /// The text of `spec` with these estimators, few samples and few probes, in float64.
-fn reduced(spec: &Spec, ways: &[toml::Table]) -> String {
+fn reduced(spec: &Spec, ways: &[toml::Table], samples: usize) -> String {
     let mut table = toml::Table::try_from(spec).expect("a spec is TOML");
     if let Some(toml::Value::Table(data)) = table.get_mut("data") {
-        let batch = data.get("batch").and_then(toml::Value::as_integer);
-        // Without a batch there may be fewer samples than that.
-        if let Some(batch) = batch {
-            data.insert("batch".into(), batch.min(SAMPLES).into());
-            data.remove("batches");
-        }
+        data.insert("batch".into(), (samples as i64).into());
+        data.remove("batches");
     }
     let sampling = "V = [32]\nV_batch = [8]\nseeds = [0]\nstream = \"philox\"";
     let sampling: toml::Table = sampling.parse().expect("TOML");

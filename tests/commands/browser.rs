@@ -20,9 +20,14 @@ addEventListener("load", () => {
   const at = { bubbles: true, clientX: x + 1, clientY: y + 1 };
   spot.dispatchEvent(new PointerEvent("pointermove", at));
   const tip = document.getElementById("tip");
+  const told = tip.hidden ? "" : tip.textContent;
+  // The same with the keyboard.
+  const right = new KeyboardEvent("keydown", { bubbles: true, key: "ArrowRight" });
+  document.querySelector("figure .scroll").dispatchEvent(right);
   document.body.dataset.found = encodeURIComponent(JSON.stringify({
     wrong,
-    tip: tip.hidden ? "" : tip.textContent,
+    tip: told,
+    key: tip.hidden ? "" : tip.textContent,
     requests: performance.getEntriesByType("resource").length,
     overflow: document.documentElement.scrollWidth - innerWidth,
     unnamed: document.querySelectorAll("th:not([scope]), svg:not([aria-labelledby])").length,
@@ -91,9 +96,10 @@ fn the_report_works_in_a_browser() {
         let found: Value = serde_json::from_str(&found).unwrap();
         let tip = found["tip"].as_str().unwrap();
         assert!(
-            tip.contains("forward, full, V_batch 5, V 5: ") || tip.contains(", V 5: "),
+            tip.contains(", 5 probes: ") || tip.contains(", 5 passes: "),
             "{found}"
         );
+        assert_eq!(found["key"], found["tip"], "the first point, by either way");
         assert_eq!(found["wrong"], serde_json::json!([]));
         assert_eq!(found["requests"], 0);
         assert_eq!(found["unnamed"], 0);

@@ -1,6 +1,6 @@
 //! `runner compare DIR_A DIR_B`.
 
-use super::runner;
+use super::{runner, small_run};
 use std::path::Path;
 
 /// Writes the committed timing results to `folder/name`, the seconds of some rows multiplied.
@@ -61,6 +61,23 @@ fn a_slowdown_is_exit_code_1_and_noise_is_not() {
     assert_eq!(
         compare(folder, &["a", "slow", "--fail-on", "50%"]).0,
         Some(0)
+    );
+}
+
+#[test]
+fn results_of_other_problems_are_said_to_be_unlike() {
+    let folder = small_run();
+    let spec = std::fs::read_to_string(folder.path().join("small.toml")).unwrap();
+    let other = spec
+        .replace("out = 4", "out = 5")
+        .replace("\"small\"", "\"other\"");
+    std::fs::write(folder.path().join("other.toml"), other).unwrap();
+    runner(folder.path(), &["other.toml"]).assert().success();
+    let (code, text) = compare(folder.path(), &["results/small", "results/other"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("they differ in") && text.contains("model.layers"),
+        "{text}"
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod browser;
 mod compare;
+mod documentation;
 mod identity;
 mod report;
 mod schema;

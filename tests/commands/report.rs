@@ -53,7 +53,8 @@ fn the_page_holds_everything_and_asks_for_nothing() {
     for text in [
         "How do estimates of the trace of the Hessian converge?",
         "linear 4 → tanh → linear 3",
-        "The exact trace is ",
+        "<h1>The trace of the Hessian is ",
+        "(exact, ",
         "single estimates' 95 % intervals",
         "hutchinson hmp full",
         " ± ",

@@ -2,31 +2,64 @@
 
 use super::{SMALL, files, runner};
 
-#[test]
-fn every_way_agrees_on_a_network() {
+fn verify(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     files::write_data(&folder.path().join("data"));
     let curved = SMALL.replace("\"tanh\"", "\"sigmoid\"");
     std::fs::write(folder.path().join("small.toml"), curved).unwrap();
-    let output = runner(folder.path(), &["verify", "small.toml"])
-        .output()
-        .unwrap();
+    let arguments = [&["verify", "small.toml"], arguments].concat();
+    let output = runner(folder.path(), &arguments).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}{error}");
+    assert!(!text.contains("DISAGREE"), "{text}");
+    assert!(!folder.path().join("results").exists());
+    text
+}
+
+/// The spec's estimators, each in a line or two, and nothing that the spec does not ask for.
+#[test]
+fn the_estimators_of_a_spec_are_verified() {
+    let text = verify(&[]);
     for line in [
-        "exact, 0.weight ",
-        "hutchinson hmp full ",
+        "exact ",
+        "second derivatives by autodiff",
         "hutchinson forward parameter ",
-        "activation ",
-        "propagation ",
+        "hutchinson hmp full ",
         "autodiff, same probes",
+        "propagation ",
         "exact, in standard errors",
+        " checks agree",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }
-    assert!(!text.contains("DISAGREES"), "{text}");
-    assert!(!folder.path().join("results").exists());
+    assert!(
+        !text.contains("activation") && !text.contains("0.weight"),
+        "{text}"
+    );
+    assert!(text.lines().count() < 16, "{text}");
+}
+
+#[test]
+fn details_have_a_line_for_every_check() {
+    let text = verify(&["-v"]);
+    assert!(
+        text.contains("exact, 0.weight ") && text.contains("expected"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_way_agrees_on_a_network() {
+    let text = verify(&["--all"]);
+    for line in [
+        "hutchinson autodiff parameter ",
+        "activation ",
+        "xtrace ",
+        "frobenius",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod modes;
 
-use super::forward::form;
+use super::block_form::block_form;
 use super::{chunk_memory, chunks, widest};
 use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
 use modes::{Modes, SquareRoot};
@@ -182,7 +182,7 @@ impl Accumulator<'_> {
         let units = Tensor::zeros([count, layer.numel(i)], (like.kind(), like.device()));
         let _ = units.narrow(1, first, count).diagonal(0, 0, 1).fill_(1.0);
         let units = units.reshape([&[count], layer.parameters().shape(i).as_slice()].concat());
-        form(self.at, &[index], &[Vectors::Numbers(&units)]).to_kind(like.kind())
+        block_form(self.at, &[index], &[Vectors::Numbers(&units)]).to_kind(like.kind())
     }
 
     fn chunks(&self, total: i64, numbers: i64) -> impl Iterator<Item = (i64, i64)> + use<> {

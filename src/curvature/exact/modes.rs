@@ -67,7 +67,7 @@ struct Costs<'a> {
 
 impl<'a> Costs<'a> {
     fn new(at: &'a Linearization, roots: &'a [SquareRoot]) -> Self {
-        let through: Vec<f64> = at.layers().iter().map(through).collect();
+        let through: Vec<f64> = at.layers().iter().map(LinearizedLayer::work).collect();
         let up = |start: usize| {
             let above = at.above(&[start]);
             let layers = above.iter().enumerate().skip(start + 1);
@@ -101,16 +101,4 @@ impl<'a> Costs<'a> {
         });
         columns.sum::<f64>() + forward.sum::<f64>()
     }
-}
-
-/// The work of a tangent or an adjoint through one layer: for each output, the entries of the
-/// weights that it depends on.
-fn through(layer: &LinearizedLayer) -> f64 {
-    let outputs = layer.features() as f64;
-    let each = |i: usize| {
-        let shape = layer.parameters().shape(i);
-        shape[1..].iter().product::<i64>() as f64
-    };
-    let weights = (0..layer.indices.len()).map(each);
-    outputs * (1.0 + weights.sum::<f64>())
 }

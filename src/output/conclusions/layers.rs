@@ -1,6 +1,7 @@
 //! `layers.csv`: every parameter tensor's part of the trace, over seeds and repeats.
 
 use super::groups::grouped;
+use super::mean::Mean;
 use crate::estimator::{Identity, Quantity};
 use crate::output::store::ParameterRecord;
 use std::collections::BTreeSet;
@@ -23,21 +24,39 @@ setting_row! {
         pub trace_per_weight: f64,
         /// The standard error of that.
         pub std_error_per_weight: Option<f64>,
+        /// Lower end of the confidence interval of the trace, at `[sampling] confidence`.
+        #[serde(default)]
+        pub ci_low: Option<f64>,
+        /// Its upper end.
+        #[serde(default)]
+        pub ci_high: Option<f64>,
     }
 }
 
-/// Averages the rows of traces in `parts`, in the order in which they first appear.
-pub fn layers(parts: &[ParameterRecord]) -> Vec<LayerRow> {
+impl LayerRow {
+    /// Half the confidence interval of the trace; `None` where it is exact or nothing tells.
+    pub fn half_width(&self) -> Option<f64> {
+        let (low, high) = self.ci_low.zip(self.ci_high)?;
+        Some((high - low) / 2.0)
+    }
+}
+
+/// Averages the rows of traces in `parts`, in the order in which they first appear, with intervals at
+/// `confidence`, which must be that of the intervals that the rows state.
+pub fn layers(parts: &[ParameterRecord], confidence: f64) -> Vec<LayerRow> {
     let traces = parts
         .iter()
         .filter(|part| part.quantity == Quantity::Trace.name());
     let groups = grouped(traces, |part| {
         (part.identity().over_runs(), part.parameter.clone())
     });
-    groups.iter().map(|(_, group)| row(group)).collect()
+    groups
+        .iter()
+        .map(|(_, group)| row(group, confidence))
+        .collect()
 }
 
-fn row(group: &[&ParameterRecord]) -> LayerRow {
+fn row(group: &[&ParameterRecord], confidence: f64) -> LayerRow {
     let first = group[0];
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / group.len() as f64;
     let trace = mean(&mut group.iter().map(|part| part.estimate));
@@ -56,6 +75,8 @@ fn row(group: &[&ParameterRecord]) -> LayerRow {
     let variance = square.or_else(spread).filter(|_| first.v.is_some());
     let std_error = variance.map(|square| (square / seeds as f64).sqrt());
     let numel = first.numel as f64;
+    let half = Mean::of(group.iter().copied(), confidence).half;
+    let half = half.filter(|_| std_error.is_some());
     LayerRow {
         parameter: first.parameter.clone(),
         numel: first.numel,
@@ -64,6 +85,8 @@ fn row(group: &[&ParameterRecord]) -> LayerRow {
         std_error,
         trace_per_weight: trace / numel,
         std_error_per_weight: std_error.map(|error| error / numel),
+        ci_low: half.map(|half| trace - half),
+        ci_high: half.map(|half| trace + half),
         ..LayerRow::keyed(&first.experiment, &first.identity())
     }
 }
@@ -115,27 +138,36 @@ mod tests {
 
     #[test]
     fn errors_fall_with_seeds_and_not_with_repeats() {
-        let rows = layers(&[part(10, 0, 4.0, Some(0.3)), part(10, 1, 6.0, Some(0.4))]);
+        let rows = layers(
+            &[part(10, 0, 4.0, Some(0.3)), part(10, 1, 6.0, Some(0.4))],
+            0.95,
+        );
         assert_eq!((rows[0].trace, rows[0].trace_per_weight), (5.0, 0.1));
         let error = rows[0].std_error.unwrap();
         assert!((error - (0.125f64 / 2.0).sqrt()).abs() < 1e-12);
         assert!((rows[0].std_error_per_weight.unwrap() - error / 50.0).abs() < 1e-12);
 
-        let repeated = layers(&[part(10, 0, 4.0, Some(0.3)), part(10, 0, 4.0, Some(0.3))]);
+        let repeated = layers(
+            &[part(10, 0, 4.0, Some(0.3)), part(10, 0, 4.0, Some(0.3))],
+            0.95,
+        );
         assert!((repeated[0].std_error.unwrap() - 0.3).abs() < 1e-12);
 
-        let alone = layers(&[part(1, 0, 4.0, None), part(1, 1, 6.0, None)]);
+        let alone = layers(&[part(1, 0, 4.0, None), part(1, 1, 6.0, None)], 0.95);
         assert!((alone[0].std_error.unwrap() - 1.0).abs() < 1e-12);
-        assert_eq!(layers(&[part(1, 0, 4.0, None)])[0].std_error, None);
+        assert_eq!(layers(&[part(1, 0, 4.0, None)], 0.95)[0].std_error, None);
     }
 
     #[test]
     fn the_smallest_error_is_the_most_precise() {
-        let rows = layers(&[
-            part(10, 0, 4.0, Some(0.3)),
-            part(20, 0, 6.0, Some(0.2)),
-            part(1, 0, 6.0, None),
-        ]);
+        let rows = layers(
+            &[
+                part(10, 0, 4.0, Some(0.3)),
+                part(20, 0, 6.0, Some(0.2)),
+                part(1, 0, 6.0, None),
+            ],
+            0.95,
+        );
         assert_eq!(most_precise(&rows)[0].v, Some(20));
     }
 }

@@ -5,7 +5,8 @@ use super::canvas::{Anchor, Canvas, WIDTH};
 use super::numbers::significant;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
-use super::style::{INK, SMALL, Stroke, fill};
+use super::style::{INK, POINT, SMALL, Stroke, fill};
+use crate::output::format;
 
 /// From one bar to the next.
 const PITCH: f64 = 18.0;
@@ -31,13 +32,18 @@ pub struct Bar {
     pub count: usize,
 }
 
-/// Bars to the median as an SVG, with whiskers from the fastest to the slowest run. The axis is
-/// logarithmic where medians are more than 30 times apart.
+/// Bars from zero to the median as an SVG, with whiskers from the fastest to the slowest run. Where medians
+/// are more than 30 times apart they are points on a logarithmic axis, which has no zero.
 ///
 /// # Panics
 /// Without bars.
 pub fn bars(subtitle: &[String], bars: &[Bar], notes: &[String]) -> String {
     let unit = Unit::of(bars);
+    // Far apart, each time has the unit that suits it.
+    let written = |bar: &Bar| match far_apart(bars) {
+        true => format::seconds(bar.median),
+        false => unit.write(bar.median),
+    };
     let mut canvas = Canvas::default();
     let top = header(&mut canvas, subtitle, &[]);
     let label = |bar: &Bar| fit(&bar.label, SMALL, 0.5 * WIDTH);
@@ -47,7 +53,7 @@ pub fn bars(subtitle: &[String], bars: &[Bar], notes: &[String]) -> String {
             .fold(0.0, f64::max)
     };
     let left = MARGIN + widest(&mut bars.iter().map(label)) + 6.0;
-    let right = WIDTH - MARGIN - widest(&mut bars.iter().map(|bar| unit.write(bar.median))) - 6.0;
+    let right = WIDTH - MARGIN - widest(&mut bars.iter().map(written)) - 6.0;
     let axis = axis(bars, &unit).between(left, right);
 
     let mut y = top + PITCH / 2.0;
@@ -64,20 +70,25 @@ pub fn bars(subtitle: &[String], bars: &[Bar], notes: &[String]) -> String {
     let bottom = y - PITCH / 2.0 + 2.0;
     let x_label = x_label(bars, &unit, axis.log);
     let foot = x_axis(&mut canvas, &axis, (top, bottom), &x_label);
-    for (bar, (y, (colour, hatch))) in bars.iter().zip(places) {
+    for (bar, (y, colour)) in bars.iter().zip(places) {
         let [low, median, high] =
             [bar.low, bar.median, bar.high].map(|v| axis.at(v * unit.per_second));
         canvas.text((left - 6.0, y), Anchor::End, SMALL, INK, &label(bar));
-        canvas.bar((left, y - BAR / 2.0), (median - left, BAR), colour, hatch);
+        if !axis.log {
+            canvas.bar((left, y - BAR / 2.0), (median - left, BAR), colour);
+        }
         if bar.high > bar.low {
             canvas.bracket((low, y), (high, y), Stroke::solid(INK, 1.0));
+        }
+        if axis.log {
+            canvas.marker((median, y), POINT, colour);
         }
         canvas.text(
             (high.max(median) + 5.0, y),
             Anchor::Start,
             SMALL,
             INK,
-            &unit.write(bar.median),
+            &written(bar),
         );
         let middle = ((left + right) / 2.0, y);
         canvas.hint(middle, (right - left, PITCH), &hint(bar, &unit));
@@ -98,14 +109,21 @@ fn hint(bar: &Bar, unit: &Unit) -> String {
     }
 }
 
-fn axis(bars: &[Bar], unit: &Unit) -> Axis {
+/// Whether medians are more than 30 times apart.
+fn far_apart(bars: &[Bar]) -> bool {
     let medians = || bars.iter().map(|bar| bar.median);
-    let spread = medians().fold(0.0, f64::max) / medians().fold(f64::INFINITY, f64::min);
+    let (most, least) = (
+        medians().fold(0.0, f64::max),
+        medians().fold(f64::INFINITY, f64::min),
+    );
+    most > 30.0 * least
+}
+
+fn axis(bars: &[Bar], unit: &Unit) -> Axis {
     let least = bars.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min) * unit.per_second;
     let most = bars.iter().map(|bar| bar.high).fold(0.0, f64::max) * unit.per_second;
-    let log = spread > 30.0;
-    // The shortest bar has a length too.
-    let lo = if log { least / 2.0 } else { 0.0 };
+    let log = far_apart(bars);
+    let lo = if log { least / 1.5 } else { 0.0 };
     Axis {
         lo,
         hi: most,

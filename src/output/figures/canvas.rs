@@ -8,6 +8,15 @@ pub(super) const WIDTH: f64 = 504.0;
 /// The first family is the font embedded for PNG.
 pub(super) const FAMILY: &str = "DejaVu Sans, Helvetica, Arial, sans-serif";
 
+/// The same figure where the reader prefers light letters on a dark page; printers and PNG see none of it.
+const DARK: &str = "@media screen and (prefers-color-scheme: dark) { \
+svg > rect:first-of-type { fill: #17181c } \
+text { fill: #ececf0 } text[fill=\"#595959\"] { fill: #a9a9b2 } \
+[stroke=\"#222\"], [stroke=\"#000\"] { stroke: #ececf0 } [stroke=\"#e4e4e4\"] { stroke: #33343a } \
+[fill=\"#222\"] { fill: #ececf0 } polygon[fill=\"#fff\"] { fill: #17181c } polygon[stroke=\"#fff\"] { stroke: #17181c } \
+[stroke=\"#0072b2\"] { stroke: #4aa8e0 } [fill=\"#0072b2\"] { fill: #4aa8e0 } \
+[stroke=\"#882255\"] { stroke: #d987ae } [fill=\"#882255\"] { fill: #d987ae } }";
+
 /// A place on the page, from the upper left corner.
 pub(super) type Point = (f64, f64);
 
@@ -23,7 +32,6 @@ pub(super) enum Anchor {
 #[derive(Default)]
 pub(super) struct Canvas {
     body: String,
-    patterns: String,
 }
 
 impl Canvas {
@@ -94,25 +102,12 @@ impl Canvas {
         ));
     }
 
-    /// A bar with upper left corner `at`, hatched with white lines at `hatch` degrees.
-    pub(super) fn bar(&mut self, at: Point, size: (f64, f64), colour: &str, hatch: Option<u32>) {
+    /// A bar with upper left corner `at`.
+    pub(super) fn bar(&mut self, at: Point, size: (f64, f64), colour: &str) {
         let ((x, y), (width, height)) = (at, size);
-        let mut fill = |paint: &str| {
-            self.add(format_args!(
-                r#"<rect x="{x:.2}" y="{y:.2}" width="{width:.2}" height="{height:.2}" fill="{paint}"/>"#
-            ));
-        };
-        fill(colour);
-        if let Some(angle) = hatch {
-            fill(&format!("url(#hatch-{angle})"));
-            // Named by what it looks like: figures that share a page may share it.
-            let pattern = format!(
-                r##"<pattern id="hatch-{angle}" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate({angle})"><path d="M0 2H4" stroke="#fff" stroke-width="0.9"/></pattern>"##
-            );
-            if !self.patterns.contains(&pattern) {
-                self.patterns.push_str(&pattern);
-            }
-        }
+        self.add(format_args!(
+            r#"<rect x="{x:.2}" y="{y:.2}" width="{width:.2}" height="{height:.2}" fill="{colour}"/>"#
+        ));
     }
 
     /// Words about what lies around `at`, which a browser shows under the pointer; never drawn.
@@ -162,14 +157,11 @@ impl Canvas {
 
     /// The whole document, `height` points high.
     pub(super) fn finish(self, height: f64) -> String {
-        let (Self { body, patterns }, inches) = (self, |points: f64| points / 72.0);
-        let defs = match patterns.as_str() {
-            "" => String::new(),
-            patterns => format!("<defs>{patterns}</defs>\n"),
-        };
+        let (Self { body }, inches) = (self, |points: f64| points / 72.0);
         format!(
             r##"<svg xmlns="http://www.w3.org/2000/svg" width="{:.4}in" height="{:.4}in" viewBox="0 0 {WIDTH} {height:.2}" font-family="{FAMILY}">
-{defs}<rect width="100%" height="100%" fill="#fff"/>
+<style>{DARK}</style>
+<rect width="100%" height="100%" fill="#fff"/>
 {body}</svg>
 "##,
             inches(WIDTH),
@@ -218,16 +210,5 @@ mod tests {
             "{svg}"
         );
         super::super::raster::parse(&svg).unwrap();
-    }
-
-    #[test]
-    fn a_hatch_is_defined_once() {
-        let mut canvas = Canvas::default();
-        for y in [0.0, 20.0] {
-            canvas.bar((0.0, y), (50.0, 10.0), "#000", Some(45));
-        }
-        let svg = canvas.finish(40.0);
-        assert_eq!(svg.matches("<pattern id=\"hatch-45\"").count(), 1);
-        assert_eq!(svg.matches("url(#hatch-45)").count(), 2);
     }
 }

@@ -2,23 +2,27 @@
 
 use super::axis::Axis;
 use super::canvas::Point;
-use super::curve::{Curve, Mean, probes, set_aside};
+use super::curve::{Curve, fewer, probes};
+use super::forest::{forest, rows};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
-use super::series::{Compare, matrix_name, series};
+use super::series::{Compare, MOST, series};
 use super::style::{self, EXACT, Stroke, Style};
+use super::words::{FEW, exact, hint, quantity, reading, v_label};
+use crate::output::format;
 use crate::output::store::{Record, Results};
 use crate::problem::ProblemSpec;
 use crate::spec::ExperimentKind;
 use anyhow::{Result, ensure};
-use std::collections::BTreeMap;
 
-/// Estimates of the trace against V as an SVG: per setting a thin line for every seed, a strong one for their mean and
-/// a band of one standard deviation around it; the exact trace is a dashed black line.
+/// Estimates of the trace against V as an SVG: per setting a thin line for every seed where there are few settings, a strong
+/// one for their mean and a band of one standard deviation around it, or with one seed the interval that the
+/// estimate states at `confidence`; the exact trace is a dashed black line. At most eight settings, those of the
+/// smallest spread; where every setting has one V alone, a row for each instead, without an axis for V.
 ///
 /// # Errors
 /// No row with a finite estimate from V probes.
-pub fn convergence(records: &[Record]) -> Result<String> {
+pub fn convergence(records: &[Record], confidence: f64) -> Result<String> {
     let traces = || records.iter().filter(|r| r.is_trace());
     let sampled = || traces().filter(|r| probes(r) > 0.0);
     let finite = || sampled().filter(|r| r.estimate.is_finite());
@@ -32,11 +36,35 @@ pub fn convergence(records: &[Record]) -> Result<String> {
         drawn > 0,
         "found no finite estimate to draw: all {all} are NaN or infinite"
     );
-
     let series = series(finite(), Compare::Estimates);
-    let mut curves: Vec<Curve> = series.each.iter().map(Curve::new).collect();
-    set_aside(&mut curves);
+    let curves: Vec<Curve> = series.each.iter().map(Curve::new).collect();
     let exact = exact(records);
+    let mut notes = Vec::new();
+    match all - drawn {
+        0 => {}
+        1 => notes.push("1 non-finite estimate not drawn, nor in the mean.".into()),
+        lost => notes.push(format!(
+            "{lost} non-finite estimates not drawn, nor in the mean."
+        )),
+    }
+    let label = format!("{} (loss / parameter²)", quantity(records));
+    if curves.iter().all(|curve| curve.means.len() == 1) {
+        let confidence = format::percent(confidence);
+        let rows = rows(&curves);
+        return Ok(forest(
+            &series.common,
+            &rows,
+            &exact,
+            (&label, &confidence),
+            notes,
+        ));
+    }
+    let (curves, left_out) = fewer(curves);
+    if left_out > 0 {
+        notes.push(format!(
+            "The {MOST} of least spread; {left_out} more are in the tables."
+        ));
+    }
     let entry = |(i, curve): (usize, &Curve)| Entry {
         label: curve.label.into(),
         style: style::style(i),
@@ -48,49 +76,42 @@ pub fn convergence(records: &[Record]) -> Result<String> {
         style: EXACT,
         band: false,
     }));
-
     let means = curves.iter().flat_map(|curve| &curve.means);
-    let ends = means.flat_map(|m| [m.mean - m.sd, m.mean + m.sd]);
-    let values = finite().map(|r| r.estimate).chain(ends);
+    let ends = means.flat_map(|m| [m.mean - m.reach(), m.mean + m.reach()]);
+    let values = curves
+        .iter()
+        .flat_map(|curve| curve.seeds.values().flatten());
+    let values = values.map(|&(_, estimate)| estimate).chain(ends);
     let y = Axis::linear(values.chain(exact.iter().copied()));
-    let x = (Axis::log(finite().map(probes)), "probes V");
-    let y_label = format!("{} (loss / parameter²)", quantity(records));
-    let mut plot = Plot::new(&series.common, &legend, x, (y, &y_label));
+    let places = curves
+        .iter()
+        .flat_map(|curve| curve.means.iter().map(|m| m.v));
+    let x = (Axis::log(places), &*v_label(&curves));
+    let mut plot = Plot::new(&series.common, &legend, x, (y, &label));
     draw(&mut plot, &curves, &exact);
-
-    let mut notes = vec![reading(&curves)];
-    match all - drawn {
-        0 => {}
-        1 => notes.push("1 non-finite estimate not drawn, nor in the mean.".into()),
-        lost => notes.push(format!(
-            "{lost} non-finite estimates not drawn, nor in the mean."
-        )),
-    }
+    notes.insert(0, reading(&curves, confidence));
     Ok(plot.finish(&notes))
 }
 
 /// Later layers cover earlier ones: bands, seeds, the truth, means.
 fn draw(plot: &mut Plot, curves: &[Curve], exact: &[f64]) {
     let Plot { canvas, x, y, .. } = plot;
-    let at = |curve: &Curve, v: f64, value: f64| -> Point { (x.at(v) + curve.aside, y.at(value)) };
+    let at = |v: f64, value: f64| -> Point { (x.at(v), y.at(value)) };
     let styled = || (0..).map(style::style).zip(curves);
     let spread = || styled().filter(|(_, curve)| curve.seeds.len() > 1);
     // Many curves share the ink of three.
     let ink = (3.0 / curves.len() as f64).min(1.0);
     for (Style { stroke, .. }, curve) in spread() {
-        let upper = curve.means.iter().map(|m| at(curve, m.v, m.mean + m.sd));
-        let lower = curve
-            .means
-            .iter()
-            .rev()
-            .map(|m| at(curve, m.v, m.mean - m.sd));
+        let upper = curve.means.iter().map(|m| at(m.v, m.mean + m.sd));
+        let lower = curve.means.iter().rev();
+        let lower = lower.map(|m| at(m.v, m.mean - m.sd));
         let outline: Vec<Point> = upper.chain(lower).collect();
         match outline[..] {
             [top, bottom] => canvas.bracket(top, bottom, Stroke::solid(stroke.colour, 1.2)),
             _ => canvas.area(&outline, stroke.colour, BAND * ink),
         }
     }
-    for (Style { stroke, .. }, curve) in spread() {
+    for (Style { stroke, .. }, curve) in spread().filter(|_| curves.len() <= FEW) {
         let thin = Stroke {
             width: 0.5,
             opacity: 0.4 * ink,
@@ -98,27 +119,23 @@ fn draw(plot: &mut Plot, curves: &[Curve], exact: &[f64]) {
             ..stroke
         };
         for seed in curve.seeds.values() {
-            let points: Vec<Point> = seed
-                .iter()
-                .map(|&(v, estimate)| at(curve, v, estimate))
-                .collect();
-            match points[..] {
-                [(x, y)] => canvas.line(
-                    &[(x - 5.0, y), (x + 5.0, y)],
-                    Stroke {
-                        opacity: 0.5,
-                        ..thin
-                    },
-                ),
-                _ => canvas.line(&points, thin),
-            }
+            let points: Vec<Point> = seed.iter().map(|&(v, value)| at(v, value)).collect();
+            canvas.line(&points, thin);
         }
     }
     for &value in exact {
         canvas.line(&[(x.from, y.at(value)), (x.to, y.at(value))], EXACT.stroke);
     }
+    for (Style { stroke, .. }, curve) in styled() {
+        for mean in &curve.means {
+            if let Some(half) = mean.half {
+                let ends = [mean.mean - half, mean.mean + half].map(|end| at(mean.v, end));
+                canvas.bracket(ends[0], ends[1], Stroke::solid(stroke.colour, 1.0));
+            }
+        }
+    }
     for (index, (style, curve)) in styled().enumerate() {
-        let means: Vec<Point> = curve.means.iter().map(|m| at(curve, m.v, m.mean)).collect();
+        let means: Vec<Point> = curve.means.iter().map(|m| at(m.v, m.mean)).collect();
         canvas.line(&means, style.stroke);
         // Few markers, and not all curves' at the same V.
         let every = means.len().div_ceil(8);
@@ -132,74 +149,8 @@ fn draw(plot: &mut Plot, curves: &[Curve], exact: &[f64]) {
     }
     for curve in curves {
         for mean in &curve.means {
-            canvas.hint(
-                at(curve, mean.v, mean.mean),
-                (8.0, 16.0),
-                &hint(curve, mean),
-            );
+            canvas.hint(at(mean.v, mean.mean), (8.0, 16.0), &hint(curve, mean));
         }
-    }
-}
-
-/// The numbers behind a point.
-fn hint(curve: &Curve, mean: &Mean) -> String {
-    let Mean { v, mean, sd, runs } = mean;
-    let mean = significant(*mean, 5);
-    let value = match runs {
-        1 => mean,
-        _ => format!("{mean} ± {} over {runs} runs", significant(*sd, 2)),
-    };
-    format!("{}, V {v}: {value}", curve.label)
-}
-
-/// How to read the lines.
-fn reading(curves: &[Curve]) -> String {
-    let counts = || curves.iter().map(|c| c.seeds.len());
-    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
-    let repeated = curves
-        .iter()
-        .flat_map(|c| c.seeds.keys())
-        .any(|&(_, repeat)| repeat > 0);
-    let run = if repeated { "run" } else { "seed" };
-    let [mean, spread, each] = match curves.iter().filter(|c| c.means.len() == 1).count() {
-        0 => ["Strong line", "band", "thin lines"],
-        points if points == curves.len() => ["Marker", "bar", "thin ticks"],
-        _ => [
-            "Strong line or marker",
-            "band or bar",
-            "thin lines or ticks",
-        ],
-    };
-    let n = if least == most {
-        format!("{most}")
-    } else {
-        format!("{least} to {most}")
-    };
-    match most {
-        ..=1 => format!("One {run}."),
-        _ => format!(
-            "{mean}: mean over {n} {run}s; {spread}: ± 1 standard deviation; {each}: each {run}."
-        ),
-    }
-}
-
-/// Distinct exact traces; those that would be labelled the same are one.
-fn exact(records: &[Record]) -> Vec<f64> {
-    let finite = records
-        .iter()
-        .filter(|r| r.is_trace())
-        .filter_map(|r| r.exact)
-        .filter(|value| value.is_finite());
-    let distinct: BTreeMap<String, f64> =
-        finite.map(|value| (significant(value, 8), value)).collect();
-    distinct.into_values().collect()
-}
-
-fn quantity(records: &[Record]) -> String {
-    let first = records.first().map_or("", |r| r.matrix.as_str());
-    match first {
-        _ if records.iter().any(|r| r.matrix != first) => "trace estimate".into(),
-        matrix => format!("{} trace estimate", matrix_name(matrix)),
     }
 }
 
@@ -218,7 +169,7 @@ pub(super) fn figure(results: &Results) -> Result<Option<String>> {
     );
     match results.kind() {
         ExperimentKind::Convergence if drawable && !apart => {
-            convergence(&results.records).map(Some)
+            convergence(&results.records, results.confidence()).map(Some)
         }
         _ => Ok(None),
     }
@@ -230,6 +181,10 @@ mod tests {
     use super::super::raster::parse;
     use super::*;
 
+    fn drawn(rows: &[Record]) -> String {
+        convergence(rows, 0.95).unwrap()
+    }
+
     /// How often `svg` holds a line drawn like this.
     fn lines(svg: &str, drawn: &str) -> usize {
         svg.lines()
@@ -239,10 +194,10 @@ mod tests {
 
     #[test]
     fn says_what_it_shows() {
-        let svg = convergence(&curves()).unwrap();
+        let svg = drawn(&curves());
         for text in [
             ">probes V<",
-            "<title>hmp, parameter, V_batch 10, V 100: 12.445 ± 0.27 over 3 runs</title>",
+            "<title>hmp, parameter, V_batch 10, 100 probes: mean 12.445, standard deviation 0.27 over 3 runs</title>",
             ">Hessian trace estimate (loss / parameter²)<",
             ">hmp, parameter, V_batch 10<",
             ">exact trace 12.455009<",
@@ -250,7 +205,7 @@ mod tests {
             ">10<",
             ">100<",
             ">1000<",
-            "mean over 3 seeds; band: ± 1 standard deviation",
+            "mean over 3 seeds; band: one standard deviation between seeds; thin lines: each seed",
         ] {
             assert!(svg.contains(text), "{text} is not in {svg}");
         }
@@ -267,17 +222,13 @@ mod tests {
     fn what_is_not_finite_is_left_out_and_counted() {
         let mut rows = curves();
         rows[1].estimate = f64::NAN;
-        assert!(
-            convergence(&rows)
-                .unwrap()
-                .contains("1 non-finite estimate not drawn")
-        );
+        assert!(drawn(&rows).contains("1 non-finite estimate not drawn"));
         rows[7].estimate = f64::INFINITY;
-        let svg = convergence(&rows).unwrap();
+        let svg = drawn(&rows);
         assert!(svg.contains("2 non-finite estimates not drawn"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         rows.iter_mut().for_each(|r| r.estimate = f64::NAN);
-        let error = convergence(&rows).unwrap_err().to_string();
+        let error = convergence(&rows, 0.95).unwrap_err().to_string();
         assert_eq!(
             error,
             "found no finite estimate to draw: all 15 are NaN or infinite"
@@ -286,7 +237,7 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_error() {
-        let error = |rows: &[Record]| convergence(rows).unwrap_err().to_string();
+        let error = |rows: &[Record]| convergence(rows, 0.95).unwrap_err().to_string();
         assert!(error(&[]).contains("no estimate with V probes to draw among 0 rows"));
         let exact = Record {
             v: None,
@@ -298,23 +249,71 @@ mod tests {
     #[test]
     fn one_seed_has_no_band() {
         let rows: Vec<Record> = curves().into_iter().filter(|r| r.seed == Some(1)).collect();
-        let svg = convergence(&rows).unwrap();
+        let svg = drawn(&rows);
         assert!(svg.contains(">One seed.<") && !svg.contains("fill-opacity"));
-        assert!(convergence(&curves()).unwrap().contains("fill-opacity"));
+        assert!(drawn(&curves()).contains("fill-opacity"));
     }
 
+    /// Points at one V have no axis for it; whatever is drawn stands at its own value.
     #[test]
-    fn one_v_has_bars_side_by_side_and_its_own_tick() {
+    fn one_v_has_a_row_for_every_setting() {
         let mut rows = [1.0, 2.0, 4.0, 5.0].map(|estimate| row(48, estimate as u64, estimate));
         rows[2].blocks = Some("full".into());
         rows[3].blocks = Some("full".into());
-        let svg = convergence(&rows).unwrap();
-        assert!(svg.contains(">48<") && svg.contains("bar: ± 1 standard deviation"));
-        assert_eq!(
-            lines(&svg, r#"stroke-width="1.2" stroke-opacity="1""#),
-            2 * 3 + 2,
-            "brackets, exact"
+        let svg = drawn(&rows);
+        for text in [
+            ">hmp, full, V_batch 10, 48 probes<",
+            ">hmp, parameter, V_batch 10, 48 probes<",
+            "bar: one standard deviation between runs",
+        ] {
+            assert!(svg.contains(text), "{text} is not in {svg}");
+        }
+        assert!(!svg.contains(">probes V<"));
+    }
+
+    #[test]
+    fn points_stand_at_their_v_with_the_interval_that_they_state() {
+        let at = |v, estimate| Record {
+            ci_low: Some(estimate - 1.0),
+            ci_high: Some(estimate + 1.0),
+            ..row(v, 0, estimate)
+        };
+        let other = Record {
+            estimator: "propagation".into(),
+            product: None,
+            ..at(100, 12.5)
+        };
+        let svg = drawn(&[at(10, 12.0), at(100, 12.4), other]);
+        assert!(
+            svg.contains(">V: passes of propagation; probes of hutchinson<"),
+            "{svg}"
         );
+        assert!(svg.contains("Bars: 95 % interval.") && svg.contains("12.4 ± 1.0"));
+        let places = |text: &str| {
+            let line = svg.lines().find(|line| line.contains(text)).unwrap();
+            line.split('"').nth(1).unwrap().to_string()
+        };
+        let [a, b] = [
+            "hmp, parameter, V_batch 10, 100 probes",
+            "propagation, parameter, V_batch 10, 100 passes",
+        ];
+        assert_eq!(places(a), places(b), "both stand at V 100");
+    }
+
+    #[test]
+    fn no_more_than_eight_settings_are_drawn() {
+        let setting = |i: u64| {
+            [10, 100].map(|v| Record {
+                v_batch: Some(i),
+                ci_low: Some(12.0 - i as f64),
+                ci_high: Some(12.0 + i as f64),
+                ..row(v, 0, 12.0)
+            })
+        };
+        let rows: Vec<Record> = (1..=11).flat_map(setting).collect();
+        let svg = drawn(&rows);
+        assert!(svg.contains("3 more are in the tables"), "{svg}");
+        assert!(svg.contains("V_batch 8<") && !svg.contains("V_batch 9<"));
     }
 
     #[test]
@@ -326,17 +325,17 @@ mod tests {
             ..r.clone()
         };
         rows.extend(curves().iter().map(full));
-        let svg = convergence(&rows).unwrap();
+        let svg = drawn(&rows);
         assert!(
             svg.contains(">hmp, full, V_batch 10<") && svg.contains(">hmp, parameter, V_batch 10<")
         );
         assert_eq!(lines(&svg, r##"stroke="#d55e00" stroke-width="1.7""##), 2);
         assert_eq!(svg.matches("exact trace").count(), 1);
         rows.iter_mut().for_each(|r| r.exact = None);
-        assert!(!convergence(&rows).unwrap().contains("exact trace"));
+        assert!(!drawn(&rows).contains("exact trace"));
         rows[0].exact = Some(-3.0);
         rows[1].exact = Some(4.5);
-        let svg = convergence(&rows).unwrap();
+        let svg = drawn(&rows);
         assert!(
             svg.contains(">exact trace −3.0000000<") && svg.contains(">exact trace 4.5000000<")
         );

@@ -1,6 +1,6 @@
 //! Estimates of one setting by seed and V, and their mean and spread over seeds.
 
-use super::series::Series;
+use super::series::{MOST, Series};
 use crate::output::store::Record;
 use std::collections::BTreeMap;
 
@@ -14,17 +14,8 @@ pub(super) struct Curve<'a> {
     pub(super) seeds: BTreeMap<Run, Vec<(f64, f64)>>,
     /// By rising V.
     pub(super) means: Vec<Mean>,
-    /// Points to the right of its V, so that curves of one point stand side by side.
-    pub(super) aside: f64,
-}
-
-/// Puts those at one V alone side by side.
-pub(super) fn set_aside(curves: &mut [Curve]) {
-    let points: Vec<&mut Curve> = curves.iter_mut().filter(|c| c.means.len() == 1).collect();
-    let middle = (points.len() as f64 - 1.0) / 2.0;
-    for (i, curve) in (0..).zip(points) {
-        curve.aside = 16.0 * (f64::from(i) - middle);
-    }
+    /// The kind of the estimator.
+    pub(super) estimator: &'a str,
 }
 
 /// Over seeds, at one V.
@@ -33,25 +24,37 @@ pub(super) struct Mean {
     pub(super) mean: f64,
     /// Standard deviation; zero for one seed.
     pub(super) sd: f64,
+    /// Half the interval that a single run states of itself.
+    pub(super) half: Option<f64>,
     /// How many there are.
     pub(super) runs: usize,
+}
+
+impl Mean {
+    /// What is drawn about the mean: the spread between runs, or what a single run states.
+    pub(super) fn reach(&self) -> f64 {
+        self.half.unwrap_or(self.sd)
+    }
 }
 
 impl<'a> Curve<'a> {
     pub(super) fn new(setting: &'a Series) -> Self {
         let mut seeds: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
-        let mut by_v: BTreeMap<Option<u64>, Vec<f64>> = BTreeMap::new();
+        let mut by_v: BTreeMap<Option<u64>, Vec<&Record>> = BTreeMap::new();
         for row in &setting.rows {
             seeds
                 .entry((row.seed, row.repeat))
                 .or_default()
                 .push((probes(row), row.estimate));
-            by_v.entry(row.v).or_default().push(row.estimate);
+            by_v.entry(row.v).or_default().push(row);
         }
         for seed in seeds.values_mut() {
             seed.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        let mean = |(v, estimates): (Option<u64>, Vec<f64>)| {
+        let mean = |(v, rows): (Option<u64>, Vec<&Record>)| {
+            let estimates: Vec<f64> = rows.iter().map(|row| row.estimate).collect();
+            let stated = rows[0].ci_low.zip(rows[0].ci_high);
+            let half = stated.map(|(low, high)| (high - low) / 2.0);
             let n = estimates.len() as f64;
             let mean = estimates.iter().sum::<f64>() / n;
             let squares: f64 = estimates.iter().map(|e| (e - mean).powi(2)).sum();
@@ -60,7 +63,8 @@ impl<'a> Curve<'a> {
                 v: v.unwrap_or(0) as f64,
                 mean,
                 sd,
-                runs: estimates.len(),
+                half: half.filter(|half| rows.len() == 1 && half.is_finite()),
+                runs: rows.len(),
             }
         };
         let means = by_v.into_iter().map(mean).collect();
@@ -68,9 +72,23 @@ impl<'a> Curve<'a> {
             label: &setting.label,
             seeds,
             means,
-            aside: 0.0,
+            estimator: setting.rows.first().map_or("", |row| &row.estimator),
         }
     }
+}
+
+/// The curves of least spread at their largest V, in their order, and how many more there are.
+pub(super) fn fewer(mut curves: Vec<Curve>) -> (Vec<Curve>, usize) {
+    let spread = |curve: &Curve| curve.means.last().map_or(f64::INFINITY, Mean::reach);
+    let mut all: Vec<f64> = curves.iter().map(spread).collect();
+    all.sort_by(f64::total_cmp);
+    let count = curves.len();
+    if let Some(&worst) = all.get(MOST - 1) {
+        curves.retain(|curve| spread(curve) <= worst);
+        curves.truncate(MOST);
+    }
+    let left_out = count - curves.len();
+    (curves, left_out)
 }
 
 /// V, for the axis; zero where there is none.

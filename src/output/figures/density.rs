@@ -184,7 +184,7 @@ fn notes(curves: &[Curve], width: f64) -> Vec<String> {
     };
     let line = match most {
         ..=1 => "One probe.".to_string(),
-        _ => format!("Line: mean over {n} probes; band: ± 1 standard error."),
+        _ => format!("Line: mean over {n} probes; band: one standard error to each side."),
     };
     let width = significant(width, 2);
     vec![
@@ -233,7 +233,7 @@ mod tests {
         for text in [
             ">eigenvalue λ<",
             ">density of eigenvalues (1 / λ)<",
-            "mean over 2 probes; band: ± 1 standard error.",
+            "mean over 2 probes; band: one standard error to each side.",
             "standard deviation 0.050.",
             "Hessian",
         ] {

@@ -2,19 +2,21 @@
 
 use super::axis::Axis;
 use super::canvas::Point;
+use super::ends::{self, End};
 use super::numbers::significant;
-use super::plot::{Entry, Plot};
-use super::style;
+use super::plot::Plot;
+use super::series::MOST;
+use super::style::{self, QUIET, Style};
 use crate::output::store::Record;
 use anyhow::{Result, ensure};
 
 /// How wrong a method is after so much time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorPoint {
-    /// The method; points of one label make up a line.
+    /// The method, at the end of its line; points of one label make up a line.
     pub label: String,
-    /// What the legend names; lines of one group look alike.
-    pub group: String,
+    /// Whether the line is there to compare with, in grey.
+    pub quiet: bool,
     /// Seconds or products of one estimate.
     pub cost: f64,
     /// Root mean square error of an estimate, relative to the exact value.
@@ -42,7 +44,7 @@ impl Cost {
     fn axis(self) -> &'static str {
         match self {
             Self::Seconds => "seconds per estimate",
-            Self::Products => "matrix-vector products per estimate",
+            Self::Products => "products, probes or passes per estimate",
         }
     }
 
@@ -54,10 +56,16 @@ impl Cost {
     }
 }
 
-/// Lines of relative error against cost on two logarithmic axes, as an SVG.
-///
-/// An error of zero cannot stand on a logarithmic axis: a method whose errors are not above
-/// `rounding` is drawn at the foot of the figure, which the legend says.
+/// A line: its label, and points by rising cost.
+struct Line<'a> {
+    label: &'a str,
+    quiet: bool,
+    points: Vec<&'a ErrorPoint>,
+}
+
+/// Lines of relative error against cost on two logarithmic axes, as an SVG: at most eight, those that
+/// get closest. An error of no more than `rounding` stands at the foot of the figure, since zero has
+/// no place on a logarithmic axis.
 ///
 /// # Errors
 /// No point with a positive cost.
@@ -75,68 +83,100 @@ pub fn error_curves(
         !valid.is_empty(),
         "found no point with a cost and an error to draw"
     );
-    let sampled = || {
-        valid
-            .iter()
-            .map(|p| p.error)
-            .filter(|&error| error > rounding)
-    };
-    let foot = sampled().fold(f64::INFINITY, f64::min).min(1.0) / 3.0;
-    let groups = distinct(valid.iter().map(|p| p.group.as_str()));
-    let is_exact = |group: &str| {
-        let mut of_group = valid.iter().filter(|p| p.group == group);
-        of_group.all(|p| p.error <= rounding)
-    };
-    let legend: Vec<Entry> = groups
-        .iter()
-        .enumerate()
-        .map(|(i, group)| Entry {
-            label: match is_exact(group) {
-                true => format!("{group} (no error: at the foot)"),
-                false => (*group).into(),
-            },
-            style: style::style(i),
-            band: false,
-        })
-        .collect();
-    let errors = valid.iter().map(|p| p.error.max(foot));
-    let x = (Axis::log(valid.iter().map(|p| p.cost)), cost.axis());
+    let (lines, left_out) = lines(&valid);
+    let drawn = || lines.iter().flat_map(|line| line.points.iter().copied());
+    let sampled = drawn().map(|p| p.error).filter(|&error| error > rounding);
+    let foot = sampled.fold(f64::INFINITY, f64::min).min(1.0) / 3.0;
+    let x = (Axis::log(drawn().map(|p| p.cost)), cost.axis());
+    let errors = drawn().map(|p| p.error.max(foot));
     let y = (Axis::log(errors), "relative error (RMS over seeds)");
-    let unit = cost.unit();
-    let mut plot = Plot::new(subtitle, &legend, x, y);
-    for label in distinct(valid.iter().map(|p| p.label.as_str())) {
-        let mut of_label: Vec<&&ErrorPoint> = valid.iter().filter(|p| p.label == label).collect();
-        let group = |name: &&str| *name == of_label[0].group;
-        let style = style::style(groups.iter().position(group).unwrap_or(0));
-        of_label.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-        let at = |p: &&&ErrorPoint| -> Point { (plot.x.at(p.cost), plot.y.at(p.error.max(foot))) };
-        let line: Vec<Point> = of_label.iter().map(at).collect();
-        plot.canvas.line(&line, style.stroke);
-        for &point in &line {
-            let marker = style.marker.expect("curves have markers");
-            plot.canvas.marker(point, marker, style.stroke.colour);
-        }
-        for (point, &at) in of_label.iter().zip(&line) {
-            let (error, spent) = (
-                significant(100.0 * point.error, 2),
-                significant(point.cost, 3),
+    let room = ends::room(lines.iter().map(|line| line.label));
+    let mut plot = Plot::beside(subtitle, &[], x, y, room);
+    let styles = styles(&lines);
+    let mut labels = Vec::new();
+    // What is there to compare with lies below.
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_by_key(|&i| !lines[i].quiet);
+    for i in order {
+        let (line, style) = (&lines[i], styles[i]);
+        let at = |p: &&ErrorPoint| -> Point { (plot.x.at(p.cost), plot.y.at(p.error.max(foot))) };
+        let places: Vec<Point> = line.points.iter().map(at).collect();
+        plot.canvas.line(&places, style.stroke);
+        for (point, &at) in line.points.iter().zip(&places) {
+            if let Some(marker) = style.marker {
+                plot.canvas.marker(at, marker, style.stroke.colour);
+            }
+            let error = significant(100.0 * point.error, 2);
+            let spent = significant(point.cost, 3);
+            let words = format!(
+                "{}: error {error} % for {spent} {}",
+                line.label,
+                cost.unit()
             );
-            let words = format!("{label}: error {error} % for {spent} {unit}");
             plot.canvas.hint(at, (9.0, 9.0), &words);
         }
+        labels.push(End {
+            label: line.label.into(),
+            style,
+            quiet: line.quiet,
+            at: *places.last().expect("a line has points"),
+        });
     }
-    Ok(plot.finish(&[]))
+    plot.ends(labels);
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        notes.push(format!(
+            "The {MOST} that get closest; {left_out} more are in the tables."
+        ));
+    }
+    if drawn().any(|p| p.error <= rounding) {
+        notes.push(format!(
+            "Errors up to {rounding:.0e}, which is rounding, stand at the foot."
+        ));
+    }
+    Ok(plot.finish(&notes))
 }
 
-/// Every name once, in the order of their first appearance.
-fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    for name in all {
-        if !names.contains(&name) {
-            names.push(name);
+/// The lines in the order in which they first appear, and how many more there would be.
+fn lines<'a>(points: &[&'a ErrorPoint]) -> (Vec<Line<'a>>, usize) {
+    let mut lines: Vec<Line> = Vec::new();
+    for point in points {
+        match lines.iter_mut().find(|line| line.label == point.label) {
+            Some(line) => line.points.push(point),
+            None => lines.push(Line {
+                label: &point.label,
+                quiet: point.quiet,
+                points: vec![point],
+            }),
         }
     }
-    names
+    for line in &mut lines {
+        line.points.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    }
+    let closest = |line: &Line| {
+        line.points
+            .iter()
+            .map(|p| p.error)
+            .fold(f64::INFINITY, f64::min)
+    };
+    let mut errors: Vec<f64> = lines.iter().map(closest).collect();
+    errors.sort_by(f64::total_cmp);
+    let all = lines.len();
+    if let Some(&worst) = errors.get(MOST - 1) {
+        lines.retain(|line| closest(line) <= worst);
+        lines.truncate(MOST);
+    }
+    let left_out = all - lines.len();
+    (lines, left_out)
+}
+
+fn styles(lines: &[Line]) -> Vec<Style> {
+    let mut own = 0..;
+    let style = |line: &Line| match line.quiet {
+        true => QUIET,
+        false => style::style(own.next().expect("endless")),
+    };
+    lines.iter().map(style).collect()
 }
 
 #[cfg(test)]
@@ -147,14 +187,14 @@ mod tests {
     fn point(label: &str, seconds: f64, error: f64) -> ErrorPoint {
         ErrorPoint {
             label: label.into(),
-            group: label.into(),
+            quiet: false,
             cost: seconds,
             error,
         }
     }
 
     #[test]
-    fn every_method_is_named_and_exact_ones_say_so() {
+    fn every_method_is_named_and_what_has_no_error_stands_at_the_foot() {
         let points = [
             point("hmp", 0.1, 0.1),
             point("hmp", 1.0, 0.03),
@@ -163,12 +203,23 @@ mod tests {
         let svg = error_curves(&["example".into()], &points, Cost::Seconds, 1e-6).unwrap();
         for text in [
             ">hmp<",
-            ">exact (no error: at the foot)<",
+            ">exact<",
+            "stand at the foot",
             "seconds per estimate",
         ] {
             assert!(svg.contains(text), "{text} is not in {svg}");
         }
         parse(&svg).unwrap();
+    }
+
+    #[test]
+    fn no_figure_has_more_than_eight_lines_and_the_best_are_kept() {
+        let all: Vec<ErrorPoint> = (1..=12)
+            .map(|i| point(&format!("m{i}"), 1.0, 0.01 * f64::from(i)))
+            .collect();
+        let svg = error_curves(&[], &all, Cost::Seconds, 1e-6).unwrap();
+        assert!(svg.contains(">m1<") && svg.contains(">m8<") && !svg.contains(">m9<"));
+        assert!(svg.contains("4 more are in the tables"), "{svg}");
     }
 
     #[test]

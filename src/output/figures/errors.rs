@@ -3,7 +3,8 @@
 use super::curve::probes;
 use super::error_curves::{Cost, ErrorPoint, error_curves};
 use super::grid::grid;
-use super::series::{Compare, matrix_name, series};
+use super::series::{Compare, series};
+use crate::output::format;
 use crate::output::store::{Record, Results};
 use crate::spec::ExperimentKind;
 use anyhow::Result;
@@ -40,9 +41,10 @@ pub fn errors(records: &[Record], cost: Cost) -> Result<Option<String>> {
             .filter(|points| !points.is_empty())
             .collect();
         if lines.len() > 1 {
-            let mut subtitle = series.common;
-            if !subtitle.iter().any(|part| part == matrix_name(matrix)) {
-                subtitle.insert(0, matrix_name(matrix).into());
+            let (lines, same) = without_common_words(lines);
+            let mut subtitle = [series.common, same].concat();
+            if !subtitle.iter().any(|part| part == format::matrix(matrix)) {
+                subtitle.insert(0, format::matrix(matrix).into());
             }
             let rounding = match subtitle.iter().any(|part| part == "float64") {
                 true => 1e-14,
@@ -56,6 +58,28 @@ pub fn errors(records: &[Record], cost: Cost) -> Result<Option<String>> {
         1 => plots.pop(),
         _ => Some(grid(&plots)?),
     })
+}
+
+/// Labels stand at the ends of lines, where there is little room: what all of them say is said once.
+fn without_common_words(mut lines: Vec<Vec<ErrorPoint>>) -> (Vec<Vec<ErrorPoint>>, Vec<String>) {
+    let words = |line: &Vec<ErrorPoint>| -> Vec<String> {
+        line[0].label.split(", ").map(str::to_string).collect()
+    };
+    let mut same = lines.first().map_or(Vec::new(), words);
+    for line in &lines {
+        let own = words(line);
+        same.retain(|word| own.contains(word));
+    }
+    for line in &mut lines {
+        let own = words(line);
+        let left: Vec<String> = own
+            .into_iter()
+            .filter(|word| !same.contains(word))
+            .collect();
+        line.iter_mut()
+            .for_each(|point| point.label = left.join(", "));
+    }
+    (lines, same)
 }
 
 /// A point for every V of a setting.
@@ -77,7 +101,7 @@ fn point(label: &str, rows: &[&Record], cost: Cost) -> ErrorPoint {
     costs.sort_by(f64::total_cmp);
     ErrorPoint {
         label: label.into(),
-        group: label.into(),
+        quiet: false,
         cost: costs[costs.len() / 2],
         error: (rows.iter().map(square).sum::<f64>() / rows.len() as f64).sqrt(),
     }
@@ -120,9 +144,14 @@ mod tests {
         let draw = |records: &[Record]| errors(records, Cost::Products).unwrap();
         let one = rows("hutchinson", "flat");
         assert_eq!(draw(&one), None, "nothing to compare with");
+        let labels = draw(&[one.clone(), rows("xtrace", "flat")].concat()).unwrap();
+        assert!(
+            labels.contains(">xtrace<"),
+            "what both say is said above: {labels}"
+        );
         let two = [one, rows("xtrace", "flat")].concat();
         let svg = draw(&two).unwrap();
-        for text in ["hutchinson", "xtrace", "flat", "matrix-vector products"] {
+        for text in ["hutchinson", "xtrace", "flat", "products, probes or passes"] {
             assert!(svg.contains(text), "{text} is not in {svg}");
         }
         let both = [

@@ -1,8 +1,8 @@
 //! Names that tell things apart by the columns in which they differ.
 
-use super::series::matrix_name;
 use crate::estimator::Identity;
 use crate::output::conclusions::{LayerRow, at_any_checkpoint};
+use crate::output::format;
 
 /// What is said of each, and what of all.
 pub(super) struct Labels {
@@ -35,7 +35,7 @@ pub(super) fn said(experiment: &str, key: &Identity, left_out: &[&str]) -> Vec<O
     let columns = key.columns().into_iter();
     let columns = columns.filter(|(column, _)| !left_out.contains(column));
     let said = columns.map(|(column, value)| match (column, value?) {
-        ("matrix", matrix) => Some(matrix_name(&matrix).into()),
+        ("matrix", matrix) => Some(format::matrix(&matrix).into()),
         ("blocks", blocks) => Some(blocks_name(&blocks)),
         ("estimator" | "product" | "probe" | "stream" | "settings" | "checkpoint", text) => {
             Some(text)
@@ -59,7 +59,7 @@ fn blocks_name(blocks: &str) -> String {
 
 /// What stands over a figure of one setting.
 pub(super) fn subtitle(row: &LayerRow) -> Vec<String> {
-    let matrix = matrix_name(&row.matrix).to_string();
+    let matrix = format::matrix(&row.matrix).to_string();
     let setting = at_any_checkpoint(&row.identity());
     vec![row.experiment.clone(), matrix, setting.name()]
 }

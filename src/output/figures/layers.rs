@@ -5,8 +5,9 @@ use super::canvas::{Anchor, Canvas, WIDTH};
 use super::labels::subtitle;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
-use super::style::{INK, SMALL, Stroke, fill};
+use super::style::{INK, POINT, SMALL, Stroke, fill};
 use crate::output::conclusions::{self, LayerRow, most_precise};
+use crate::output::format;
 use crate::output::store::Results;
 use crate::spec::ExperimentKind;
 use anyhow::Result;
@@ -18,16 +19,20 @@ const BAR: f64 = 9.0;
 /// Between the two halves.
 const GUTTER: f64 = 22.0;
 
-/// A value with its standard error.
+/// Rows that a page holds; of more the largest traces are drawn.
+const MOST: usize = 60;
+
+/// A value, and half its confidence interval.
 type Value = (f64, Option<f64>);
 
-/// Two bars per row, of one setting, as an SVG: the trace of a parameter tensor's block, and its
-/// mean per weight, with whiskers of two standard errors either way. A half whose positive values
-/// are more than 30 times apart has a logarithmic axis.
+/// Two values per row, of one setting, as an SVG: the trace of a parameter tensor's block, and its
+/// mean per weight, with the intervals of sampled ones. They are bars from zero, or points on a logarithmic
+/// axis where positive values are more than 30 times apart.
 ///
 /// # Panics
 /// Without rows.
-pub fn layers(subtitle: &[String], rows: &[&LayerRow]) -> String {
+pub fn layers(subtitle: &[String], rows: &[&LayerRow], confidence: f64) -> String {
+    let (rows, left_out) = largest(rows);
     let mut canvas = Canvas::default();
     let top = header(&mut canvas, subtitle, &[]);
     let label = |row: &LayerRow| fit(&row.parameter, SMALL, 0.3 * WIDTH);
@@ -44,18 +49,47 @@ pub fn layers(subtitle: &[String], rows: &[&LayerRow]) -> String {
             &label(row),
         );
     }
-    let totals: Vec<Value> = rows.iter().map(|r| (r.trace, r.std_error)).collect();
-    let means: Vec<Value> = rows
-        .iter()
-        .map(|r| (r.trace_per_weight, r.std_error_per_weight))
-        .collect();
+    let totals: Vec<Value> = rows.iter().map(|r| (r.trace, r.half_width())).collect();
+    let per_weight = |r: &&LayerRow| {
+        let half = r.half_width().map(|half| half / r.numel as f64);
+        (r.trace_per_weight, half)
+    };
+    let means: Vec<Value> = rows.iter().map(per_weight).collect();
     let second = left + half + GUTTER;
     let place = |from| ((from, from + half), (top, bottom));
     let foot = draw(&mut canvas, &totals, place(left), ("trace of the block", 0));
     draw(&mut canvas, &means, place(second), ("trace per weight", 1));
-    let sampled = rows.iter().any(|row| row.std_error.is_some());
-    let note = "Whiskers: two standard errors either way.".to_string();
-    finish(canvas, foot, &if sampled { vec![note] } else { vec![] })
+    for (i, row) in rows.iter().enumerate() {
+        let value = format::within(row.trace, row.half_width());
+        let words = format!(
+            "{}: {value}, {} per weight",
+            row.parameter,
+            format::value(row.trace_per_weight)
+        );
+        let at = ((left + WIDTH - MARGIN) / 2.0, middle(top, i));
+        canvas.hint(at, (WIDTH - MARGIN - left, PITCH), &words);
+    }
+    let mut notes = Vec::new();
+    if rows.iter().any(|row| row.half_width().is_some()) {
+        notes.push(format!("Bars: {} interval.", format::percent(confidence)));
+    }
+    if left_out > 0 {
+        notes.push(format!(
+            "The {MOST} largest traces; {left_out} more are in layers.csv."
+        ));
+    }
+    finish(canvas, foot, &notes)
+}
+
+/// Those of the largest absolute traces, in their order, and how many more there are.
+fn largest<'a>(rows: &[&'a LayerRow]) -> (Vec<&'a LayerRow>, usize) {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|&a, &b| rows[b].trace.abs().total_cmp(&rows[a].trace.abs()));
+    order.truncate(MOST);
+    order.sort_unstable();
+    let kept: Vec<&LayerRow> = order.iter().map(|&i| rows[i]).collect();
+    let left_out = rows.len() - kept.len();
+    (kept, left_out)
 }
 
 fn middle(top: f64, index: usize) -> f64 {
@@ -72,19 +106,23 @@ fn draw(
     let axis = axis(values).between(left, right);
     let log = if axis.log { ", log scale" } else { "" };
     let foot = x_axis(canvas, &axis, (top, bottom), &format!("{name}{log}"));
-    let (colour, hatch) = fill(colour);
+    let colour = fill(colour);
     let zero = if axis.log { left } else { axis.at(0.0) };
-    for (i, &(value, error)) in values.iter().enumerate() {
+    for (i, &(value, half)) in values.iter().enumerate() {
         let (x, y) = (axis.at(value), middle(top, i));
-        let (from, to) = (x.min(zero), x.max(zero));
-        canvas.bar((from, y - BAR / 2.0), (to - from, BAR), colour, hatch);
-        if let Some(error) = error {
-            let (low, high) = (value - 2.0 * error, value + 2.0 * error);
-            let ends = [low, high].map(|v| match axis.log && v <= axis.lo {
+        if !axis.log {
+            let (from, to) = (x.min(zero), x.max(zero));
+            canvas.bar((from, y - BAR / 2.0), (to - from, BAR), colour);
+        }
+        if let Some(half) = half {
+            let ends = [value - half, value + half].map(|v| match axis.log && v <= axis.lo {
                 true => left,
                 false => axis.at(v),
             });
             canvas.bracket((ends[0], y), (ends[1], y), Stroke::solid(INK, 0.9));
+        }
+        if axis.log && value > 0.0 {
+            canvas.marker((x, y), POINT, colour);
         }
     }
     canvas.line(&[(zero, top), (zero, bottom)], Stroke::solid(INK, 0.8));
@@ -94,13 +132,12 @@ fn draw(
 /// From zero, or logarithmic where that shows more.
 fn axis(values: &[Value]) -> Axis {
     let finite = || values.iter().filter(|(v, _)| v.is_finite());
-    let ends =
-        || finite().flat_map(|&(v, e)| [v - 2.0 * e.unwrap_or(0.0), v + 2.0 * e.unwrap_or(0.0)]);
+    let ends = || finite().flat_map(|&(v, e)| [v - e.unwrap_or(0.0), v + e.unwrap_or(0.0)]);
     let least = finite().map(|&(v, _)| v).fold(f64::INFINITY, f64::min);
     let most = finite().map(|&(v, _)| v).fold(f64::NEG_INFINITY, f64::max);
     match least > 0.0 && most > 30.0 * least {
-        // The shortest bar has a length too.
-        true => Axis::log(ends().filter(|&v| v > 0.0).chain([least / 2.0])),
+        // An interval that reaches zero is cut off at the edge.
+        true => Axis::log(ends().filter(|&v| v > least / 3.0)),
         false => Axis::linear(ends().chain([0.0])),
     }
 }
@@ -112,7 +149,7 @@ fn axis(values: &[Value]) -> Axis {
 ///
 /// It shows the setting known best, at the last checkpoint.
 pub(super) fn figure(results: &Results) -> Result<Option<String>> {
-    let all = conclusions::layers(&results.parameters);
+    let all = conclusions::layers(&results.parameters, results.confidence());
     let mut rows = most_precise(&all);
     let last = rows.last().and_then(|row| row.checkpoint.clone());
     rows.retain(|row| row.checkpoint == last);
@@ -121,7 +158,8 @@ pub(super) fn figure(results: &Results) -> Result<Option<String>> {
         return Ok(None);
     }
     let subtitle = subtitle(rows[0]).into_iter().chain(last);
-    Ok(Some(layers(&subtitle.collect::<Vec<_>>(), &rows)))
+    let subtitle: Vec<String> = subtitle.collect();
+    Ok(Some(layers(&subtitle, &rows, results.confidence())))
 }
 
 #[cfg(test)]
@@ -150,8 +188,8 @@ mod tests {
             )
         };
         let parts: Vec<ParameterRecord> = parts.iter().map(part).collect();
-        let rows = rows_of(&parts);
-        layers(&["example".into()], &rows.iter().collect::<Vec<_>>())
+        let rows = rows_of(&parts, 0.95);
+        layers(&["example".into()], &rows.iter().collect::<Vec<_>>(), 0.95)
     }
 
     #[test]
@@ -166,13 +204,33 @@ mod tests {
         ] {
             assert!(svg.contains(text), "{text} is not in {svg}");
         }
-        // A hatched bar is two: its colour and its hatch.
-        assert_eq!(svg.matches("<rect x=").count(), 2 + 2 * 2);
+        let bars = svg
+            .lines()
+            .filter(|line| line.starts_with("<rect x=") && !line.contains("<title>"));
+        assert_eq!(bars.count(), 4, "{svg}");
     }
 
     #[test]
-    fn far_apart_values_are_logarithmic_and_negative_ones_are_not() {
-        assert!(svg(&[("a", 1, 1e-4), ("b", 1, 1.0)]).contains(">trace per weight, log scale<"));
+    fn of_many_parameters_the_largest_are_drawn() {
+        let names: Vec<String> = (0..70).map(|i| format!("w{i}.")).collect();
+        let parts: Vec<(&str, i64, f64)> = (1..)
+            .zip(&names)
+            .map(|(i, n)| (&**n, 1, f64::from(i)))
+            .collect();
+        let svg = svg(&parts);
+        assert!(svg.contains("10 more are in layers.csv") && svg.contains(">w10.<"));
+        assert!(!svg.contains(">w9.<"));
+    }
+
+    #[test]
+    fn far_apart_values_are_points_on_a_log_axis_and_negative_ones_are_not() {
+        let apart = svg(&[("a", 1, 1e-4), ("b", 1, 1.0)]);
+        assert!(apart.contains(">trace per weight, log scale<"));
+        assert!(
+            !apart
+                .lines()
+                .any(|line| line.starts_with("<rect x=") && !line.contains("<title>"))
+        );
         let mixed = svg(&[("a", 1, -3.0), ("b", 1, 1e-3), ("c", 1, f64::NAN)]);
         assert!(mixed.contains(">trace per weight<"));
     }

@@ -5,7 +5,7 @@
 //!
 //! A new figure is one file here: what it shows, from the shared parts. `series` sorts rows into what is
 //! one line or bar and names it, `curve` averages over seeds, `axis` scales and ticks, `numbers` writes
-//! numbers, `plot` lays out header, legend, axes and notes, `style` keeps lines apart in colour and without,
+//! numbers, `plot` lays out header, legend, axes and notes, `ends` labels lines where they end, `words` says how to read them, `style` keeps lines apart in colour and without,
 //! `canvas` writes SVG, `raster` measures text and draws PNG.
 
 mod axis;
@@ -14,8 +14,10 @@ mod canvas;
 mod convergence;
 mod curve;
 mod density;
+mod ends;
 mod error_curves;
 mod errors;
+mod forest;
 mod grid;
 mod labels;
 mod layers;
@@ -27,12 +29,12 @@ mod style;
 mod timing;
 mod trajectory;
 mod variance;
+mod words;
 
 pub use bars::{Bar, bars};
 pub use error_curves::{Cost, ErrorPoint, error_curves};
 pub use numbers::significant;
 pub use raster::write;
-pub(super) use series::matrix_name;
 
 use super::store::Results;
 use anyhow::Result;
@@ -48,7 +50,7 @@ pub(super) struct Figure {
 pub(super) const FIGURES: [Figure; 8] = [
     Figure {
         name: "convergence",
-        caption: "Estimates against the number of probes, and the exact trace where it is known.",
+        caption: "Estimates against what V counts, and the exact trace where it is known.",
         draw: convergence::figure,
     },
     Figure {

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
+use super::ends::{self, End};
 use super::raster::{fit, text_width};
 use super::style::{FAINT, INK, LABEL, NOTE, SMALL, SOFT, Stroke, Style};
 
@@ -37,8 +38,19 @@ impl Plot {
     pub(super) fn new(
         subtitle: &[String],
         legend: &[Entry],
+        x: (Axis, &str),
+        y: (Axis, &str),
+    ) -> Self {
+        Self::beside(subtitle, legend, x, y, MARGIN)
+    }
+
+    /// The same, leaving `room` on the right for labels at the ends of lines.
+    pub(super) fn beside(
+        subtitle: &[String],
+        legend: &[Entry],
         (x, x_label): (Axis, &str),
         (y, y_label): (Axis, &str),
+        room: f64,
     ) -> Self {
         let mut canvas = Canvas::default();
         let top = header(&mut canvas, subtitle, legend);
@@ -48,7 +60,7 @@ impl Plot {
             .into_iter()
             .map(|(_, text)| text_width(&text, SMALL));
         let left = MARGIN + LABEL + 14.0 + widths.fold(0.0, f64::max);
-        let x = x.between(left, WIDTH - MARGIN - 8.0);
+        let x = x.between(left, WIDTH - 8.0 - room.min(0.5 * WIDTH));
         let y = y.between(top + HEIGHT, top);
         y_axis(&mut canvas, &y, (x.from, x.to), y_label);
         let bottom = x_axis(&mut canvas, &x, (top, top + HEIGHT), x_label);
@@ -58,6 +70,12 @@ impl Plot {
             y,
             bottom,
         }
+    }
+
+    /// Labels lines at their ends, in the room that was left for that.
+    pub(super) fn ends(&mut self, ends: Vec<End>) {
+        let heights = (self.y.to, self.y.from);
+        ends::draw(&mut self.canvas, ends, self.x.to, heights);
     }
 
     /// Adds notes at the foot and closes the page.

@@ -1,7 +1,11 @@
 //! Sorts rows into series, each of which is one line or one bar, and names them apart.
 
+use crate::output::format;
 use crate::output::store::Record;
 use std::collections::BTreeMap;
+
+/// Lines that a figure may have: more cannot be told apart.
+pub(super) const MOST: usize = 8;
 
 /// What tells a series from another, column by column in the order in which series are drawn.
 type Key = Vec<(&'static str, Option<Cell>)>;
@@ -136,16 +140,6 @@ pub(super) fn series<'a>(
     }
 }
 
-/// A matrix as one writes it in a text.
-pub(in crate::output) fn matrix_name(matrix: &str) -> &str {
-    match matrix {
-        "hessian" => "Hessian",
-        "ggn" => "GGN",
-        "fisher" => "Fisher",
-        other => other,
-    }
-}
-
 /// Whether labels need `column`: two series have it and differ, or of the same estimator only one has it.
 fn differs(keys: &[&Key], column: &str) -> bool {
     let pair = |a: &Key, b: &Key| match (said(a, column), said(b, column)) {
@@ -180,7 +174,7 @@ fn said(key: &Key, column: &str) -> Option<String> {
         "estimator" => value().filter(|_| sampled),
         // An estimator that neither multiplies nor draws goes by its own name.
         "product" if !sampled => text(key, "estimator"),
-        "matrix" => Some(matrix_name(&value()?).into()),
+        "matrix" => Some(format::matrix(&value()?).into()),
         "stream" => Some(format!("{} stream", value()?)),
         "threads" => {
             let threads = value()?;

@@ -51,6 +51,14 @@ pub(super) struct Style {
     pub(super) marker: Option<Marker>,
 }
 
+/// A value that is no bar.
+pub(super) const POINT: Marker = Marker {
+    corners: 24,
+    turn: 0.0,
+    radius: 3.2,
+    hollow: false,
+};
+
 /// The truth: black, dashed, without markers.
 pub(super) const EXACT: Style = Style {
     stroke: Stroke {
@@ -60,6 +68,22 @@ pub(super) const EXACT: Style = Style {
         dash: "5 3",
     },
     marker: None,
+};
+
+/// What is there to compare with: grey, thin, with small dots.
+pub(super) const QUIET: Style = Style {
+    stroke: Stroke {
+        colour: "#949494",
+        width: 1.1,
+        opacity: 1.0,
+        dash: "",
+    },
+    marker: Some(Marker {
+        corners: 24,
+        turn: 0.0,
+        radius: 1.9,
+        hollow: false,
+    }),
 };
 
 /// Okabe and Ito's palette for all kinds of colour vision, without black and yellow, which a white page
@@ -96,15 +120,10 @@ pub(super) fn style(index: usize) -> Style {
     }
 }
 
-/// Fill and hatch angle of the `index`-th kind of bar, from dark to light and plain to hatched.
-pub(super) fn fill(index: usize) -> (&'static str, Option<u32>) {
-    const FILLS: [(&str, Option<u32>); 6] = [
-        ("#0072b2", None),
-        ("#e69f00", Some(45)),
-        ("#56b4e9", None),
-        ("#d55e00", Some(135)),
-        ("#009e73", Some(90)),
-        ("#cc79a7", Some(0)),
+/// The colour of the `index`-th kind of bar; neighbours differ in grey too.
+pub(super) fn fill(index: usize) -> &'static str {
+    const FILLS: [&str; 6] = [
+        "#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7",
     ];
     FILLS[index % FILLS.len()]
 }

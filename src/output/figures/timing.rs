@@ -107,7 +107,7 @@ mod tests {
             svg.contains("(seconds, log scale; median"),
             "4.0 s is more than 30 times 0.0074 s"
         );
-        assert!(svg.contains(">0.00740 s<"));
+        assert!(svg.contains(">7.40 ms<"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The variance of one probe, predicted and sampled: a bar and a point per kind of probe.
+//! The variance of one probe, predicted and sampled: two points per kind of probe.
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
@@ -6,23 +6,21 @@ use super::labels::{Labels, labels, said};
 use super::numbers::significant;
 use super::plot::{MARGIN, finish, header, x_axis};
 use super::raster::{fit, text_width};
-use super::style::{INK, Marker, SMALL, Stroke, fill};
+use super::style::{INK, Marker, POINT, SMALL, Stroke, fill};
 use crate::output::store::{Results, VarianceRecord};
 use anyhow::{Result, ensure};
 
 /// From one bar to the next.
 const PITCH: f64 = 20.0;
-/// Thickness of a bar.
-const BAR: f64 = 11.0;
 /// A sampled variance.
-const POINT: Marker = Marker {
+const RING: Marker = Marker {
     corners: 24,
     turn: 0.0,
-    radius: 3.0,
+    radius: 4.0,
     hollow: true,
 };
 
-/// The variance of one probe of every kind as an SVG, on a logarithmic axis: a bar to what the matrix
+/// The variance of one probe of every kind as an SVG, on a logarithmic axis: a dot at what the matrix
 /// predicts, a ring with whiskers at what samples show; beside it how many probes 1 % takes. Of several
 /// numbers of samples the largest is drawn.
 ///
@@ -58,7 +56,6 @@ pub fn variance(rows: &[VarianceRecord]) -> Result<String> {
     let bottom = top + PITCH * rows.len() as f64;
     let all = || rows.iter().flat_map(|row| values(row));
     let axis = Axis {
-        // The shortest bar has a length too.
         lo: all().fold(f64::INFINITY, f64::min) / 2.0,
         ..Axis::log([
             all().fold(f64::INFINITY, f64::min) / 2.0,
@@ -75,12 +72,11 @@ pub fn variance(rows: &[VarianceRecord]) -> Result<String> {
     for (i, ((row, label), note)) in rows.iter().zip(&each).zip(&notes).enumerate() {
         let y = top + PITCH * (i as f64 + 0.5);
         canvas.text((left - 6.0, y), Anchor::End, SMALL, INK, label);
-        if let Some(predicted) = row.predicted.filter(|&value| value > 0.0) {
-            let (colour, hatch) = fill(usize::from(row.blocks.as_deref() != Some("full")));
-            let length = axis.at(predicted) - left;
-            canvas.bar((left, y - BAR / 2.0), (length, BAR), colour, hatch);
-        }
         draw_sampled(&mut canvas, &axis, row, y);
+        if let Some(predicted) = row.predicted.filter(|&value| value > 0.0) {
+            let colour = fill(usize::from(row.blocks.as_deref() != Some("full")));
+            canvas.marker((axis.at(predicted), y), POINT, colour);
+        }
         canvas.text((right + 8.0, y), Anchor::Start, SMALL, INK, note);
     }
     canvas.line(&[(left, top), (left, bottom)], Stroke::solid(INK, 0.8));
@@ -96,7 +92,7 @@ fn draw_sampled(canvas: &mut Canvas, axis: &Axis, row: &VarianceRecord, y: f64) 
         let [low, high] = ends.map(|value| axis.at(value.max(axis.lo)));
         canvas.bracket((low, y), (high, y), Stroke::solid(INK, 1.0));
     }
-    canvas.marker((axis.at(row.empirical), y), POINT, INK);
+    canvas.marker((axis.at(row.empirical), y), RING, INK);
 }
 
 /// The variances of a row that a logarithmic axis can show.
@@ -130,8 +126,8 @@ fn reading(rows: &[&VarianceRecord]) -> Vec<String> {
         false => format!("{least} to {most}"),
     };
     vec![
-        "Bar: predicted from the matrix.".into(),
-        format!("Ring: sample variance of {n} probes, whiskers ± 1 standard error."),
+        "Dot: predicted from the matrix.".into(),
+        format!("Ring: sample variance of {n} probes, bar: one standard error to each side."),
     ]
 }
 

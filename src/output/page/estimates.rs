@@ -1,7 +1,8 @@
 //! The table of results: every setting at its largest V, and below it all of them.
 
-use super::{format, table};
+use super::table;
 use crate::output::conclusions::{Mean, grouped, median};
+use crate::output::format;
 use crate::output::store::{Record, Results};
 use maud::{Markup, html};
 
@@ -13,21 +14,24 @@ const ALWAYS: [Column; 2] = [
     ("estimator", |row| row.identity().method()),
     ("V", |row| number(row.v)),
 ];
-/// Named in a table where they differ, else said once above it.
-const WHERE_DIFFERENT: [Column; 11] = [
+/// Named in a table where they differ, else said once above it: what a value is of.
+const OF: [Column; 4] = [
     ("quantity", |row| row.quantity.clone()),
     ("delta", |row| {
         row.delta.map_or(String::new(), |delta| delta.to_string())
     }),
     ("matrix", |row| row.matrix.clone()),
+    ("checkpoint", |row| text(&row.checkpoint)),
+];
+/// Likewise, behind the numbers: how it was found.
+const HOW: [Column; 7] = [
+    ("V_batch", |row| number(row.v_batch)),
     ("probe", |row| text(&row.probe)),
     ("stream", |row| text(&row.stream)),
-    ("settings", |row| text(&row.settings)),
-    ("checkpoint", |row| text(&row.checkpoint)),
-    ("V_batch", |row| number(row.v_batch)),
     ("device", |row| row.device.clone()),
     ("dtype", |row| row.dtype.clone()),
     ("threads", |row| row.threads.to_string()),
+    ("settings", |row| text(&row.settings)),
 ];
 
 fn text(cell: &Option<String>) -> String {
@@ -79,7 +83,7 @@ pub(super) fn section(results: &Results) -> Markup {
 
 /// What tells a row's setting from others.
 fn key(row: &Record) -> Vec<String> {
-    let columns = ALWAYS.iter().chain(&WHERE_DIFFERENT);
+    let columns = ALWAYS.iter().chain(&OF).chain(&HOW);
     columns.map(|(_, cell)| cell(row)).collect()
 }
 
@@ -89,14 +93,15 @@ fn shown(groups: &[Vec<&Record>], note: &str, confidence: f64) -> Markup {
         let cells = grouped(cells.filter(|cell| !cell.is_empty()), String::clone);
         cells.into_iter().map(|(cell, _)| cell).collect()
     };
-    let (own, common): (Vec<Column>, Vec<Column>) = WHERE_DIFFERENT
-        .into_iter()
-        .partition(|column| cells(column).len() > 1);
-    let own: Vec<Column> = ALWAYS.into_iter().chain(own).collect();
+    let differ = |column: &&Column| cells(column).len() > 1;
+    let of: Vec<Column> = OF.iter().filter(differ).copied().collect();
+    let how: Vec<Column> = HOW.iter().filter(differ).copied().collect();
+    let before: Vec<Column> = [&ALWAYS[..1], &of, &ALWAYS[1..]].concat();
     let said = |column: &Column| Some(format!("{} {}", column.0, cells(column).first()?));
-    let common: Vec<String> = common.iter().filter_map(said).collect();
+    let common = OF.iter().chain(&HOW).filter(|column| !differ(column));
+    let common: Vec<String> = common.filter_map(said).collect();
     let exact = groups.iter().any(|rows| rows[0].exact.is_some());
-    let mut head: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+    let mut head: Vec<&str> = before.iter().map(|(name, _)| *name).collect();
     head.push("estimate");
     let own_interval = groups.iter().any(|rows| interval(rows).is_some());
     if own_interval {
@@ -106,10 +111,11 @@ fn shown(groups: &[Vec<&Record>], note: &str, confidence: f64) -> Markup {
         head.push("off by");
     }
     head.extend(["time", "range", "products", "runs"]);
+    head.extend(how.iter().map(|(name, _)| *name));
     let row = |rows: &Vec<&Record>| {
         let first = rows[0];
         let mean = Mean::of(rows.iter().copied(), confidence);
-        let mut cells: Vec<String> = own.iter().map(|(_, cell)| cell(first)).collect();
+        let mut cells: Vec<String> = before.iter().map(|(_, cell)| cell(first)).collect();
         cells.push(format::within(mean.value, mean.half));
         if own_interval {
             cells.push(interval(rows).unwrap_or_default());
@@ -123,6 +129,7 @@ fn shown(groups: &[Vec<&Record>], note: &str, confidence: f64) -> Markup {
         cells.extend(times(rows));
         cells.push(format::count(first.products));
         cells.push(rows.len().to_string());
+        cells.extend(how.iter().map(|(_, cell)| cell(first)));
         cells
     };
     let body: Vec<Vec<String>> = groups.iter().map(row).collect();

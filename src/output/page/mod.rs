@@ -4,12 +4,12 @@
 //! in it forbids everything from outside. Each section has a file of its own.
 
 mod estimates;
-mod format;
 mod others;
 mod parameters;
 mod provenance;
 mod question;
 
+use crate::output::format;
 use crate::output::store::Results;
 use anyhow::{Context, Result};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -82,7 +82,7 @@ fn drawn(figure: &Figure) -> Markup {
     let id = format!("figure-{}", figure.name);
     html! {
         figure {
-            div.scroll tabindex="0" role="group" aria-label=(figure.name) {
+            div.scroll tabindex="0" role="group" aria-label={ (figure.name) ", arrow keys go through its points" } {
                 (PreEscaped(svg.replacen("NAME", &id, 1)))
             }
             figcaption id=(id) { (figure.caption) }

@@ -1,8 +1,9 @@
 //! The table of parameter tensors: what part of the trace each of them holds.
 
-use super::{format, table};
+use super::table;
 use crate::estimator::{Identity, Quantity};
 use crate::output::conclusions::{Mean, grouped};
+use crate::output::format;
 use crate::output::store::{ParameterRecord, Results};
 use maud::{Markup, html};
 

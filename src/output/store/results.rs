@@ -1,7 +1,7 @@
 //! A results folder, read back.
 
 use super::records::{ParameterRecord, Record};
-use super::spectral::{DensityRecord, VarianceRecord};
+use super::spectral::{DensityRecord, EigenvalueRecord, VarianceRecord};
 use crate::error::UserError;
 use crate::spec::{ExperimentKind, Spec, SpecText};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ pub struct Results {
     pub records: Vec<Record>,
     /// The rows of `parameters.csv`.
     pub parameters: Vec<ParameterRecord>,
+    /// The rows of `eigenvalues.csv`.
+    pub eigenvalues: Vec<EigenvalueRecord>,
     /// The rows of `density.csv`.
     pub density: Vec<DensityRecord>,
     /// The rows of `variance.csv`.
@@ -58,6 +60,7 @@ impl Results {
             folder: folder.to_path_buf(),
             records,
             parameters: read(&folder.join("parameters.csv"))?.unwrap_or_default(),
+            eigenvalues: read(&folder.join("eigenvalues.csv"))?.unwrap_or_default(),
             density: read(&folder.join("density.csv"))?.unwrap_or_default(),
             variance: read(&folder.join("variance.csv"))?.unwrap_or_default(),
             spec,

@@ -1,6 +1,20 @@
 //! Rows for tests.
 
-use super::Record;
+use super::{Record, Results};
+
+/// A folder's results that hold these rows and nothing else.
+pub(in crate::output) fn results(records: Vec<Record>) -> Results {
+    Results {
+        folder: "results/test".into(),
+        records,
+        parameters: Vec::new(),
+        eigenvalues: Vec::new(),
+        density: Vec::new(),
+        variance: Vec::new(),
+        spec: None,
+        provenance: toml::Table::new(),
+    }
+}
 
 /// An estimate from `v` probes of `seed`.
 pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {

@@ -2,7 +2,7 @@
 
 use super::conv::yes;
 use super::normalisation::{
-    AffineSharing, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon,
+    AffineSharing, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon, scaled,
 };
 use super::window::channels;
 use super::{Init, Layer, LayerConfig, LayerError, Local, ParameterShape};
@@ -95,14 +95,12 @@ impl Layer for RunningNorm {
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let (parameters, mean, var) = split(w);
         let slope = (self.channels.along(var) + self.eps).rsqrt();
-        Box::new(Normalised {
-            standard: Running {
-                value: (x - self.channels.along(mean)) * &slope,
-                slope,
-            },
-            weight: parameters.get(WEIGHT).map(|w| self.channels.along(w)),
-            affine: self.channels.clone(),
-        })
+        let standard = Running {
+            value: ((x - self.channels.along(mean)) * &slope).contiguous(),
+            slope,
+        };
+        let weight = parameters.get(WEIGHT).map(|w| self.channels.along(w));
+        Box::new(Normalised::new(standard, weight, self.channels.clone()))
     }
 }
 
@@ -126,10 +124,10 @@ impl Standardised for Running {
     }
 
     fn jacobian(&self, dx: &Tensor) -> Tensor {
-        dx * &self.slope
+        scaled(dx, &self.slope)
     }
 
-    fn diagonal(&self, d: &Tensor) -> Option<Tensor> {
-        Some(d * self.slope.square())
+    fn slope(&self) -> Option<&Tensor> {
+        Some(&self.slope)
     }
 }

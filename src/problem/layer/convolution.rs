@@ -2,9 +2,13 @@
 
 use super::channel_bias::ChannelBias;
 use super::correlation::{Correlation, MOST_FLOATS, chunks};
+use super::sign_correlation::{add_tangent, mixed_form, pays};
 use super::{Init, Layer, Local, LocalParameters, ParameterShape};
+use crate::problem::signs::Signs;
+use crate::problem::tensors::dot;
+use crate::problem::vectors::Vectors;
 use std::sync::OnceLock;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// `z = conv(x, W) + b`.
 #[derive(Clone, Debug)]
@@ -12,9 +16,6 @@ pub(super) struct Convolution {
     pub map: Correlation,
     pub bias: bool,
 }
-
-/// Floats of columns that are made and used before they leave a core's second cache.
-const SECOND_CACHE: i64 = 1 << 19;
 
 pub(super) const WEIGHT: usize = 0;
 pub(super) const BIAS: usize = 1;
@@ -61,20 +62,37 @@ impl Layer for Convolution {
 }
 
 /// A convolution at the inputs `x: [N, *in]`.
-struct LocalConvolution {
-    map: Correlation,
+pub(super) struct LocalConvolution {
+    pub map: Correlation,
     bias: ChannelBias,
-    x: Tensor,
+    pub x: Tensor,
     weight: Tensor,
     /// The columns of all samples, kept from their first use if they are not too large.
     columns: OnceLock<Tensor>,
     /// `rightᵀ right` of all samples, where it pays.
-    gram: OnceLock<Tensor>,
+    pub gram: OnceLock<Tensor>,
 }
 
 impl Local for LocalConvolution {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         self.map.tangent(dx, &self.weight)
+    }
+
+    /// What signs of the weight give is added to what passes in place.
+    fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
+        let mut z = dx.map(|dx| Local::tangent(self, dx));
+        for &(i, dw) in dw {
+            z = Some(match (dw, z) {
+                (Vectors::Signs(dw), z) if i == WEIGHT && self.looks_up(dw) => {
+                    let z = z.map_or_else(|| self.zeros(dw.count()), |z| z.contiguous());
+                    add_tangent(&self.map, &self.x, dw, &z);
+                    z
+                }
+                (dw, Some(z)) => z + self.tangent_of(i, dw),
+                (dw, None) => self.tangent_of(i, dw),
+            });
+        }
+        z
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
@@ -86,41 +104,24 @@ impl Local for LocalConvolution {
     }
 }
 
-/// `(∂z_n/∂W)ᵀ s_qn` is `left rightᵀ`, with `left: [N G, Q L, T]` from s and `right: [N G, R, T]`
-/// from x: channels and columns in a plain convolution, columns and channels in a transposed one.
 impl LocalConvolution {
-    fn samples(&self) -> i64 {
+    pub fn samples(&self) -> i64 {
         self.x.size()[0]
     }
 
-    fn left(&self, s: &Tensor) -> Tensor {
-        match self.map.transposed {
-            false => self.map.rows(s),
-            true => {
-                let columns = self.map.columns(&s.flatten(0, 1));
-                self.map.column_rows(&columns, s.size()[0])
-            }
-        }
+    /// Zeros for K tangents of the output.
+    fn zeros(&self, k: usize) -> Tensor {
+        let size = [&[k as i64, self.samples()], self.map.output()].concat();
+        Tensor::zeros(size, (self.x.kind(), self.x.device()))
     }
 
-    fn right(&self, start: i64, length: i64) -> Tensor {
-        match self.map.transposed {
-            false => self.map.column_rows(&self.columns(start, length), 1),
-            true => self.map.rows(&self.x.narrow(0, start, length).unsqueeze(0)),
-        }
-    }
-
-    /// How many rows `left` and `right` have for every sample and column: `[L, R]`.
-    fn sides(&self) -> [i64; 2] {
-        let channels = self.map.b[0] / self.map.groups;
-        match self.map.transposed {
-            false => [channels, self.map.fan_in()],
-            true => [self.map.fan_in(), channels],
-        }
+    /// Whether signs are multiplied by table lookup.
+    fn looks_up(&self, dw: &Signs) -> bool {
+        pays(&self.map, dw.count(), self.samples(), dw)
     }
 
     /// The columns of some samples of x: `[G, fan, length, T]`.
-    fn columns(&self, start: i64, length: i64) -> Tensor {
+    pub fn columns(&self, start: i64, length: i64) -> Tensor {
         match self.columns.get() {
             Some(all) => all.narrow(2, start, length),
             None => self.map.columns(&self.x.narrow(0, start, length)),
@@ -128,81 +129,24 @@ impl LocalConvolution {
     }
 
     /// Lays out the columns of all samples for this use and others, if they are not too large.
-    fn keep_columns(&self) {
+    pub fn keep_columns(&self) {
         if !self.map.transposed && self.samples() * self.map.column_floats() <= MOST_FLOATS {
             self.columns.get_or_init(|| self.map.columns(&self.x));
         }
     }
 
-    /// `rightᵀ right` of all samples: `[N G, T, T]`.
-    fn gram(&self) -> Tensor {
-        let part = |(start, length)| {
-            let right = self.right(start, length);
-            right.transpose(1, 2).bmm(&right)
-        };
-        let parts = chunks(MOST_FLOATS, self.samples(), self.map.column_floats());
-        Tensor::cat(&parts.map(part).collect::<Vec<_>>(), 0)
-    }
-
     /// Sums over parts of the samples what `term(start, length)` gives: `at_once` floats, `floats`
     /// of them per sample.
-    fn over_samples(&self, at_once: i64, floats: i64, term: impl Fn(i64, i64) -> Tensor) -> Tensor {
+    pub fn over_samples(
+        &self,
+        at_once: i64,
+        floats: i64,
+        term: impl Fn(i64, i64) -> Tensor,
+    ) -> Tensor {
         chunks(at_once, self.samples(), floats)
             .map(|(start, length)| term(start, length))
             .reduce(|a, b| a + b)
             .expect("a batch has samples")
-    }
-
-    /// `Σ_qn sign_qn ((∂z_n/∂W)ᵀ s_qn)²`: `[*weight]`.
-    fn squares(&self, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
-        let (q, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
-        let floats = g * (left * right * q + self.map.column_floats());
-        self.keep_columns();
-        let sum = self.over_samples(MOST_FLOATS, floats, |start, length| {
-            let product = self
-                .left(&s.narrow(1, start, length))
-                .bmm(&self.right(start, length).transpose(1, 2))
-                .square()
-                .view([length, g, q, left, right]);
-            let signed = match sign {
-                Some(sign) => {
-                    let sign = sign.narrow(1, start, length).tr();
-                    product * sign.reshape([length, 1, q, 1, 1])
-                }
-                None => product,
-            };
-            signed.sum_dim_intlist([0, 2].as_slice(), false, None::<Kind>)
-        });
-        let sum = match self.map.transposed {
-            false => sum,
-            true => sum.transpose(1, 2),
-        };
-        sum.reshape(self.map.weight())
-    }
-
-    /// `Σ_n ‖left rightᵀ‖²`, or by the smaller matrix `⟨left (rightᵀ right), left⟩`.
-    fn norms(&self, s: &Tensor) -> Tensor {
-        let (k, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
-        let gram = self.gram.get();
-        let wide = gram.map_or(right, |_| self.map.positions());
-        let floats = g * left * wide * k + self.map.column_floats();
-        let at_once = match gram.is_none() && self.x.device() == Device::Cpu {
-            true => SECOND_CACHE,
-            false => MOST_FLOATS,
-        };
-        self.over_samples(at_once, floats, |start, length| {
-            let s = self.left(&s.narrow(1, start, length));
-            let sums = match gram {
-                Some(gram) => (s.bmm(&gram.narrow(0, start * g, length * g)) * s)
-                    .reshape([length * g, k, -1])
-                    .sum_dim_intlist(-1, false, None::<Kind>),
-                // MKL is faster with the larger factor first.
-                None => (self.right(start, length).bmm(&s.transpose(1, 2)).square())
-                    .view([length * g, right, k, left])
-                    .sum_dim_intlist([1, 3].as_slice(), false, None::<Kind>),
-            };
-            sums.sum_dim_intlist(0, false, Kind::Double)
-        })
     }
 }
 
@@ -217,7 +161,16 @@ impl LocalParameters for LocalConvolution {
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         match i {
             BIAS => self.bias.tangent(dw, self.samples()),
-            _ => self.map.with_weights(&self.x, dw),
+            _ if self.map.transposed || !self.map.is_large() => self.map.with_weights(&self.x, dw),
+            _ => {
+                self.keep_columns();
+                let parts = chunks(MOST_FLOATS, self.samples(), self.map.column_floats());
+                let part = |(start, length)| {
+                    self.map
+                        .tangent_of_columns(&self.columns(start, length), dw)
+                };
+                Tensor::cat(&parts.map(part).collect::<Vec<_>>(), 1)
+            }
         }
     }
 
@@ -241,7 +194,35 @@ impl LocalParameters for LocalConvolution {
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.map.weight_adjoint(dx, &g.unsqueeze(0)))
+        let g = g.unsqueeze(0);
+        if i != WEIGHT {
+            return None;
+        }
+        if self.map.transposed || !self.map.is_large() {
+            return Some(self.map.weight_adjoint(dx, &g));
+        }
+        let of = |k| {
+            let dx = dx.get(k);
+            self.over_samples(MOST_FLOATS, self.map.column_floats(), |start, length| {
+                let columns = self.map.columns(&dx.narrow(0, start, length));
+                self.map
+                    .weight_adjoint_of_columns(&columns, &g.narrow(1, start, length))
+            })
+        };
+        Some(Tensor::cat(
+            &(0..dx.size()[0]).map(of).collect::<Vec<_>>(),
+            0,
+        ))
+    }
+
+    fn mixed_form(&self, i: usize, g: &Tensor, dx: &Tensor, dw: Vectors) -> Option<Tensor> {
+        if let (WEIGHT, Vectors::Signs(dw)) = (i, dw)
+            && pays(&self.map, 1, self.samples(), dw)
+        {
+            return Some(mixed_form(&self.map, g, dx, dw));
+        }
+        let row = self.mixed_parameter(i, g, dx)?;
+        Some(dot(&dw.numbers(), &row))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
@@ -299,7 +280,7 @@ impl LocalParameters for LocalConvolution {
         let saved = count as f64 * (left * (right - positions)) as f64;
         let fits = self.samples() * self.map.groups * positions * positions <= MOST_FLOATS;
         if fits && saved > (positions * right) as f64 {
-            self.gram.get_or_init(|| self.gram());
+            self.gram.get_or_init(|| self.laid_out_gram());
         }
     }
 

@@ -175,64 +175,23 @@ impl Correlation {
         join(&w, &[of_a * of_b, g * o, c], &window.kernel)
     }
 
-    /// What the window sees of a at every position: `[N, *a] -> [G, fan, N, T]`.
-    pub fn columns(&self, a: &Tensor) -> Tensor {
-        let window = &self.window;
-        let ends: Vec<i64> = window.padding.iter().rev().flat_map(|&p| [p, p]).collect();
-        let mut view = a.constant_pad_nd(ends);
-        for (i, &stride) in window.stride.iter().enumerate() {
-            view = view
-                .unfold(2 + i as i64, window.span(i), stride)
-                .slice(-1, None, None, window.dilation[i])
-                .narrow(2 + i as i64, 0, self.b[1 + i]);
-        }
-        let d = window.kernel.len() as i64;
-        let (spatial, kernel) = (2..2 + d, 2 + d..2 + 2 * d);
-        let axes: Vec<i64> = [1]
-            .into_iter()
-            .chain(kernel)
-            .chain([0])
-            .chain(spatial)
-            .collect();
-        view.permute(axes)
-            .reshape([self.groups, self.fan_in(), a.size()[0], self.positions()])
+    /// Whether a weight is large enough to be multiplied by itself rather than with others, whose
+    /// entries would have to change places first.
+    pub fn is_large(&self) -> bool {
+        const LARGE: i64 = 1 << 15;
+        self.b[0] * self.fan_in() >= LARGE
     }
 
-    /// b of every sample and group, K stacked: `[K, N, *b] -> [N G, K o, T]`.
-    pub fn rows(&self, b: &Tensor) -> Tensor {
-        let (k, n, g, [_, o]) = (b.size()[0], b.size()[1], self.groups, self.per_group());
-        b.reshape([k, n, g, o, self.positions()])
-            .permute([1, 2, 0, 3, 4])
-            .reshape([n * g, k * o, self.positions()])
-    }
-
-    /// The columns likewise: `[G, fan, K N, T] -> [N G, K fan, T]`.
-    pub fn column_rows(&self, columns: &Tensor, k: i64) -> Tensor {
-        let (g, fan, t) = (self.groups, self.fan_in(), self.positions());
-        columns
-            .reshape([g, fan, k, -1, t])
-            .permute([3, 0, 2, 1, 4])
-            .reshape([-1, k * fan, t])
-    }
-
-    /// From the columns of `[N, *a]`: `[G, fan, N, T], [K, N, *b] -> [K, *weight]` as one product.
-    pub fn weight_adjoint_of_columns(&self, columns: &Tensor, b: &Tensor) -> Tensor {
-        let (k, n, g, [c, o]) = (b.size()[0], b.size()[1], self.groups, self.per_group());
-        let b = b
-            .reshape([k, n, g, o, self.positions()])
-            .permute([2, 0, 3, 1, 4])
-            .reshape([g, k * o, -1]);
-        let w = columns.flatten(2, 3).bmm(&b.transpose(1, 2));
-        let w = w.reshape([g, self.fan_in(), k, o]).permute([2, 0, 3, 1]);
-        join(&w, &[k, g * o, c], &self.window.kernel)
-    }
-
-    fn per_group(&self) -> [i64; 2] {
+    pub fn per_group(&self) -> [i64; 2] {
         [self.a[0] / self.groups, self.b[0] / self.groups]
     }
 
-    /// One convolution whose K times as many channels come out of K weights.
+    /// One convolution whose K times as many channels come out of K weights, or K convolutions.
     fn weights(&self, t: &Tensor, w: &Tensor, to_a: bool) -> Tensor {
+        if self.is_large() {
+            let each = |k| self.convolve(t, &w.get(k), None, to_a, self.groups);
+            return Tensor::stack(&(0..w.size()[0]).map(each).collect::<Vec<_>>(), 0);
+        }
         let (k, n, g, [c, o]) = (w.size()[0], t.size()[0], self.groups, self.per_group());
         let kernel = &self.window.kernel;
         let (w, each, spatial) = match to_a {
@@ -298,7 +257,7 @@ fn split(t: &Tensor, leading: &[i64], spatial: &[i64], axes: &[i64]) -> Tensor {
 }
 
 /// `[.., *spatial]` with its leading axes as `leading`.
-fn join(t: &Tensor, leading: &[i64], spatial: &[i64]) -> Tensor {
+pub(super) fn join(t: &Tensor, leading: &[i64], spatial: &[i64]) -> Tensor {
     t.reshape([leading, spatial].concat())
 }
 

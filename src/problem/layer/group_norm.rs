@@ -91,10 +91,8 @@ impl Layer for Normalisation {
 
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let entries: i64 = self.channels.sample.iter().product();
-        Box::new(Normalised {
-            standard: StandardisedGroups::new(x, entries / self.groups, self.eps, Centre::Mean),
-            weight: w.get(WEIGHT).map(|w| self.channels.along(w)),
-            affine: self.channels.clone(),
-        })
+        let standard = StandardisedGroups::new(x, entries / self.groups, self.eps, Centre::Mean);
+        let weight = w.get(WEIGHT).map(|w| self.channels.along(w));
+        Box::new(Normalised::new(standard, weight, self.channels.clone()))
     }
 }

@@ -75,10 +75,8 @@ impl Layer for Normalisation {
 
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let m = self.entries.parameter.iter().product();
-        Box::new(Normalised {
-            standard: StandardisedGroups::new(x, m, self.eps, Centre::Mean),
-            weight: w.get(WEIGHT).map(|w| self.entries.along(w)),
-            affine: self.entries.clone(),
-        })
+        let standard = StandardisedGroups::new(x, m, self.eps, Centre::Mean);
+        let weight = w.get(WEIGHT).map(|w| self.entries.along(w));
+        Box::new(Normalised::new(standard, weight, self.entries.clone()))
     }
 }

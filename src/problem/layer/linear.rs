@@ -3,7 +3,10 @@
 use super::positions::AtPositions;
 use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace};
-use crate::problem::signs::{Signs, TiledMatrix};
+use crate::problem::sign_products::TiledMatrix;
+use crate::problem::signs::Signs;
+use crate::problem::tensors::dot;
+use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -175,6 +178,17 @@ impl LocalParameters for LocalLinear {
     /// `gᵀ dx`.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
         (i == WEIGHT).then(|| g.tr().matmul(dx))
+    }
+
+    /// `Σ_n gᵀ dW dx`.
+    fn mixed_form(&self, i: usize, g: &Tensor, dx: &Tensor, dw: Vectors) -> Option<Tensor> {
+        if let (WEIGHT, Vectors::Signs(dw)) = (i, dw)
+            && let Some(forms) = dw.inner_products(g, dx)
+        {
+            return Some(forms);
+        }
+        let row = self.mixed_parameter(i, g, dx)?;
+        Some(dot(&dw.numbers(), &row))
     }
 
     /// `z` has no positions that share the weight, so only the diagonal of `H_n` is seen.

@@ -1,8 +1,10 @@
 //! What normalisation layers share: `z = x̂(x) ∘ w + b` with standardised inputs `x̂`.
 
 use super::channel_bias::ChannelBias;
+use super::channels::{ChannelSum, channel_sums};
 use super::elementwise::finite;
 use super::{Init, LayerError, Local, LocalParameters, OwnCurvature, ParameterShape};
+use crate::problem::vectors::Vectors;
 use tch::Tensor;
 
 pub(super) const WEIGHT: usize = 0;
@@ -17,8 +19,8 @@ pub(super) trait Standardised {
     /// `J dx`: `[K, N, *in] -> [K, N, *in]`.
     fn jacobian(&self, dx: &Tensor) -> Tensor;
 
-    /// `J d J` on diagonals `[N, *in]`, where J is diagonal.
-    fn diagonal(&self, _d: &Tensor) -> Option<Tensor> {
+    /// J where it scales every channel: `[C, 1, ..]`.
+    fn slope(&self) -> Option<&Tensor> {
         None
     }
 
@@ -81,6 +83,37 @@ impl AffineSharing {
         }
     }
 
+    /// `y ∘ a`, or a at every entry that shares it: `[N, *sample], [K, *parameter] -> [K, N, *sample]`.
+    fn spread(&self, y: Option<&Tensor>, a: &Tensor, samples: i64) -> Tensor {
+        if self.last {
+            let a = self.by_sample(&self.bias().tangent(&a.flatten(1, -1), samples));
+            return y.map_or_else(|| a.shallow_clone(), |y| &a * y);
+        }
+        let sum = match y {
+            Some(y) => ChannelSum {
+                weighted: Some((y, a)),
+                ..ChannelSum::default()
+            },
+            None => ChannelSum {
+                shift: Some(a),
+                ..ChannelSum::default()
+            },
+        };
+        sum.of(a.size()[0], &[&[samples], self.sample.as_slice()].concat())
+    }
+
+    /// The transpose of that: `Σ y ∘ z` over the entries that share a parameter's and over samples.
+    fn gather(&self, y: Option<&Tensor>, z: &Tensor) -> Tensor {
+        let sums = match self.last {
+            true => {
+                let z = y.map_or_else(|| z.shallow_clone(), |y| z * y);
+                self.bias().adjoint(&self.by_channel(&z))
+            }
+            false => channel_sums(z, y),
+        };
+        sums.reshape([&z.size()[..1], self.parameter.as_slice()].concat())
+    }
+
     fn numel(&self) -> i64 {
         self.parameter.iter().product()
     }
@@ -135,12 +168,37 @@ pub(super) fn epsilon() -> f64 {
 /// A normalisation layer at one point; `weight` broadcasts over `[N, *in]` as
 /// [`AffineSharing::along`] has it.
 pub(super) struct Normalised<S> {
-    pub standard: S,
-    pub weight: Option<Tensor>,
-    pub affine: AffineSharing,
+    standard: S,
+    weight: Option<Tensor>,
+    affine: AffineSharing,
+    /// `∂z/∂x` where that is a scale per channel, `[C, 1, ..]`.
+    slope: Option<Tensor>,
 }
 
-impl<S> Normalised<S> {
+/// `s ∘ x` for a scale s of every channel: `[K, N, C, *] -> [K, N, C, *]`.
+pub(super) fn scaled(x: &Tensor, s: &Tensor) -> Tensor {
+    let size = x.size();
+    let sum = ChannelSum {
+        scaled: Some((x, s)),
+        ..ChannelSum::default()
+    };
+    sum.of(size[0], &size[1..])
+}
+
+impl<S: Standardised> Normalised<S> {
+    pub fn new(standard: S, weight: Option<Tensor>, affine: AffineSharing) -> Self {
+        let slope = standard.slope().map(|slope| match &weight {
+            Some(weight) => slope * weight,
+            None => slope.shallow_clone(),
+        });
+        Self {
+            standard,
+            weight,
+            affine,
+            slope,
+        }
+    }
+
     fn scale(&self, s: &Tensor) -> Tensor {
         match &self.weight {
             Some(weight) => s * weight,
@@ -151,11 +209,38 @@ impl<S> Normalised<S> {
 
 impl<S: Standardised> Local for Normalised<S> {
     fn tangent(&self, dx: &Tensor) -> Tensor {
-        self.scale(&self.standard.jacobian(dx))
+        match &self.slope {
+            Some(slope) => scaled(dx, slope),
+            None => self.scale(&self.standard.jacobian(dx)),
+        }
+    }
+
+    /// In one pass where the input's part is a scale.
+    fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
+        let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
+        let (weight, bias) = (of(WEIGHT), of(BIAS));
+        let Some(slope) = &self.slope else {
+            let terms = [
+                dx.map(|dx| Local::tangent(self, dx)),
+                weight.map(|dw| LocalParameters::tangent(self, WEIGHT, &dw)),
+                bias.map(|db| LocalParameters::tangent(self, BIAS, &db)),
+            ];
+            return terms.into_iter().flatten().reduce(|a, b| a + b);
+        };
+        let any = dx.or(weight.as_ref()).or(bias.as_ref())?;
+        let sum = ChannelSum {
+            scaled: dx.map(|dx| (dx, slope)),
+            weighted: weight.as_ref().map(|dw| (self.standard.value(), dw)),
+            shift: bias.as_ref(),
+        };
+        Some(sum.of(any.size()[0], &self.standard.value().size()))
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
-        self.standard.jacobian(&self.scale(gz))
+        match &self.slope {
+            Some(slope) => scaled(gz, slope),
+            None => self.standard.jacobian(&self.scale(gz)),
+        }
     }
 
     fn own_curvature(&self, g: &Tensor) -> OwnCurvature {
@@ -163,7 +248,7 @@ impl<S: Standardised> Local for Normalised<S> {
     }
 
     fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
-        self.standard.diagonal(&self.scale(&self.scale(d)))
+        self.slope.as_ref().map(|slope| d * slope.square())
     }
 
     fn parameters(&self) -> Option<&dyn LocalParameters> {
@@ -180,16 +265,13 @@ impl<S: Standardised> Normalised<S> {
         }
     }
 
-    fn broadcast(&self, dw: &Tensor) -> Tensor {
-        let samples = self.standard.value().size()[0];
-        let flat = dw.flatten(1, -1);
-        self.affine
-            .by_sample(&self.affine.bias().tangent(&flat, samples))
+    /// What entries of the weight or the bias are multiplied by.
+    fn factor(&self, i: usize) -> Option<&Tensor> {
+        (i == WEIGHT).then(|| self.standard.value())
     }
 
-    fn sum_shared(&self, gz: &Tensor) -> Tensor {
-        let sums = self.affine.bias().adjoint(&self.affine.by_channel(gz));
-        self.in_shape(&sums, 1)
+    fn samples(&self) -> i64 {
+        self.standard.value().size()[0]
     }
 
     /// The parameter's own shape in place of the axes from `axis` on.
@@ -204,20 +286,23 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     fn tangent(&self, i: usize, dw: &Tensor) -> Tensor {
-        self.as_for_bias(i, &self.broadcast(dw))
+        self.affine.spread(self.factor(i), dw, self.samples())
     }
 
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor {
-        self.sum_shared(&self.as_for_bias(i, gz))
+        self.affine.gather(self.factor(i), gz)
     }
 
     /// `J (g ∘ dw)`.
     fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.standard.jacobian(&(self.broadcast(dw) * g)))
+        (i == WEIGHT).then(|| {
+            let u = self.affine.spread(Some(g), dw, self.samples());
+            self.standard.jacobian(&u)
+        })
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.sum_shared(&(self.standard.jacobian(dx) * g)))
+        (i == WEIGHT).then(|| self.affine.gather(Some(g), &self.standard.jacobian(dx)))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
@@ -228,7 +313,7 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
 
     fn diagonal_of_diagonal(&self, i: usize, d: &Tensor) -> Tensor {
         let twice = self.as_for_bias(i, &self.as_for_bias(i, d));
-        self.sum_shared(&twice.unsqueeze(0)).squeeze_dim(0)
+        self.affine.gather(None, &twice.unsqueeze(0)).squeeze_dim(0)
     }
 
     /// Entries differ in what the weight sees.

@@ -84,10 +84,8 @@ impl Layer for Normalisation {
 
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
         let m = self.entries.parameter.iter().product();
-        Box::new(Normalised {
-            standard: StandardisedGroups::new(x, m, self.eps(x.kind()), Centre::Zero),
-            weight: w.get(WEIGHT).map(|w| self.entries.along(w)),
-            affine: self.entries.clone(),
-        })
+        let standard = StandardisedGroups::new(x, m, self.eps(x.kind()), Centre::Zero);
+        let weight = w.get(WEIGHT).map(|w| self.entries.along(w));
+        Box::new(Normalised::new(standard, weight, self.entries.clone()))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{OwnCurvature, ParameterShape, PartialTrace};
 use crate::problem::signs::Signs;
-use crate::problem::tensors::samples_innermost;
+use crate::problem::tensors::{dot, samples_innermost};
+use crate::problem::vectors::Vectors;
 use std::fmt::Debug;
 use tch::{Kind, Tensor};
 
@@ -81,6 +82,19 @@ pub trait Local {
     /// `J dx`: `[K, N, *in] -> [K, N, *out]`.
     fn tangent(&self, dx: &Tensor) -> Tensor;
 
+    /// `J dx + Σ_i (∂z/∂w_i) dw_i` along K tangents of the input and vectors of some parameters, each
+    /// with its number: `[K, N, *out]`; `None` where there are neither.
+    fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
+        let own = dw.iter().map(|&(i, dw)| {
+            let maps = self
+                .parameters()
+                .expect("a layer with parameters has their maps");
+            maps.tangent_of(i, dw)
+        });
+        let passed = dx.map(|dx| self.tangent(dx));
+        passed.into_iter().chain(own).reduce(|a, b| a + b)
+    }
+
     /// `Jᵀ gz`: `[K, N, *out] -> [K, N, *in]`.
     fn adjoint(&self, gz: &Tensor) -> Tensor;
 
@@ -128,6 +142,14 @@ pub trait LocalParameters {
         self.tangent(i, &dw.dense())
     }
 
+    /// `(∂z/∂w_i) dw` for vectors of either kind: `[K, N, *out]`.
+    fn tangent_of(&self, i: usize, dw: Vectors) -> Tensor {
+        match dw {
+            Vectors::Numbers(dw) => self.tangent(i, dw),
+            Vectors::Signs(dw) => self.tangent_of_signs(i, dw),
+        }
+    }
+
     /// `(∂z/∂w_i)ᵀ gz`, summed over samples: `[K, N, *out] -> [K, *shape]`.
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor;
 
@@ -136,6 +158,13 @@ pub trait LocalParameters {
 
     /// The transpose of that, summed over samples: `[K, N, *in] -> [K, *shape]`; `None` if zero.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor>;
+
+    /// `⟨g, ∂²z/∂x∂w_i [dx, dw]⟩` at fixed `g: [N, *out]`, summed over samples: `[K]` in float64;
+    /// `None` if zero.
+    fn mixed_form(&self, i: usize, g: &Tensor, dx: &Tensor, dw: Vectors) -> Option<Tensor> {
+        let row = self.mixed_parameter(i, g, dx)?;
+        Some(dot(&dw.numbers(), &row))
+    }
 
     /// Diagonal of `Σ_n (∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)` for `H_n = Σ_q sign_qn s_qn s_qnᵀ`, from the
     /// columns `s: [Q, N, *out]` and `sign: [Q, N]` (absent: all +1): `[*shape]`.

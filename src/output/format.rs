@@ -1,28 +1,56 @@
-//! How the page writes numbers.
+//! How terminal and page write numbers and names, so that both say the same in the same words.
 
-use crate::output::figures::significant;
+use super::figures::significant;
 
 /// What stands where there is no value.
-pub(super) const NONE: &str = "";
+pub const NONE: &str = "";
 
 /// A value to six digits.
-pub(super) fn value(value: f64) -> String {
+pub fn value(value: f64) -> String {
     match value.is_finite() {
         true => significant(value, 6),
         false => value.to_string(),
     }
 }
 
-/// A value with half its 95 % interval, to the digits that the interval leaves.
-pub(super) fn within(mean: f64, half: Option<f64>) -> String {
+/// A value without error, to eight digits.
+pub fn exact(value: f64) -> String {
+    match value.is_finite() {
+        true => significant(value, 8),
+        false => value.to_string(),
+    }
+}
+
+/// A value to four digits.
+pub fn short(value: f64) -> String {
+    match value.is_finite() {
+        true => significant(value, 4),
+        false => value.to_string(),
+    }
+}
+
+/// The size of a number, to one or two digits: "7e-7", "0.12", "650".
+pub fn rough(value: f64) -> String {
+    match value {
+        0.0 => "0".into(),
+        1e-3..1e3 => significant(value, 2),
+        1e3..1e7 => {
+            let unit = 10f64.powf(value.log10().floor() - 1.0);
+            count(((value / unit).round() * unit) as u64)
+        }
+        _ => format!("{value:.0e}"),
+    }
+}
+
+/// A value with half its confidence interval, to the digits that the interval leaves. Wherever the
+/// program writes ±, it means this half, at the confidence of the spec (95 % unless it says otherwise).
+pub fn within(mean: f64, half: Option<f64>) -> String {
     match half {
         // Rounding is not worth telling of.
         Some(half) if half > 1e-9 * mean.abs() && half.is_finite() && mean.is_finite() => {
-            let power = |x: f64| x.log10().floor();
-            let digits = 2.0 + (power(mean.abs().max(half)) - power(half)).min(9.0);
             format!(
                 "{} ± {}",
-                significant(mean, digits as i32),
+                significant(mean, digits(mean, half)),
                 significant(half, 2)
             )
         }
@@ -30,8 +58,14 @@ pub(super) fn within(mean: f64, half: Option<f64>) -> String {
     }
 }
 
+/// How many digits of `mean` an interval of this half width leaves.
+fn digits(mean: f64, half: f64) -> i32 {
+    let power = |x: f64| x.log10().floor();
+    (2.0 + (power(mean.abs().max(half)) - power(half)).min(9.0)) as i32
+}
+
 /// A part of a whole in per cent.
-pub(super) fn percent(part: f64) -> String {
+pub fn percent(part: f64) -> String {
     match part.is_finite() {
         true => format!("{} %", significant(100.0 * part, 2)),
         false => NONE.into(),
@@ -39,7 +73,7 @@ pub(super) fn percent(part: f64) -> String {
 }
 
 /// A time with the unit that suits it.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     let (scaled, unit) = match seconds {
         ..1e-3 => (seconds * 1e6, "µs"),
         ..1.0 => (seconds * 1e3, "ms"),
@@ -49,7 +83,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// A count with its thousands apart.
-pub(super) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -61,8 +95,19 @@ pub(super) fn count(count: u64) -> String {
     text
 }
 
+/// A matrix as one writes it in a text.
+pub fn matrix(name: &str) -> &str {
+    match name {
+        "hessian" => "Hessian",
+        "ggn" => "GGN",
+        "fisher_mc" => "Fisher (sampled targets)",
+        "fisher_empirical" => "empirical Fisher",
+        other => other,
+    }
+}
+
 /// Whether a cell is a number, perhaps with its unit, or empty.
-pub(super) fn is_number(cell: &str) -> bool {
+pub fn is_number(cell: &str) -> bool {
     cell.chars()
         .next()
         .is_none_or(|first| first.is_ascii_digit() || "−-+".contains(first))
