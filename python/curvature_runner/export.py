@@ -68,7 +68,7 @@ def exported(
 
     Args:
         classes_last: Whether the last axis of the output is that of the classes, where cross-entropy wants the
-            first; absent: whether the module puts out `logits` of every position.
+            first; absent: whether the module makes a linear layer's outputs of every token.
         untie: Whether a parameter that two layers share becomes one for each, which is another network.
 
     Raises:
@@ -104,7 +104,8 @@ def two(x: torch.Tensor) -> torch.Tensor:
 def at_samples(module: nn.Module, x: torch.Tensor, classes_last: bool | None, untie: bool) -> Exported:
     start, end = record(module, x)
     if classes_last is None:
-        classes_last = len(end.shape) == 3 and end.spec.get("kind") == "linear"
+        tokens = not x.is_floating_point()
+        classes_last = tokens and len(end.shape) == 3 and end.spec.get("kind") == "linear"
     notes = []
     if classes_last and len(end.shape) > 2:
         rank = len(end.shape)

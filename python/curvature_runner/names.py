@@ -79,7 +79,7 @@ def note(name: str, weight: Weight) -> list[str]:
         return []
     if weight.tensor.numel() < weight.whole.numel():
         return [f"{name} is of shape {list(taken)}, the part of {list(whole)} that these samples use"]
-    if taken == whole[::-1]:
+    if weight.tensor.stride() == weight.whole.stride()[::-1] and taken == whole[::-1]:
         return [f"{name} is transposed"]
     return [f"{name} has its rows in another order"]
 

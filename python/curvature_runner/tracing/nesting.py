@@ -13,6 +13,7 @@ class Nesting:
 
     def __init__(self, start: Node, end: Node):
         self.start, self.end = start, end
+        self.taken: set[Node] = set()
         self.users: dict[Node, list[Node]] = defaultdict(list)
         for node in before(end):
             for value in dict.fromkeys(node.inputs):
@@ -31,12 +32,19 @@ class Nesting:
             users = [user for user in self.users[start] if user in region]
             if len(users) == 1 and not users[0].is_join:
                 start = users[0]
-                layers.append(Layer(start.spec, start))
+                layers.append(self.layer(start))
             else:
                 join = self.meeting(start, end, region)
                 layers.append(self.branches(start, join))
                 start = join
         return layers
+
+    def layer(self, node: Node) -> Layer:
+        """The layer of a node; what stands in several branches is computed in each, so that it has no weights."""
+        if node.weights and node in self.taken:
+            raise Unsupported(node.place, "is used in several branches that do not begin with it, which no nesting can say")
+        self.taken.add(node)
+        return Layer(node.spec, node)
 
     def meeting(self, start: Node, end: Node, region: set[Node]) -> Node:
         """The first node after `start` through which all paths to `end` lead."""

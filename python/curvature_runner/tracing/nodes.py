@@ -72,6 +72,8 @@ class Node:
     shape: tuple[int, ...]
     weights: dict[str, Weight] = field(default_factory=dict)
     place: str = ""
+    # What it is the first part of, by the axis and all parts.
+    cats: dict[tuple[Any, ...], Node] = field(default_factory=dict, repr=False)
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property
@@ -84,6 +86,21 @@ class Node:
         for n in self.shape:
             size *= n
         return torch.arange(size).reshape(self.shape)
+
+
+def cat(nodes: tuple[Node, ...], dim: int, shape: tuple[int, ...], place: str) -> Node:
+    """Nodes side by side; the first of them from an earlier one, if they stand side by side there."""
+    key = (dim, *nodes)
+    if key in nodes[0].cats:
+        return nodes[0].cats[key]
+    parts = nodes
+    for count in range(len(nodes) - 1, 1, -1):
+        earlier = nodes[0].cats.get(key[: count + 1])
+        if earlier is not None:
+            parts = (earlier, *nodes[count:])
+            break
+    nodes[0].cats[key] = Node({"kind": "cat", "dim": dim}, parts, shape, place=place)
+    return nodes[0].cats[key]
 
 
 def before(end: Node) -> list[Node]:

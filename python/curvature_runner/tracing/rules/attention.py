@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..nodes import Node
+from ..nodes import Node, cat
 from ..operation import Operation
 from ..realise import activation_of
 from ..values import Activation, Parameter, Scores, Term, Value
@@ -124,7 +124,7 @@ def side_by_side(parts: list[tuple[Node, torch.Tensor]], operation: Operation) -
     if len(nodes) == 1:
         return nodes[0]
     shape = (*nodes[0].shape[:-1], sum(node.shape[-1] for node in nodes))
-    return Node({"kind": "cat", "dim": len(shape) - 1}, nodes, shape, place=operation.place)
+    return cat(nodes, len(shape) - 1, shape, operation.place)
 
 
 HANDLERS = {

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..nodes import Node
+from ..nodes import cat as join_side_by_side
 from ..operation import Operation
 from ..realise import activation_of, node_of
 from ..values import Activation, Function, Parameter, Scores, Term, Value
@@ -90,7 +91,7 @@ def cat(operation: Operation) -> Value:
         return beside(values, dim, operation)
     operation.check(dim > 0, "joins along the axis of the samples")
     nodes = tuple(node_of(v) for v in values)
-    node = Node({"kind": "cat", "dim": dim}, nodes, operation.shape, place=operation.place)
+    node = join_side_by_side(nodes, dim, operation.shape, operation.place)
     return Activation(operation.shape, operation.place, node)
 
 
