@@ -14,7 +14,7 @@ writes FOLDER/model.pt, which libtorch differentiates without layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,26 @@ class Exported:
         return {name: weight.tensor for name, weight in self.tensors.items()}
 
     def restore(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        """Values for a parameter, in the shape that the layers take, in the shape that the module has."""
-        return self.tensors[name].restore(values) if name in self.tensors else values
+        """Values for a parameter in the shape that the module has, from those in the shape that the layers take; several
+        along a leading axis likewise."""
+        weight = self.tensors[name]
+        if values.dim() > weight.tensor.dim():
+            return torch.stack([weight.restore(one) for one in values])
+        return weight.restore(values)
 
 
 def exported(
-    module: nn.Module, x: torch.Tensor | None = None, *, classes_last: bool | None = None, untie: bool = False
+    module: nn.Module,
+    x: torch.Tensor | None = None,
+    *,
+    classes_last: Callable[[tuple[int, ...]], bool] | None = None,
+    untie: bool = False,
 ) -> Exported:
     """The layers of `module` by what it does to the samples `x`; absent: by samples that its first layer takes.
 
     Args:
-        classes_last: Whether the last axis of the output is that of the classes, where cross-entropy wants the
-            first; absent: whether the module makes a linear layer's outputs of every token.
+        classes_last: Whether the last axis of an output of this shape is that of the classes, where cross-entropy
+            wants the first; absent: whether it is a linear layer's of every token.
         untie: Whether a parameter that two layers share becomes one for each, which is another network.
 
     Raises:
@@ -101,13 +109,14 @@ def two(x: torch.Tensor) -> torch.Tensor:
     return x[:2] if len(x) > 1 else torch.cat([x, x])
 
 
-def at_samples(module: nn.Module, x: torch.Tensor, classes_last: bool | None, untie: bool) -> Exported:
+def at_samples(
+    module: nn.Module, x: torch.Tensor, classes_last: Callable[[tuple[int, ...]], bool] | None, untie: bool
+) -> Exported:
     start, end = record(module, x)
-    if classes_last is None:
-        tokens = not x.is_floating_point()
-        classes_last = tokens and len(end.shape) == 3 and end.spec.get("kind") == "linear"
+    tokens = not x.is_floating_point() and len(end.shape) == 3 and end.spec.get("kind") == "linear"
+    last = tokens if classes_last is None else classes_last(end.shape)
     notes = []
-    if classes_last and len(end.shape) > 2:
+    if last:
         rank = len(end.shape)
         dims = [0, rank - 1, *range(1, rank - 1)]
         end = Node({"kind": "permute", "dims": dims}, (end,), tuple(end.shape[d] for d in dims))
@@ -116,7 +125,7 @@ def at_samples(module: nn.Module, x: torch.Tensor, classes_last: bool | None, un
     tensors = named(module, layers, untie)
     section: dict[str, Any] = {"names": tensors.names} if tensors.names else {}
     found = Exported(section | {"layers": spec_layers(layers)}, tensors.weights, (*notes, *tensors.notes))
-    compare(module, found, tensors, x, classes_last)
+    compare(module, found, tensors, x, last)
     return found
 
 
