@@ -82,26 +82,27 @@ def exported(
     Raises:
         Unsupported: If layers cannot express it.
     """
-    if x is not None:
-        return at_samples(module, two(x), classes_last, untie)
-    first = None
-    for guess in samples.guesses(module):
+    reasons = []
+    for given in samples.guesses(module) if x is None else [two(x)]:
         try:
-            return at_samples(module, guess, classes_last, untie)
+            return at_samples(module, given, classes_last, untie)
         except Unsupported as reason:
-            first = first or reason
+            reasons.append(reason)
         except Exception as error:
-            # The module takes other samples; what it says itself may be of another shape than the user thinks of.
-            first = first or refused(error)
-    raise first or Unsupported("the module", "tells no shape of samples by its first layer", SHAPE)
+            reasons.append(refused(error, x is None))
+    if not reasons:
+        raise Unsupported("the module", "tells no shape of samples by its first layer", SHAPE)
+    # What takes the samples and has no layers says more than what does not take them.
+    raise next((reason for reason in reasons if reason.instead != SHAPE), reasons[0])
 
 
 SHAPE = "say the shape of a sample: --shape 3,32,32, or x = samples in Python"
 
 
-def refused(error: Exception) -> Unsupported:
+def refused(error: Exception, tried: bool) -> Unsupported:
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return Unsupported("the module", f"does not take the samples that were tried: {text}", SHAPE)
+    which = "the samples that were tried" if tried else "these samples"
+    return Unsupported("the module", f"does not take {which}: {text}", SHAPE)
 
 
 def two(x: torch.Tensor) -> torch.Tensor:

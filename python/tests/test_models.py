@@ -1,4 +1,4 @@
-"""Traces and diagonals of ten models against torch.func."""
+"""Traces and diagonals of models against torch.func."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
 
 
 def test_the_fallback_takes_its_best_way_by_itself():
-    model, loss, x, y = problem(CASES["attention"])
+    model, loss, x, y = problem(CASES["shared attention"])
     with pytest.warns(curvature_runner.FallbackWarning):
         found = curvature_runner.trace(model, loss, (x, y), progress=False)
     whole = sum(d.sum().item() for d in diagonals(model, loss, x, y).values())

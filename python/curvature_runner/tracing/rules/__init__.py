@@ -49,7 +49,10 @@ def value_of(
         if name not in HANDLERS:
             raise Unsupported(place, "has no layer")
         return HANDLERS[name](operation)
-    except Unsupported as reason:
+    except Exception as error:
+        # A rule that fails in another way meets arguments that it was not written for.
+        odd = f"has no layer in this form ({type(error).__name__}: {error})"
+        reason = error if isinstance(error, Unsupported) else Unsupported(place, odd)
         outputs = output if isinstance(output, (tuple, list)) else [output]
         unknown = [Opaque(tuple(t.shape), place, reason) for t in outputs if isinstance(t, torch.Tensor)]
         return unknown if isinstance(output, (tuple, list)) else unknown[0]
