@@ -43,7 +43,8 @@ def named(module: nn.Module, layers: list[Layer], untie: bool) -> Tensors:
     for place, layer in places(layers).items():
         own = {}
         for key, weight in layer.node.weights.items():
-            name = weight.name
+            # A constant has no name.
+            name = weight.name or f"{place}.{key}"
             if name in owners and not untie:
                 earlier, first = owners[name]
                 if not (layer.spec["kind"] == "linear" and key == "weight" and weight.same and first.same):

@@ -3,8 +3,8 @@
 use super::cases::Network;
 use super::*;
 use curvature_runner::problem::layer::{
-    Attention, Bias, ClassToken, Conv, Embedding, Gelu, LayerNorm, ParallelBlock, Permute, PositionalEmbedding, RmsNorm,
-    Rotary, Select, Silu,
+    Attention, Bias, ClassToken, Conv, Embedding, Gelu, LayerNorm, ParallelBlock, Permute,
+    PositionalEmbedding, RmsNorm, Rotary, Select, Silu,
 };
 
 pub fn attention(attention: Attention) -> LayerSpec {
@@ -40,7 +40,7 @@ fn rms_norm(size: i64) -> LayerSpec {
 }
 
 fn positions() -> LayerSpec {
-    LayerSpec::PositionalEmbedding(PositionalEmbedding {})
+    LayerSpec::PositionalEmbedding(PositionalEmbedding::default())
 }
 
 pub fn embedding(tokens: i64, dim: i64) -> LayerSpec {
@@ -240,6 +240,8 @@ pub fn transformers() -> Vec<Network> {
             vec![
                 embedding(3, 4),
                 LayerSpec::Bias(Bias {}),
+                linear(4, false),
+                LayerSpec::PositionalEmbedding(PositionalEmbedding { frozen: true }),
                 positions(),
                 layer_norm(4),
                 residual(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..nodes import Node
+from ..nodes import Node, Weight
 from ..operation import Operation
 from ..realise import activation_of, node_of, plain
 from ..recognise import has_one_leaf
@@ -31,13 +31,27 @@ def elementwise(operation: Operation) -> Any:
         return with_parameter(operation, args)
     if any(isinstance(a, torch.Tensor) for a in args):
         args = tuple(activation_of(a) if isinstance(a, Value) else a for a in args)
-    value = terms(operation, args)
+    value = shifted(operation, args) if operation.name == "add" else None
+    value = terms(operation, args) if value is None else value
     if value is None:
         value = Function(operation.shape, operation.place, functional(operation), args, operation.keys)
         if not has_one_leaf(value):
             # No activation or norm is a function of several values: they are joined.
             value = activation_of(value)
     return [value] if isinstance(operation.output, tuple) else value
+
+
+def shifted(operation: Operation, args: tuple[Any, ...]) -> Activation | None:
+    """A constant for every position, such as sines of it."""
+    constants = [a for a in args[:2] if isinstance(a, torch.Tensor)]
+    values = [a for a in args[:2] if isinstance(a, Activation)]
+    if len(constants) != 1 or len(values) != 1 or operation.keys.get("alpha", 1) != 1:
+        return None
+    constant = constants[0].detach().expand(operation.shape)
+    same = values[0].shape == operation.shape and bool((constant == constant[:1]).all())
+    operation.check(same and constant.dim() == 3, "adds a constant that is no vector for every position")
+    weight = Weight("", constant[0], constant[0])
+    return own(plain(values[0], operation.place), {"kind": "positional_embedding", "frozen": True}, weight, operation)
 
 
 def number(arg: Any) -> Any:
