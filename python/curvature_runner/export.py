@@ -14,6 +14,7 @@ writes FOLDER/model.pt, which libtorch differentiates without layers.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,10 @@ def exported(
     Raises:
         Unsupported: If layers cannot express it.
     """
+    if any(p.dtype in (torch.float16, torch.bfloat16) for p in module.parameters()):
+        # As the runner computes with them.
+        module = copy.deepcopy(module).float()
+        x = x.float() if x is not None and x.is_floating_point() else x
     reasons = []
     for given in samples.guesses(module) if x is None else [two(x)]:
         try:
