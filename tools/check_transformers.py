@@ -57,7 +57,7 @@ class Logits(nn.Module):
 
 
 class Rotary(nn.Module):
-    """Llama's angles in float64; Hugging Face's are in float32 whatever the model's dtype."""
+    """Llama's angles in float64; Hugging Face's, and its norms, are in float32 whatever the model's dtype."""
 
     def __init__(self, d: int, base: float):
         super().__init__()
@@ -88,6 +88,8 @@ def models() -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
     )
     llama = transformers.LlamaForCausalLM(config)
     llama.model.rotary_emb = Rotary(4, 10000.0)
+    for norm in (m for m in llama.modules() if type(m).__name__ == "LlamaRMSNorm"):
+        norm.forward = lambda x, m=norm: m.weight * (x * (x.square().mean(-1, keepdim=True) + m.variance_epsilon).rsqrt())
     yield "Llama", llama, tokens
 
 

@@ -118,13 +118,23 @@ class Function(Value):
 
 @dataclass(eq=False)
 class Scores(Value):
-    """`scale q kᵀ`, some of it hidden: `q: [*lead, T, d]`, `k: [*lead, S, d]`; or its softmax by rows."""
+    """`scale q kᵀ`, some of it hidden: `q: [*lead, T, d]`, `k: [*lead, S, d]`; or its softmax by rows.
+
+    Attributes:
+        index: Where in `[*lead, T, S]` the entries stand, while they are moved about.
+    """
 
     q: Activation
     k: Activation
     scale: float
     hidden: torch.Tensor | None
     softmax: bool = False
+    index: torch.Tensor | None = None
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """`[*lead, T, S]`."""
+        return (*self.q.shape[:-1], self.k.shape[-2])
 
 
 def simple(coefficient: Coefficient) -> Coefficient:

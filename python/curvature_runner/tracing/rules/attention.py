@@ -21,7 +21,7 @@ def bmm(operation: Operation) -> Value:
 
 
 def product(operation: Operation, a: Any, b: Any) -> Value:
-    if isinstance(a, Scores) and a.softmax and isinstance(b, Value):
+    if isinstance(a, Scores) and a.softmax and a.index is None and isinstance(b, Value):
         return attention(a, activation_of(b), operation)
     weights = isinstance(b, Parameter) and not isinstance(a, Parameter) and isinstance(a, Value)
     if weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,21 +15,28 @@ HIDDEN = -9e3
 
 
 def moved_scores(scores: Scores, move: Any, operation: Operation) -> Scores:
-    """Scores of which only the axes before queries and keys are moved."""
-    t, s = scores.shape[-2:]
-    blocks = torch.arange(torch.Size(scores.shape[:-2]).numel())
+    """Scores whose entries are moved about, as torch.einsum does on its way."""
+    t, s = scores.whole[-2:]
+    index = torch.arange(torch.Size(scores.whole).numel()).reshape(scores.whole) if scores.index is None else scores.index
+    index = move(index)
     inner = torch.arange(t * s).reshape(t, s)
-    index = move((blocks[:, None, None] * (t * s) + inner).reshape(scores.shape))
-    operation.check(
-        index.shape[-2:] == (t, s) and bool((index % (t * s) == inner).all()),
-        "rearranges products of queries and keys",
-    )
-    lead = index[..., 0, 0] // (t * s)
-    pick = lambda v: v.moved(lambda i: i.reshape(-1, *i.shape[-2:])[lead])
-    hidden = scores.hidden
-    if hidden is not None:
-        hidden = hidden.expand(scores.shape).reshape(-1, t, s)[lead]
-    return Scores(tuple(index.shape), operation.place, pick(scores.q), pick(scores.k), scores.scale, hidden, scores.softmax)
+    blocks = index.dim() >= 2 and index[..., 0, 0] // (t * s)
+    for turned, within in ((False, inner), (True, inner.t())):
+        fits = index.dim() >= 2 and index.shape[-2:] == within.shape
+        if not fits or not bool((index == blocks[..., None, None] * (t * s) + within).all()):
+            continue
+        if turned and scores.softmax:
+            # Rows are summed to one; columns are not.
+            continue
+        pick = lambda v: v.moved(lambda i: i.reshape(-1, *i.shape[-2:])[blocks])
+        q, k = (scores.k, scores.q) if turned else (scores.q, scores.k)
+        hidden = scores.hidden
+        if hidden is not None:
+            hidden = hidden.expand(scores.whole).reshape(-1, t, s)[blocks]
+            hidden = hidden.transpose(-1, -2) if turned else hidden
+        shape = tuple(index.shape)
+        return Scores(shape, operation.place, pick(q), pick(k), scores.scale, hidden, scores.softmax)
+    return replace(scores, shape=tuple(index.shape), place=operation.place, index=index)
 
 
 def changed_scores(operation: Operation, args: tuple[Any, ...]) -> Scores:
@@ -37,7 +45,7 @@ def changed_scores(operation: Operation, args: tuple[Any, ...]) -> Scores:
     scores = next(a for a in args if isinstance(a, Scores))
     others = [a for a in args if a is not scores]
     lone = not any(isinstance(a, Value) for a in others)
-    before = not scores.softmax and lone and scores.shape == operation.shape
+    before = not scores.softmax and lone and scores.shape == operation.shape and scores.index is None
     operation.check(before, "computes with products of queries and keys otherwise than attention does")
     other = others[0] if others else None
     scalar = isinstance(other, (int, float))
@@ -73,6 +81,7 @@ def filled(operation: Operation) -> Scores:
         mask = ~mask if isinstance(mask, torch.Tensor) else mask
     constants = not isinstance(mask, Value) and not isinstance(number, Value)
     operation.check(isinstance(scores, Scores) and constants, "fills in values where a mask is set")
+    operation.check(scores.index is None, "rearranges products of queries and keys")
     low = float(torch.as_tensor(number).max())
     operation.check(low < HIDDEN and not scores.softmax, f"fills {low} into products of queries and keys")
     return hidden_too(scores, scores.scale, mask, operation)
@@ -82,4 +91,5 @@ def softmax(operation: Operation) -> Scores:
     scores = operation.args[0]
     last = operation.argument(1, "dim") in (-1, len(operation.shape) - 1)
     operation.check(isinstance(scores, Scores) and last, "is a softmax outside of attention, which no layer is")
+    operation.check(scores.index is None, "rearranges products of queries and keys")
     return Scores(scores.shape, operation.place, scores.q, scores.k, scores.scale, scores.hidden, True)
