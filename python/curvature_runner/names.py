@@ -73,7 +73,7 @@ def named(module: nn.Module, layers: list[Layer], untie: bool) -> Tensors:
 def shared(name: str, layer: Layer, other: str) -> Unsupported:
     return Unsupported(
         layer.node.place,
-        f"takes the parameter {name}, which layer {other} takes, too; only a linear layer can take another's weight",
+        f"takes the parameter {name}, which is used more than once (at {other}, too); only a linear layer can take another's weight",
         "--untie (untie=True in Python) makes a parameter of its own for each, which is another network;\n"
         "  or export with --torchscript, after which libtorch differentiates the module itself",
     )

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from . import torchscript
-from .export import Exported, exported, on_disk
+from .export import SHAPE, Exported, exported, on_disk
 from .layers import Unsupported
 
 Loss = Union[nn.Module, str]
@@ -67,6 +67,9 @@ def write(
         spec["model"] = {"weights": "model.safetensors"} | layers.section
         notes += layers.notes
     except Unsupported as reason:
+        if reason.instead == SHAPE:
+            found = f"found x of dtype {x.dtype} and shape {list(x.shape)}"
+            raise ValueError(f"{found}, which the model does not take: {reason.why}") from reason
         save_torchscript(model, x, folder / "model.pt")
         spec["model"] = {"torchscript": "model.pt"}
         notes.append(LOST.format(reason=reason))

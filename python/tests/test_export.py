@@ -99,7 +99,7 @@ def test_what_has_no_layer_is_named_by_its_line(tmp_path, capsys):
         (["mine:__name__"], "gives a str, expected a torch.nn.Module"),
         (["mine:Net", "--weights", "none.pt"], "none.pt cannot be loaded"),
         (["mine:Net", "--shape", "a,b"], "expected the shape of a sample, such as 3,32,32"),
-        (["mine:Net", "--shape", "5"], "the module does not take"),
+        (["mine:Net", "--shape", "5"], "does not take these samples: "),
     ],
 )
 def test_every_mistake_ends_in_a_message(tmp_path, capsys, arguments, message):
