@@ -39,25 +39,19 @@ def named(module: nn.Module, layers: list[Layer], untie: bool) -> Tensors:
         aliases[id(parameter)].append(name)
     by_first = {names[0]: names for names in aliases.values()}
     found = Tensors()
-    owners: dict[str, tuple[str, Weight]] = {}
+    owners: dict[str, str] = {}
     for place, layer in places(layers).items():
         own = {}
         for key, weight in layer.node.weights.items():
             # A constant has no name.
             name = weight.name or f"{place}.{key}"
             if name in owners and not untie:
-                earlier, first = owners[name]
-                if not (layer.spec["kind"] == "linear" and key == "weight" and weight.same and first.same):
-                    raise shared(name, layer, earlier)
-                layer.spec = layer.spec | {"tied": earlier}
-                found.by_position[f"{place}.{key}"] = weight.tensor
-                found.notes.append(f"{name} is the weight of two layers, as in the module")
-                continue
+                raise shared(name, layer, owners[name])
             if name in owners:
                 name = next((n for n in by_first.get(name, ()) if n not in found.weights), f"{name}.{place}")
                 found.notes.append(f"{name} is a parameter of its own, which in the module is {weight.name}")
             else:
-                owners[name] = (f"{place}.{key}", weight)
+                owners[name] = f"{place}.{key}"
             found.weights[name] = weight
             found.by_position[f"{place}.{key}"] = weight.tensor
             own[key] = name
@@ -73,7 +67,7 @@ def named(module: nn.Module, layers: list[Layer], untie: bool) -> Tensors:
 def shared(name: str, layer: Layer, other: str) -> Unsupported:
     return Unsupported(
         layer.node.place,
-        f"takes the parameter {name}, which is used more than once (at {other}, too); only a linear layer can take another's weight",
+        f"takes the parameter {name}, which is used more than once (at {other}, too)",
         "--untie (untie=True in Python) makes a parameter of its own for each, which is another network;\n"
         "  or export with --torchscript, after which libtorch differentiates the module itself",
     )
