@@ -12,6 +12,8 @@ if [ -n "$(git status --porcelain --untracked-files=no -- src build.rs Cargo.tom
 fi
 for spec in experiments/*.toml; do
     name=$(basename "$spec" .toml)
+    # What `make minilm` fetches may not be there.
+    [ "$name" = minilm ] && [ ! -e experiments/minilm/model.safetensors ] && continue
     # A smoke test has no results to keep.
     [ "$name" = smoke ] || "$runner" "$spec" --fresh --yes
 done

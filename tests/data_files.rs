@@ -104,3 +104,17 @@ fn a_torchscript_module_has_the_traces_that_pytorch_computes() {
         assert!(message.contains("product = \"autodiff\""), "{message}");
     }
 }
+
+/// libtorch's fused attention has a first derivative alone, which a check of the spec finds.
+#[test]
+fn a_module_without_second_derivative_is_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/exported");
+    let text = "name = 'fused'\ndata = { source = 'safetensors', path = 'attention.safetensors' }\n\
+        model = { torchscript = 'fused.pt' }\nloss = { kind = 'cross_entropy' }\n";
+    let source = SpecText::new(folder.join("fused.toml"), text.to_owned());
+    let error = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap_err();
+    let message = format!("{:?}", miette::Report::new(error));
+    for words in ["no second derivative", "flash_attention", "--torchscript"] {
+        assert!(message.contains(words), "{message}");
+    }
+}

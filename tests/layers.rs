@@ -409,7 +409,7 @@ fn nested_layers_have_names() {
 
 #[test]
 fn branches_that_do_not_meet_have_messages() {
-    let cases: [(&str, &str, &str); 4] = [
+    let cases: [(&str, &str, &str); 6] = [
         (
             "kind = 'residual'; body = [{ kind = 'linear', out = 5 }]",
             "layers[0]",
@@ -419,6 +419,16 @@ fn branches_that_do_not_meet_have_messages() {
             "kind = 'parallel'; combine = 'cat'; branches = []",
             "layers[0].branches",
             "parallel expects `branches` with at least one list of layers, found []",
+        ),
+        (
+            "kind = 'parallel'; combine = 'multiply'; dim = 2; branches = [[]]",
+            "layers[0]",
+            "parallel expects no `dim` beside this `combine`, found dim = 2; its input has shape [4]",
+        ),
+        (
+            "kind = 'parallel'; combine = 'cat'; dim = 2; branches = [[]]",
+            "layers[0].dim",
+            "parallel expects `dim` from 1 to 1 or from -1 to -1, as an input of shape [4] has such axes after that of the samples, found 2",
         ),
         (
             "kind = 'parallel'; combine = 'add'; branches = [[], [{ kind = 'linear', out = 3 }]]",

@@ -146,6 +146,8 @@ fn specs(folder: &Path) -> Vec<String> {
             path.extension()
                 .is_some_and(|extension| extension == "toml")
         })
+        // Its files are fetched.
+        .filter(|path| !path.ends_with("minilm.toml"))
         .collect();
     paths.sort();
     let mut specs: Vec<String> = paths

@@ -29,8 +29,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
 from curvature_runner import toml
-from curvature_runner.export import export_layers, on_disk
-from curvature_runner.export import model as as_layers
+from curvature_runner.export import export_layers, exported, on_disk
 
 SAMPLING = {"V": 1, "V_batch": 1, "seeds": [0, 1], "stream": "torch"}
 
@@ -119,7 +118,7 @@ def signs(parameters: list[torch.Tensor], seed: int) -> list[torch.Tensor]:
 def ordered(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """The parameters in the order of the runner."""
     parameters = dict(module.named_parameters())
-    return [(name, parameters[name]) for name in as_layers(module)[1] if name in parameters]
+    return [(name, parameters[name]) for name in exported(module).tensors if name in parameters]
 
 
 def quadratic(module: nn.Module, parameters: list[nn.Parameter], x, y, seed: int) -> float:
@@ -151,13 +150,13 @@ def run(runner: str, folder: Path, spec: dict[str, Any]) -> list[dict[str, str]]
 
 def written(module: nn.Module, x: torch.Tensor, y: torch.Tensor, folder: Path) -> dict[str, Any]:
     """Writes weights and data; returns the beginning of a spec."""
-    section, weights = as_layers(module)
-    save_file(on_disk(weights), folder / "model.safetensors")
+    found = exported(module, x)
+    save_file(on_disk(found.weights), folder / "model.safetensors")
     save_file({"x": x, "y": y}, folder / "data.safetensors")
     return {
         "dtype": str(next(module.parameters()).dtype).removeprefix("torch."),
         "data": {"source": "safetensors", "path": "data.safetensors"},
-        "model": {"weights": "model.safetensors"} | section,
+        "model": {"weights": "model.safetensors"} | found.section,
         "loss": {"kind": "mse" if y.is_floating_point() else "cross_entropy"},
         "sampling": SAMPLING,
     }
@@ -191,7 +190,7 @@ def write_fixture(folder: Path) -> None:
     torch.manual_seed(0)
     module = trained(Small().double())
     x, y = data((4, 1, 6, 5), 3, torch.float64)
-    export_layers(module, folder)
+    export_layers(module, folder, x=x)
     save_file({"x": x, "y": y}, folder / "data.safetensors")
     named = ordered(module)
     traces = exact_traces(module, [p for _, p in named], x, y)

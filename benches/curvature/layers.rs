@@ -74,10 +74,7 @@ fn problem(inputs: i64, out: i64, stride: i64, size: i64) -> NetworkProblem {
         })
     };
     let flatten = LayerSpec::Flatten(Flatten::default());
-    let linear = LayerSpec::Linear(Linear {
-        out: 1,
-        bias: false,
-    });
+    let linear = LayerSpec::Linear(Linear::new(1, false));
     let layers = [conv(inputs, 1, 1), conv(out, 3, stride), flatten, linear];
     let network = Network::new(&layers, &[1, size, size]).expect("shapes that fit");
     let tensors = initialise(&network, &mut TorchGenerator::seeded(0));

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from torch import nn
+from torch import Tensor, nn
 
 from . import problem, process, results, toml
+from .export import Exported
 from .problem import Data, Loss
 from .results import Diagonal, Eigenvalues, Result, SpectralDensity, Trace
 
@@ -242,7 +243,7 @@ def answer(
     """
     folder, progress, allow_long = how
     with scratch(folder) as place:
-        written, notes = problem.write(model, loss, data, place)
+        written, notes, layers = problem.write(model, loss, data, place)
         spec = {"name": type(model).__name__.lower()} | spec | written
         if chosen is not None:
             spec["estimator"] = [{"kind": e} if isinstance(e, str) else e for e in chosen(spec["model"])]
@@ -250,7 +251,16 @@ def answer(
         order = ("name", "device", "dtype", "data", "model", "loss", "sampling", "estimator")
         text = toml.dumps({key: spec[key] for key in order if spec.get(key)})
         (place / "spec.toml").write_text(text, encoding="utf-8")
-        return ran(place / "spec.toml", place / "results", text, notes, progress, allow_long)
+        fields = ran(place / "spec.toml", place / "results", text, notes, progress, allow_long)
+        if layers is not None:
+            for kind in ("diagonals", "vectors"):
+                fields[kind] = {name: as_in_model(layers, tensors) for name, tensors in fields[kind].items()}
+        return fields
+
+
+def as_in_model(layers: Exported, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by parameter, or lists of them along a leading axis, in the shapes that the model has."""
+    return {name: layers.restore(name, values) for name, values in tensors.items()}
 
 
 def ran(

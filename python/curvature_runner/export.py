@@ -5,20 +5,18 @@
 writes FOLDER/model.toml, a spec to which [data] and [loss] are to be adapted, and
 FOLDER/model.safetensors with the names of the module's state_dict, which all results keep.
 
-The module is traced with torch.fx in evaluation mode. What can be written is a chain of layers in
-which parts may branch from one value and meet again by addition or torch.cat along the channels,
-nested as deep as one likes. Anything else is named, with the line of its code; --torchscript then
+The module is run once, in evaluation mode, on two samples, and every operation is followed. What can be written
+is a chain of layers in which parts may branch from one value and meet again by addition, multiplication or
+torch.cat, nested as deep as one likes; attention is recognised however it is written. The layers found are
+computed and compared with the module. Anything else is named, with the line of its code; --torchscript then
 writes FOLDER/model.pt, which libtorch differentiates without layers.
 """
 
 from __future__ import annotations
 
-import argparse
-import ast
-import importlib
-import os
-import sys
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +24,131 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from . import toml, torchscript
-from .graph import Converter
+from . import reference, samples, toml, torchscript
 from .layers import Layer, Unsupported
+from .names import Tensors, named
+from .outputs import first_tensor
+from .tracing import record
+from .tracing.nesting import Nesting
+from .tracing.nodes import Node, Weight
+from .tracing.recorder import evaluating
 
 HEAD = """# Written by curvature_runner.export from {source}.
 # Adapt data and loss; without an [[estimator]] the trace is taken in the best way for this network.
 
 """
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A module as layers.
+
+    Attributes:
+        section: What `[model]` says of the layers and their names.
+        tensors: Its parameters and buffers by name, as the layers take them.
+        notes: What is otherwise than in the module.
+    """
+
+    section: dict[str, Any]
+    tensors: dict[str, Weight]
+    notes: tuple[str, ...]
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {name: weight.tensor for name, weight in self.tensors.items()}
+
+    def restore(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        """Values for a parameter in the shape that the module has, from those in the shape that the layers take; several
+        along a leading axis likewise."""
+        weight = self.tensors[name]
+        if values.dim() > weight.tensor.dim():
+            return torch.stack([weight.restore(one) for one in values])
+        return weight.restore(values)
+
+
+def exported(
+    module: nn.Module,
+    x: torch.Tensor | None = None,
+    *,
+    classes_last: Callable[[tuple[int, ...]], bool] | None = None,
+    untie: bool = False,
+) -> Exported:
+    """The layers of `module` by what it does to the samples `x`; absent: by samples that its first layer takes.
+
+    Args:
+        classes_last: Whether the last axis of an output of this shape is that of the classes, where cross-entropy
+            wants the first; absent: whether it is a linear layer's of every token.
+        untie: Whether a parameter that two layers share becomes one for each, which is another network.
+
+    Raises:
+        Unsupported: If layers cannot express it.
+    """
+    if any(p.dtype in (torch.float16, torch.bfloat16) for p in module.parameters()):
+        # As the runner computes with them.
+        module = copy.deepcopy(module).float()
+        x = x.float() if x is not None and x.is_floating_point() else x
+    reasons = []
+    for given in samples.guesses(module) if x is None else [two(x)]:
+        try:
+            return at_samples(module, given, classes_last, untie)
+        except Unsupported as reason:
+            reasons.append(reason)
+        except Exception as error:
+            reasons.append(refused(error, x is None))
+    if not reasons:
+        raise Unsupported("the module", "tells no shape of samples by its first layer", SHAPE)
+    # What takes the samples and has no layers says more than what does not take them.
+    raise next((reason for reason in reasons if reason.instead != SHAPE), reasons[0])
+
+
+SHAPE = "say the shape of a sample: --shape 3,32,32, or x = samples in Python"
+
+
+def refused(error: Exception, tried: bool) -> Unsupported:
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    which = "the samples that were tried" if tried else "these samples"
+    return Unsupported("the module", f"does not take {which}: {text}", SHAPE)
+
+
+def two(x: torch.Tensor) -> torch.Tensor:
+    """Two samples: with one, no one sees which axis is theirs."""
+    return x[:2] if len(x) > 1 else torch.cat([x, x])
+
+
+def at_samples(
+    module: nn.Module, x: torch.Tensor, classes_last: Callable[[tuple[int, ...]], bool] | None, untie: bool
+) -> Exported:
+    start, end = record(module, x)
+    tokens = not x.is_floating_point() and len(end.shape) == 3 and end.spec.get("kind") == "linear"
+    last = tokens if classes_last is None else classes_last(end.shape)
+    notes = []
+    if last:
+        rank = len(end.shape)
+        dims = [0, rank - 1, *range(1, rank - 1)]
+        end = Node({"kind": "permute", "dims": dims}, (end,), tuple(end.shape[d] for d in dims))
+        notes.append("a last layer puts the classes before the positions, as cross_entropy wants them")
+    layers = Nesting(start, end).layers()
+    tensors = named(module, layers, untie)
+    section: dict[str, Any] = {"names": tensors.names} if tensors.names else {}
+    found = Exported(section | {"layers": spec_layers(layers)}, tensors.weights, (*notes, *tensors.notes))
+    compare(module, found, tensors, x, last)
+    return found
+
+
+def compare(module: nn.Module, found: Exported, tensors: Tensors, x: torch.Tensor, classes_last: bool) -> None:
+    """Computes the layers and the module at x and at other samples, and refuses a difference."""
+    others = -0.7 * x.flip(0) if x.is_floating_point() else x.flip(0).roll(1, -1)
+    with evaluating(module), torch.no_grad():
+        for inputs in (x, others):
+            wanted = first_tensor(module(inputs))
+            wanted = wanted.movedim(-1, 1) if classes_last else wanted
+            output = reference.output(found.section["layers"], tensors.by_position, inputs)
+            size = float(wanted.abs().max())
+            allowed = max(1e4 * torch.finfo(wanted.dtype).eps, 1e-5) * max(size, 1e-3)
+            same = output.shape == wanted.shape and torch.allclose(output, wanted, rtol=0, atol=allowed, equal_nan=True)
+            if not same:
+                why = "computes something else than the layers that were found, at other samples or at all"
+                raise Unsupported("the module", why)
 
 
 def spec_layers(layers: list[Layer]) -> list[dict[str, Any]]:
@@ -49,55 +164,32 @@ def spec_layers(layers: list[Layer]) -> list[dict[str, Any]]:
     return written
 
 
-def places(layers: list[Layer], prefix: str = "") -> dict[str, Layer]:
-    """Every layer that has a module, by the position from which its tensors are named."""
-    found: dict[str, Layer] = {}
-    for index, layer in enumerate(layers):
-        place = f"{prefix}{index}"
-        if layer.module is not None:
-            found[place] = layer
-        for key, inner in layer.lists:
-            found |= places(inner, f"{place}.{key}.")
-    return found
-
-
-def model(module: nn.Module) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What `[model]` says of the layers of `module`, and its weights by the names of its state_dict.
-
-    Raises:
-        Unsupported: If layers cannot express it.
-    """
-    names, weights = {}, {}
-    layers = Converter(module).layers()
-    for place, layer in places(layers).items():
-        tensors = {k: v for k, v in layer.module.state_dict().items() if k != "num_batches_tracked"}
-        if not layer.name:
-            names |= {f"{place}.{key}": key for key in tensors}
-        elif tensors and layer.name != place:
-            names[place] = layer.name
-        weights |= {f"{layer.name}.{key}" if layer.name else key: v for key, v in tensors.items()}
-    section: dict[str, Any] = {"names": names} if names else {}
-    return section | {"layers": spec_layers(layers)}, weights
-
-
 def on_disk(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors as safetensors takes them: on the CPU, contiguous, none a view of another."""
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
 
 
-def export_layers(module: nn.Module, folder: Path | str, name: str = "model", source: str = "") -> dict[str, Any]:
-    """Writes `name`.toml and `name`.safetensors to `folder`; returns what the spec says of the model.
+def export_layers(
+    module: nn.Module,
+    folder: Path | str,
+    name: str = "model",
+    source: str = "",
+    *,
+    x: torch.Tensor | None = None,
+    untie: bool = False,
+) -> Exported:
+    """Writes `name`.toml and `name`.safetensors to `folder`; arguments as of [`exported`][curvature_runner.export.exported].
 
     Raises:
         Unsupported: If layers cannot express the module; nothing is written then.
     """
-    section, weights = model(module)
+    found = exported(module, x, untie=untie)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(on_disk(weights), folder / f"{name}.safetensors")
-    section = {"weights": f"{name}.safetensors"} | section
-    write_spec(section, folder / f"{name}.toml", source or type(module).__name__)
-    return section
+    save_file(on_disk(found.weights), folder / f"{name}.safetensors")
+    section = {"weights": f"{name}.safetensors"} | found.section
+    write_spec(section, folder / f"{name}.toml", source or type(module).__name__, found.notes)
+    return found
 
 
 def export_torchscript(
@@ -116,101 +208,14 @@ def export_torchscript(
     return section
 
 
-def write_spec(section: dict[str, Any], path: Path, source: str) -> None:
+def write_spec(section: dict[str, Any], path: Path, source: str, notes: Iterable[str] = ()) -> None:
     data = {"source": "safetensors", "path": "data.safetensors"}
     spec = {"data": data, "model": section, "loss": {"kind": "cross_entropy"}}
-    path.write_text(HEAD.format(source=source) + toml.dumps(spec))
-
-
-# The command line --------------------------------------------------------------------------------
-
-
-class Mistake(Exception):
-    """What a user of the command line can mend."""
-
-
-def literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
-
-
-def made(where: str, kwargs: dict[str, Any]) -> nn.Module:
-    """The module that `package.module:function` makes, looked for from the current folder on."""
-    path, _, function = where.partition(":")
-    if not function:
-        raise Mistake(f"found '{where}', expected package.module:function")
-    sys.path.insert(0, os.getcwd())
-    try:
-        maker = getattr(importlib.import_module(path), function)
-        module = maker(**kwargs) if callable(maker) and not isinstance(maker, nn.Module) else maker
-    except Exception as error:
-        raise Mistake(f"{where} cannot be made: {type(error).__name__}: {error}") from error
-    if not isinstance(module, nn.Module):
-        raise Mistake(f"{where} gives a {type(module).__name__}, expected a torch.nn.Module")
-    return module
-
-
-def load(module: nn.Module, path: str) -> None:
-    try:
-        module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    except Exception as error:
-        raise Mistake(f"{path} cannot be loaded: {error}") from error
-
-
-def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m curvature_runner.export", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("module", help="where the module comes from: package.module:function")
-    parser.add_argument("--kwargs", nargs="*", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--weights", help="a state_dict saved with torch.save, to be loaded first")
-    parser.add_argument("--seed", type=int, default=0, help="torch.manual_seed before it is made")
-    parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--name", default="model")
-    parser.add_argument(
-        "--torchscript",
-        metavar="SHAPE",
-        help="write TorchScript, traced at random samples of this shape, as 3,32,32, in place of layers",
-    )
-    return parser.parse_args(given)
-
-
-def run(options: argparse.Namespace) -> str:
-    torch.manual_seed(options.seed)
-    kwargs = dict(item.partition("=")[::2] for item in options.kwargs)
-    module = made(options.module, {key: literal(text) for key, text in kwargs.items()})
-    if options.weights:
-        load(module, options.weights)
-    out = options.out / options.name
-    total = sum(p.numel() for p in module.parameters())
-    if options.torchscript:
-        shape = literal(options.torchscript)
-        shape = (shape,) if isinstance(shape, int) else shape
-        if not (isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)):
-            raise Mistake(f"found --torchscript {options.torchscript}, expected a shape such as 3,32,32")
-        x = torch.randn(4, *shape, dtype=next(module.parameters()).dtype)
-        export_torchscript(module, x, options.out, options.name, options.module)
-        return (
-            f"wrote {out}.toml and .pt: TorchScript, {total} parameters\n"
-            "products by automatic differentiation are available for it, one at a time"
-        )
-    section = export_layers(module, options.out, options.name, options.module)
-    return (
-        f"wrote {out}.toml and .safetensors: {len(section['layers'])} layers, {total} parameters\n"
-        "every product and estimator is available for these layers; `runner --dry-run` says more"
-    )
-
-
-def main(given: Sequence[str] | None = None) -> None:
-    """The command line, or `given` in its place."""
-    try:
-        print(run(arguments(given)))
-    except (Mistake, Unsupported, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    head = HEAD.format(source=source) + "".join(f"# Note: {note}.\n" for note in notes)
+    path.write_text(head + toml.dumps(spec))
 
 
 if __name__ == "__main__":
+    from .command import main
+
     main()

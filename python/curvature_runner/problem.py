@@ -13,8 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from . import torchscript
-from .export import model as as_layers
-from .export import on_disk
+from .export import SHAPE, Exported, exported, on_disk
 from .layers import Unsupported
 
 Loss = Union[nn.Module, str]
@@ -40,9 +39,11 @@ class FallbackWarning(UserWarning):
     """A model cannot be written as layers; it says which part of it, and what is lost."""
 
 
-def write(model: nn.Module, loss: Loss, data: Data, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Writes weights and data to `folder`; returns the beginning of a spec (dtype, data, model, loss), and
-    what a reader should know of it. The model stays as it is.
+def write(
+    model: nn.Module, loss: Loss, data: Data, folder: Path
+) -> tuple[dict[str, Any], list[str], Exported | None]:
+    """Writes weights and data to `folder`; returns the beginning of a spec (dtype, data, model, loss), what a
+    reader should know of it, and the model as layers if it has them. The model stays as it is.
 
     Raises:
         TypeError, ValueError: What is wrong with the model, the loss or the data.
@@ -59,11 +60,16 @@ def write(model: nn.Module, loss: Loss, data: Data, folder: Path) -> tuple[dict[
     if batch is not None:
         spec["data"] |= {"batch": batch, "batches": "all"}
     notes = []
+    layers = None
     try:
-        section, weights = as_layers(model)
-        save_file(on_disk(weights), folder / "model.safetensors")
-        spec["model"] = {"weights": "model.safetensors"} | section
+        layers = exported(model, samples_for(model, x), classes_last=lambda size: classes_are_last(size, y, loss_section))
+        save_file(on_disk(layers.weights), folder / "model.safetensors")
+        spec["model"] = {"weights": "model.safetensors"} | layers.section
+        notes += layers.notes
     except Unsupported as reason:
+        if reason.instead == SHAPE:
+            found = f"found x of dtype {x.dtype} and shape {list(x.shape)}"
+            raise ValueError(f"{found}, which the model does not take: {reason.why}") from reason
         save_torchscript(model, x, folder / "model.pt")
         spec["model"] = {"torchscript": "model.pt"}
         notes.append(LOST.format(reason=reason))
@@ -72,7 +78,20 @@ def write(model: nn.Module, loss: Loss, data: Data, folder: Path) -> tuple[dict[
     if frozen:
         notes.append(FROZEN.format(n=len(frozen), first=frozen[0]))
     spec["loss"] = loss_section
-    return spec, notes
+    return spec, notes, layers
+
+
+def classes_are_last(size: tuple[int, ...], y: torch.Tensor, loss: dict[str, Any]) -> bool:
+    """Whether outputs of this shape have the classes of every position last, where cross_entropy wants them first."""
+    positions = loss["kind"] == "cross_entropy" and y.dim() > 1 and not y.is_floating_point()
+    return positions and len(size) == y.dim() + 1 and size[2:] != y.shape[1:] and size[1:-1] == y.shape[1:]
+
+
+def samples_for(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The first few samples, where the model is and in its precision."""
+    parameter = next(model.parameters())
+    samples = x[:8].to(parameter.device)
+    return samples.to(parameter.dtype) if samples.is_floating_point() else samples
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -88,11 +107,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def save_torchscript(model: nn.Module, x: torch.Tensor, path: Path) -> None:
-    parameter = next(model.parameters())
-    samples = x[:8].to(parameter.device)
-    if samples.is_floating_point():
-        samples = samples.to(parameter.dtype)
-    torchscript.save(model, samples, path)
+    torchscript.save(model, samples_for(model, x), path)
 
 
 def check_model(model: nn.Module) -> None:

@@ -11,12 +11,15 @@ WIDTH = 110
 
 
 def dumps(spec: dict[str, Any]) -> str:
-    """A spec as TOML: plain keys, then a section for every table, and one for every item of a list of
-    tables at the top, such as `[[estimator]]`."""
+    """A spec as TOML: plain keys, then a section for every table, one for every long table in it, and one for
+    every item of a list of tables at the top, such as `[[estimator]]`."""
     lines = [f"{key(name)} = {value(item)}" for name, item in spec.items() if not is_section(item)]
     for name, item in spec.items():
         if isinstance(item, dict):
-            lines += ["", f"[{key(name)}]", *entries(item)]
+            long = {k: v for k, v in item.items() if isinstance(v, dict) and len(f"{k} = {value(v)}") > WIDTH}
+            lines += ["", f"[{key(name)}]", *entries({k: v for k, v in item.items() if k not in long})]
+            for inner, table in long.items():
+                lines += ["", f"[{key(name)}.{key(inner)}]", *entries(table)]
         elif is_section(item):
             for table in item:
                 lines += ["", f"[[{key(name)}]]", *entries(table)]

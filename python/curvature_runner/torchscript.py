@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from .layers import Unsupported
+from .outputs import first_tensor
+from .tracing.recorder import evaluating
 
 
 class Whole(nn.Module):
@@ -39,7 +44,40 @@ class Whole(nn.Module):
             at.register_buffer(last, tensor)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.module[0](x)
+        return first_tensor(self.module[0](x))
+
+
+class PlainAttention(TorchFunctionMode):
+    """Attention as products and a softmax: libtorch's fused kernels have no second derivative."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            return plain_attention(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def plain_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """As torch.nn.functional.scaled_dot_product_attention in evaluation, without dropout."""
+    if enable_gqa:
+        shared = query.shape[-3] // key.shape[-3]
+        key, value = (t.repeat_interleave(shared, dim=-3) for t in (key, value))
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return scores.softmax(dim=-1) @ value
 
 
 def save(module: nn.Module, x: torch.Tensor, path: Path) -> None:
@@ -49,23 +87,19 @@ def save(module: nn.Module, x: torch.Tensor, path: Path) -> None:
         Unsupported: If it cannot be traced, or if the trace computes something else than the module for
             other numbers of samples or other values.
     """
-    modes = [(part, part.training) for part in module.modules()]
     try:
-        module.eval()
-        with warnings.catch_warnings():
-            # Whether it computes the same is checked below.
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(Whole(module).eval(), x, check_trace=False)
-        compare(module, traced, x)
+        with evaluating(module):
+            with warnings.catch_warnings(), PlainAttention():
+                # Whether it computes the same is checked below.
+                warnings.simplefilter("ignore")
+                traced = torch.jit.trace(Whole(module).eval(), x, check_trace=False)
+            compare(module, traced, x)
         traced.save(str(path))
     except Unsupported:
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise unsupported(f"torch.jit.trace fails: {first}") from error
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def unsupported(why: str) -> Unsupported:
@@ -83,9 +117,7 @@ def compare(module: nn.Module, traced: torch.jit.ScriptModule, x: torch.Tensor) 
         samples.append(-x.flip(0))
     with torch.no_grad():
         for inputs in samples:
-            wanted = module(inputs)
-            if not isinstance(wanted, torch.Tensor):
-                raise unsupported(f"it puts out a {type(wanted).__name__}, expected one tensor")
+            wanted = first_tensor(module(inputs))
             try:
                 found = traced(inputs)
             except RuntimeError:

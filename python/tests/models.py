@@ -1,4 +1,4 @@
-"""Ten small models, with data and loss, and their exact traces by torch.func."""
+"""Small models, with data and loss, and their exact traces by torch.func."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, hessian
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers_by_hand import Bert, Gpt, Llama, Vit, encoder
 
 
 class Residual(nn.Module):
@@ -63,6 +65,15 @@ class Attention(nn.Module):
         return self.head((x + torch.softmax(scores, dim=-1) @ self.value(x)).mean(dim=1))
 
 
+class SharedAttention(Attention):
+    """The same queries and keys, so that a layer is used twice, in fused attention."""
+
+    def forward(self, x):
+        q = self.query(x)
+        y = F.scaled_dot_product_attention(q, self.query(x), self.value(x) + self.key(x))
+        return self.head((x + y).mean(dim=1))
+
+
 class Tokens(nn.Module):
     """What takes tokens and has no layers."""
 
@@ -81,6 +92,9 @@ class Case:
     shape: tuple[int, ...]
     loss: Callable[[], nn.Module] = nn.CrossEntropyLoss
     layers: bool = True
+    # How many tokens there are, where x is of tokens, and whether there is a class for every position.
+    tokens: int = 0
+    positions: bool = False
 
 
 def mlp() -> nn.Module:
@@ -111,9 +125,16 @@ CASES = {
         (6, 4),
         lambda: nn.BCEWithLogitsLoss(reduction="sum", pos_weight=torch.tensor([1.0, 2.0, 0.5])),
     ),
+    "attention": Case(Attention, (5, 4, 3)),
+    "GPT, fused attention": Case(lambda: Gpt(True), (3, 4), tokens=5, positions=True),
+    "GPT, attention by hand": Case(lambda: Gpt(False), (3, 4), tokens=5, positions=True),
+    "Llama": Case(Llama, (3, 4), tokens=5),
+    "ViT": Case(Vit, (3, 1, 4, 4)),
+    "BERT": Case(Bert, (3, 4), tokens=5),
+    "nn.TransformerEncoder": Case(encoder, (3, 3, 4)),
     "shared": Case(Shared, (5, 3), layers=False),
-    "attention": Case(Attention, (5, 4, 3), layers=False),
-    "tokens": Case(Tokens, (5, 4), layers=False),
+    "tokens": Case(Tokens, (5, 4), layers=False, tokens=7),
+    "shared attention": Case(SharedAttention, (5, 4, 3), layers=False),
 }
 
 
@@ -126,10 +147,10 @@ def problem(case: Case) -> tuple[nn.Module, nn.Module, torch.Tensor, torch.Tenso
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     x = torch.randn(case.shape, dtype=torch.float64)
-    if case.make is Tokens:
-        x = torch.randint(7, case.shape)
+    if case.tokens:
+        x = torch.randint(case.tokens, case.shape)
     loss = case.loss().double()
-    y = torch.randint(3, case.shape[:1])
+    y = torch.randint(3, case.shape if case.positions else case.shape[:1])
     if isinstance(loss, nn.MSELoss):
         y = torch.randn(case.shape[0], 3, dtype=torch.float64)
     if isinstance(loss, nn.BCEWithLogitsLoss):
@@ -143,9 +164,12 @@ def diagonals(model: nn.Module, loss: nn.Module, x: torch.Tensor, y: torch.Tenso
     for name, parameter in model.named_parameters():
 
         def value(p: torch.Tensor, name: str = name) -> torch.Tensor:
-            return loss(functional_call(model, {name: p}, (x,)), y)
+            output = functional_call(model, {name: p}, (x,))
+            return loss(output.movedim(-1, 1) if y.dim() > 1 and not y.is_floating_point() else output, y)
 
-        dense = hessian(value)(parameter.detach())
+        # Fused attention has no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            dense = hessian(value)(parameter.detach())
         n = parameter.numel()
         found[name] = dense.reshape(n, n).diagonal().reshape(parameter.shape)
     return found

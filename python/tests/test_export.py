@@ -11,7 +11,8 @@ import curvature_runner
 import pytest
 import torch
 from curvature_runner import Unsupported, export_layers
-from curvature_runner.export import main
+from curvature_runner.command import main
+from curvature_runner.export import exported
 from models import CASES, problem
 from safetensors.torch import load_file
 from torch import nn
@@ -81,7 +82,7 @@ def test_what_has_no_layer_is_named_by_its_line(tmp_path, capsys):
     line = MODELS.splitlines().index("        x = torch.sort(x, dim=1)[0]") + 1
     assert f"mine.py:{line}: `x = torch.sort(x, dim=1)[0]`" in said
     assert "--torchscript" in said and not (tmp_path / "out").exists()
-    code, said = cli(tmp_path, capsys, "mine:Sorts", "--torchscript", "4")
+    code, said = cli(tmp_path, capsys, "mine:Sorts", "--torchscript")
     assert code == 0, said
     assert 'torchscript = "model.pt"' in (tmp_path / "out/model.toml").read_text()
     assert (tmp_path / "out/model.pt").is_file()
@@ -97,7 +98,8 @@ def test_what_has_no_layer_is_named_by_its_line(tmp_path, capsys):
         (["mine:Net", "--kwargs", "depth=3"], "unexpected keyword argument 'depth'"),
         (["mine:__name__"], "gives a str, expected a torch.nn.Module"),
         (["mine:Net", "--weights", "none.pt"], "none.pt cannot be loaded"),
-        (["mine:Net", "--torchscript", "a,b"], "expected a shape such as 3,32,32"),
+        (["mine:Net", "--shape", "a,b"], "expected the shape of a sample, such as 3,32,32"),
+        (["mine:Net", "--shape", "5"], "does not take these samples: "),
     ],
 )
 def test_every_mistake_ends_in_a_message(tmp_path, capsys, arguments, message):
@@ -105,18 +107,54 @@ def test_every_mistake_ends_in_a_message(tmp_path, capsys, arguments, message):
     assert code == 2 and message in said, said
 
 
-class Gate(nn.Module):
+class Looks(nn.Module):
+    """Takes another way for other samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
     def forward(self, x):
-        return x * torch.sigmoid(x)
+        return self.layer(x) if x.sum() > 0 else x
+
+
+class Writes(Looks):
+    """Writes part by part into a tensor."""
+
+    def forward(self, x):
+        h = torch.zeros(len(x), 3)
+        h[:, :3] = self.layer(x)
+        return h
+
+
+class Mixes(Looks):
+    """Centres by the batch."""
+
+    def forward(self, x):
+        h = self.layer(x)
+        return h - h.mean(dim=0, keepdim=True)
+
+
+class Crosses(Looks):
+    """Attention across samples."""
+
+    def forward(self, x):
+        h = self.layer(x)
+        return torch.softmax(h @ h.t(), dim=-1) @ h
 
 
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        (Gate(), "takes in several values"),
+        (Looks(), "test_export.py"),
+        (Looks(), "looks at a value that depends on the samples"),
+        (Writes(), "h[:, :3] = self.layer(x)"),
+        (Mixes(), "h - h.mean(dim=0, keepdim=True)"),
+        (Crosses(), "multiplies matrices otherwise"),
         (nn.Sequential(nn.Linear(3, 3), nn.GRUCell(3, 3)), "1 (GRUCell)"),
-        (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="reflect")), "padding_mode = 'reflect'"),
-        (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))), "(ParametrizedLinear)"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")), "in 0 (Conv2d)"),
+        (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))), "(_WeightNorm)"),
+        (nn.Bilinear(3, 3, 3), "tells no shape of samples"),
     ],
 )
 def test_what_layers_cannot_express_is_refused(module, words, tmp_path):
@@ -126,11 +164,87 @@ def test_what_layers_cannot_express_is_refused(module, words, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_hooks_are_refused(tmp_path):
+def test_hooks_count_by_what_they_compute(tmp_path):
     module = nn.Sequential(nn.Linear(3, 3))
+    hook = module[0].register_forward_hook(lambda module, inputs, output: torch.tanh(output))
+    kinds = [layer["kind"] for layer in export_layers(module, tmp_path).section["layers"]]
+    assert kinds == ["linear", "tanh"]
+    hook.remove()
     module[0].register_forward_hook(lambda module, inputs, output: 2 * output)
-    with pytest.raises(Unsupported, match="forward hooks"):
+    with pytest.raises(Unsupported, match="multiplies with the constant 2"):
         export_layers(module, tmp_path)
+
+
+class Formulas(nn.Module):
+    """Activations and norms written out."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.layer, self.function = nn.Linear(3, 4), function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x: x * torch.sigmoid(x), "silu"),
+        (lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5)), "gelu"),
+        (lambda x: torch.clamp(x, min=0), "relu"),
+        (lambda x: torch.log(1 + torch.exp(x)), "softplus"),
+        (lambda x: x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-3), "rms_norm"),
+        (lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt(), "layer_norm"),
+        (lambda x: x * torch.tanh(x), "parallel"),
+        (lambda x: x + torch.tanh(x), "residual"),
+    ],
+)
+def test_formulas_are_recognised_by_what_they_compute(function, kind, tmp_path):
+    layers = export_layers(Formulas(function), tmp_path).section["layers"]
+    assert [layer["kind"] for layer in layers] == ["linear", kind], layers
+
+
+def test_what_looks_like_a_norm_and_is_none_is_refused(tmp_path):
+    other = Formulas(lambda x: x / (x.var(-1, keepdim=True, unbiased=False) + 1e-5))
+    with pytest.raises(Unsupported, match="has no layer"):
+        export_layers(other, tmp_path)
+
+
+def test_tensors_come_back_in_the_shape_of_the_module():
+    class Transposed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.weight = nn.Embedding(9, 4), nn.Parameter(torch.randn(4, 3))
+
+        def forward(self, x):
+            return (x + self.table(torch.arange(x.shape[1]))) @ self.weight
+
+    module = Transposed()
+    found = exported(module, torch.randn(2, 5, 4))
+    assert found.weights["weight"].shape == (3, 4) and found.weights["table.weight"].shape == (5, 4)
+    for name, parameter in module.named_parameters():
+        restored = found.restore(name, found.weights[name])
+        used = restored != 0
+        assert restored.shape == parameter.shape and torch.equal(restored[used], parameter.detach()[used])
+    assert any("transposed" in note for note in found.notes) and any("[5, 4]" in note for note in found.notes)
+
+
+def test_shared_parameters_are_refused_or_made_two():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(5, 4), nn.Linear(4, 5, bias=False)
+            self.head.weight = self.table.weight
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.table(x)))
+
+    x = torch.randint(5, (2, 3))
+    with pytest.raises(Unsupported, match="table.weight, which is used more than once"):
+        exported(Tied(), x)
+    assert list(exported(Tied(), x, untie=True).weights) == ["table.weight", "head.weight"]
+    with pytest.raises(Unsupported, match="untie"):
+        exported(CASES["shared"].make(), torch.randn(2, 3))
 
 
 def test_a_module_by_itself_keeps_its_names(tmp_path):

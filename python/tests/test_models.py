@@ -1,4 +1,4 @@
-"""Traces and diagonals of ten models against torch.func."""
+"""Traces and diagonals of models against torch.func."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_traces_and_diagonals_are_those_of_torch_func(name):
         warnings.simplefilter("error")
         found = curvature_runner.trace(model, loss, (x, y), progress=False)
         diagonal = curvature_runner.diagonal(model, loss, (x, y), progress=False)
-    assert found.layers["parameter"] == list(wanted)
+    assert sorted(found.layers["parameter"]) == sorted(wanted)
     for row in found.layers:
         parameter = row["parameter"]
         torch.testing.assert_close(row["trace"], wanted[parameter].sum().item(), rtol=1e-9, atol=1e-12)
@@ -35,7 +35,7 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
     hutchinson = {"kind": "hutchinson", "product": "autodiff", "V": 400}
     with pytest.warns(curvature_runner.FallbackWarning, match="no layer rules"):
         found = curvature_runner.trace(model, loss, (x, y), estimator=hutchinson, progress=False)
-    assert found.layers["parameter"] == list(wanted)
+    assert sorted(found.layers["parameter"]) == sorted(wanted)
     for row in found.layers:
         error = row["trace"] - wanted[row["parameter"]].sum().item()
         assert abs(error) < 5 * row["std_error"] + 1e-12, row
@@ -44,7 +44,7 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
 
 
 def test_the_fallback_takes_its_best_way_by_itself():
-    model, loss, x, y = problem(CASES["attention"])
+    model, loss, x, y = problem(CASES["shared attention"])
     with pytest.warns(curvature_runner.FallbackWarning):
         found = curvature_runner.trace(model, loss, (x, y), progress=False)
     whole = sum(d.sum().item() for d in diagonals(model, loss, x, y).values())

@@ -80,7 +80,7 @@ impl Assembly {
                     .collect::<Result<Vec<Output>, _>>()?;
                 let join = match branches.combine {
                     Combine::Add | Combine::Multiply => Join::Add,
-                    Combine::Cat => Join::Cat,
+                    Combine::Cat => Join::Cat(branches.axis(&parts[0].1).map_err(wrong)?),
                 };
                 let (input, output) = LayerInput::joined(&parts, join)
                     .ok_or_else(|| wrong(misfit(&branches, &parts)))?;
@@ -103,7 +103,7 @@ impl Assembly {
         let first = factors.next().expect("a block has branches");
         factors.try_fold(first, |so_far, factor| {
             let shape = factor.1.clone();
-            let joined = LayerInput::joined(&[so_far, factor], Join::Cat);
+            let joined = LayerInput::joined(&[so_far, factor], Join::Cat(0));
             let (input, both) = joined.expect("sizes that can be counted");
             let (both, _) = self.layer(identity(), input, both, (key, name, "parallel"))?;
             self.layer(
@@ -221,7 +221,7 @@ fn misfit(branches: &Branches<'_>, parts: &[Output]) -> LayerError {
             ("the same shape", "give them the same channels and strides")
         }
         Combine::Cat => (
-            "the same shape but for the channels",
+            "the same shape but for the axis on which they stand side by side",
             "give them the same strides, and padding to match",
         ),
     };

@@ -7,8 +7,8 @@ use tch::Tensor;
 pub(super) enum Join {
     /// Their sum; all have one shape.
     Add,
-    /// Side by side along the first axis of a sample, the channels.
-    Cat,
+    /// Side by side along this axis of a sample; the first is that of the channels.
+    Cat(usize),
 }
 
 /// The outputs that make up a layer's input, each by its layer's number; `None` is the data, or
@@ -17,8 +17,8 @@ pub(super) enum Join {
 pub(super) struct LayerInput {
     sources: Vec<Option<usize>>,
     join: Join,
-    /// How many channels each has.
-    channels: Vec<i64>,
+    /// How many entries each has along the axis on which they stand side by side.
+    lengths: Vec<i64>,
 }
 
 impl LayerInput {
@@ -27,7 +27,7 @@ impl LayerInput {
         Self {
             sources: vec![source],
             join: Join::Add,
-            channels: vec![0],
+            lengths: vec![0],
         }
     }
 
@@ -35,25 +35,31 @@ impl LayerInput {
     /// other.
     pub fn joined(parts: &[(Option<usize>, Vec<i64>)], join: Join) -> Option<(Self, Vec<i64>)> {
         let shape = &parts.first()?.1;
-        let channels = |shape: &Vec<i64>| shape.first().copied().unwrap_or(0);
-        let channels: Vec<i64> = parts.iter().map(|(_, shape)| channels(shape)).collect();
-        let fits = |other: &Vec<i64>| match join {
-            Join::Add => other == shape,
-            Join::Cat => !shape.is_empty() && other.get(1..) == shape.get(1..),
-        };
-        if !parts.iter().all(|(_, shape)| fits(shape)) {
-            return None;
-        }
         let mut whole = shape.clone();
-        if join == Join::Cat {
-            whole[0] = channels
-                .iter()
-                .try_fold(0i64, |sum, &c| sum.checked_add(c))?;
+        let mut lengths = vec![0; parts.len()];
+        match join {
+            Join::Add => {
+                if parts.iter().any(|(_, other)| other != shape) {
+                    return None;
+                }
+            }
+            Join::Cat(axis) => {
+                let mut sum = 0i64;
+                for ((_, other), length) in parts.iter().zip(&mut lengths) {
+                    *length = *other.get(axis)?;
+                    sum = sum.checked_add(*length)?;
+                    whole[axis] = *length;
+                    if *other != whole {
+                        return None;
+                    }
+                }
+                whole[axis] = sum;
+            }
         }
         let input = Self {
             sources: parts.iter().map(|&(source, _)| source).collect(),
             join,
-            channels,
+            lengths,
         };
         Some((input, whole))
     }
@@ -88,7 +94,7 @@ impl LayerInput {
     /// Whether a diagonal matrix over the input is one over the outputs, too. Under a sum it is not:
     /// that sees all outputs at once, so that their entries mix.
     pub fn keeps_diagonals(&self) -> bool {
-        self.join == Join::Cat || self.sources().count() < 2
+        matches!(self.join, Join::Cat(_)) || self.sources().count() < 2
     }
 
     /// The input for one batch: `[N, *in]`.
@@ -100,7 +106,7 @@ impl LayerInput {
         let parts = self.sources.iter().map(of);
         match self.join {
             Join::Add => parts.reduce(|a, b| a + b).expect("an input has a source"),
-            Join::Cat => Tensor::cat(&parts.collect::<Vec<_>>(), 1),
+            Join::Cat(axis) => Tensor::cat(&parts.collect::<Vec<_>>(), 1 + axis as i64),
         }
     }
 
@@ -114,36 +120,37 @@ impl LayerInput {
                 .flatten()
                 .map(Tensor::shallow_clone)
                 .reduce(|a, b| a + b),
-            Join::Cat => {
+            Join::Cat(axis) => {
                 let like = *parts.iter().flatten().next()?;
-                let zero = |channels: i64| {
+                let zero = |length: i64| {
                     let mut shape = like.size();
-                    shape[2] = channels;
+                    shape[2 + axis] = length;
                     Tensor::zeros(&shape, (like.kind(), like.device()))
                 };
-                let part = |(part, &channels): (Option<&Tensor>, &i64)| match part {
+                let part = |(part, &length): (Option<&Tensor>, &i64)| match part {
                     Some(part) => part.shallow_clone(),
-                    None => zero(channels),
+                    None => zero(length),
                 };
-                let parts: Vec<Tensor> = parts.into_iter().zip(&self.channels).map(part).collect();
-                Some(Tensor::cat(&parts, 2))
+                let parts: Vec<Tensor> = parts.into_iter().zip(&self.lengths).map(part).collect();
+                Some(Tensor::cat(&parts, 2 + axis as i64))
             }
         }
     }
 
-    /// The part for each output of an adjoint or a diagonal at the input, whose channels lie on `axis`.
-    pub fn split(&self, h: &Tensor, axis: i64) -> Vec<(usize, Tensor)> {
+    /// The part for each output of an adjoint or a diagonal at the input, in which `leading` axes come
+    /// before those of a sample.
+    pub fn split(&self, h: &Tensor, leading: i64) -> Vec<(usize, Tensor)> {
         let mut start = 0;
         let mut parts = Vec::with_capacity(self.sources.len());
-        for (source, &channels) in self.sources.iter().zip(&self.channels) {
+        for (source, &length) in self.sources.iter().zip(&self.lengths) {
             if let Some(source) = *source {
                 let part = match self.join {
                     Join::Add => h.shallow_clone(),
-                    Join::Cat => h.narrow(axis, start, channels),
+                    Join::Cat(axis) => h.narrow(leading + axis as i64, start, length),
                 };
                 parts.push((source, part));
             }
-            start += channels;
+            start += length;
         }
         parts
     }

@@ -86,7 +86,15 @@ impl ScriptFile {
         let x = Tensor::zeros([&[1], input].concat(), (Kind::Float, Device::Cpu));
         let output = tch::no_grad(|| script.output(&x));
         match output {
-            Ok(z) => Ok((script, z.size()[1..].to_vec())),
+            Ok(z) => {
+                script.check_second_derivative(&x).map_err(|reason| {
+                    self.refusal(
+                        format!("the module has no second derivative: {reason}"),
+                        "write it with python -m curvature_runner.export --torchscript, which takes fused attention apart",
+                    )
+                })?;
+                Ok((script, z.size()[1..].to_vec()))
+            }
             Err(error) => {
                 let error = error.to_string();
                 let reason = error.lines().rev().find(|line| !line.trim().is_empty());
@@ -123,6 +131,26 @@ impl Script {
     /// `[N, *in] -> [N, *out]`, differentiable by libtorch's autograd.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.output(x).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Whether libtorch can differentiate twice at x, which some of its fused functions cannot; else why.
+    fn check_second_derivative(&self, x: &Tensor) -> Result<(), String> {
+        let parameters: Vec<Tensor> = self.parameters().into_iter().map(|(_, p)| p).collect();
+        let leaf = |p: &Tensor| p.set_requires_grad(true);
+        let leaves: Vec<Tensor> = parameters.iter().map(leaf).collect();
+        let value = self.forward(x).square().sum(Kind::Float);
+        let twice = || {
+            let gradient = Tensor::f_run_backward(&[value], &leaves, true, true)?;
+            let of = |g: &Tensor| (g.defined() && g.requires_grad()).then(|| g.sum(Kind::Float));
+            match gradient.iter().filter_map(of).reduce(|a, b| a + b) {
+                Some(sum) => Tensor::f_run_backward(&[sum], &leaves, false, false).map(|_| ()),
+                None => Ok(()),
+            }
+        };
+        twice().map_err(|error: tch::TchError| {
+            let error = error.to_string();
+            error.lines().next().unwrap_or_default().to_owned()
+        })
     }
 
     fn output(&self, x: &Tensor) -> Result<Tensor, tch::TchError> {

@@ -685,7 +685,7 @@ pub fn around_attention() -> Vec<Network> {
     };
     let select = |dim, index| LayerSpec::Select(Select { dim, index });
     let mean = |dim| LayerSpec::Mean(Mean { dim });
-    let positions = || LayerSpec::PositionalEmbedding(PositionalEmbedding {});
+    let positions = || LayerSpec::PositionalEmbedding(PositionalEmbedding::default());
     let class_token = || LayerSpec::ClassToken(ClassToken {});
     let rms_norm = |shape: &[i64]| LayerSpec::RmsNorm(RmsNorm::new(shape));
     let multiply = |branches| parallel(Combine::Multiply, branches);

@@ -51,7 +51,7 @@ pub fn residual(body: Vec<LayerSpec>, shortcut: Vec<LayerSpec>) -> LayerSpec {
 }
 
 pub fn parallel(combine: Combine, branches: Vec<Vec<LayerSpec>>) -> LayerSpec {
-    LayerSpec::Parallel(ParallelBlock { branches, combine })
+    LayerSpec::Parallel(ParallelBlock::new(branches, combine))
 }
 
 pub fn cross_entropy(reduction: Reduction) -> LossSpec {

@@ -3,8 +3,8 @@
 use super::cases::Network;
 use super::*;
 use curvature_runner::problem::layer::{
-    Attention, ClassToken, Conv, Embedding, Gelu, LayerNorm, Linear, Permute, PositionalEmbedding,
-    RmsNorm, Rotary, Select, Silu,
+    Attention, Bias, ClassToken, Conv, Embedding, Gelu, LayerNorm, Linear, ParallelBlock, Permute,
+    PositionalEmbedding, RmsNorm, Rotary, Select, Silu,
 };
 
 pub fn attention(attention: Attention) -> LayerSpec {
@@ -40,7 +40,7 @@ fn rms_norm(size: i64) -> LayerSpec {
 }
 
 fn positions() -> LayerSpec {
-    LayerSpec::PositionalEmbedding(PositionalEmbedding {})
+    LayerSpec::PositionalEmbedding(PositionalEmbedding::default())
 }
 
 pub fn embedding(tokens: i64, dim: i64) -> LayerSpec {
@@ -316,6 +316,42 @@ pub fn transformers() -> Vec<Network> {
                 rms_norm(4),
                 linear(3, false),
                 permute(&[0, 2, 1]),
+            ],
+            vec![3],
+        ),
+        (
+            "BERT: queries, keys and values from layers of their own",
+            vec![
+                embedding(3, 4),
+                LayerSpec::Bias(Bias {}),
+                linear(4, false),
+                LayerSpec::PositionalEmbedding(PositionalEmbedding { frozen: true }),
+                positions(),
+                layer_norm(4),
+                residual(
+                    vec![
+                        LayerSpec::Parallel(ParallelBlock {
+                            dim: -1,
+                            ..ParallelBlock::new(
+                                vec![
+                                    vec![linear(4, true)],
+                                    vec![linear(4, false)],
+                                    vec![linear(4, true)],
+                                ],
+                                Combine::Cat,
+                            )
+                        }),
+                        attention(Attention::new(2)),
+                        linear(4, true),
+                    ],
+                    vec![],
+                ),
+                layer_norm(4),
+                select(1, 0),
+                linear(3, false),
+                tanh(),
+                LayerSpec::Bias(Bias {}),
+                linear(2, true),
             ],
             vec![3],
         ),

@@ -9,6 +9,7 @@ mod attention;
 mod avg_pool;
 mod axis;
 mod batch_norm;
+mod bias;
 mod blocks;
 mod channel_bias;
 mod channels;
@@ -64,6 +65,7 @@ pub use adaptive_avg_pool::AdaptiveAvgPool;
 pub use attention::{Attention, Rotary};
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
+pub use bias::Bias;
 pub use blocks::{Branches, Combine, ParallelBlock, ResidualBlock};
 pub use class_token::ClassToken;
 pub use config::{LayerConfig, LayerError};
@@ -126,6 +128,8 @@ tagged! {
         BatchNorm2d(BatchNorm<2>) = "batch_norm2d",
         /// Batch normalisation of volumes.
         BatchNorm3d(BatchNorm<3>) = "batch_norm3d",
+        /// A vector that is added at every position.
+        Bias(Bias) = "bias",
         /// A vector before all positions.
         ClassToken(ClassToken) = "class_token",
         /// Convolution of sequences.

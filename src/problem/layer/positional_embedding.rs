@@ -7,16 +7,22 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// `z = x + w` on `[T, D]`: a vector of its own for every position, the same for all samples. It
-/// starts normal of variance 1, as torch.nn.Embedding does.
+/// starts normal of variance 1, as torch.nn.Embedding does, and at zero where it is frozen.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct PositionalEmbedding {}
+pub struct PositionalEmbedding {
+    /// Whether w is a constant from the weights file and no parameter, such as sines of the position (Vaswani
+    /// et al., NeurIPS 2017, arXiv:1706.03762).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+}
 
 impl LayerConfig for PositionalEmbedding {
     fn build(&self, input: &[i64]) -> Result<(Box<dyn Layer>, Vec<i64>), LayerError> {
         positions(input)?;
         let layer = Positions {
             shape: input.to_vec(),
+            frozen: self.frozen,
         };
         Ok((Box::new(layer), input.to_vec()))
     }
@@ -39,15 +45,32 @@ pub(super) fn positions(input: &[i64]) -> Result<(i64, i64), LayerError> {
 #[derive(Debug)]
 struct Positions {
     shape: Vec<i64>,
+    frozen: bool,
+}
+
+impl Positions {
+    fn weight(&self, init: Init) -> Vec<ParameterShape> {
+        vec![ParameterShape {
+            name: "weight",
+            shape: self.shape.clone(),
+            init,
+        }]
+    }
 }
 
 impl Layer for Positions {
     fn parameters(&self) -> Vec<ParameterShape> {
-        vec![ParameterShape {
-            name: "weight",
-            shape: self.shape.clone(),
-            init: Init::Normal { zero: None },
-        }]
+        match self.frozen {
+            true => Vec::new(),
+            false => self.weight(Init::Normal { zero: None }),
+        }
+    }
+
+    fn buffers(&self) -> Vec<ParameterShape> {
+        match self.frozen {
+            true => self.weight(Init::Constant { value: 0.0 }),
+            false => Vec::new(),
+        }
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
@@ -55,11 +78,31 @@ impl Layer for Positions {
     }
 
     fn at(&self, _x: &Tensor, w: &[Tensor], z: &Tensor) -> Box<dyn Local> {
+        if self.frozen {
+            return Box::new(Shift);
+        }
         Box::new(OwnEntries {
             weight: w[0].shallow_clone(),
             output: z.size(),
             rows: self.shape[0],
             before: 0,
         })
+    }
+}
+
+/// `z = x + c`.
+struct Shift;
+
+impl Local for Shift {
+    fn tangent(&self, dx: &Tensor) -> Tensor {
+        dx.shallow_clone()
+    }
+
+    fn adjoint(&self, gz: &Tensor) -> Tensor {
+        gz.shallow_clone()
+    }
+
+    fn diagonal_adjoint(&self, d: &Tensor) -> Option<Tensor> {
+        Some(d.shallow_clone())
     }
 }
