@@ -50,8 +50,8 @@ impl EstimatorConfig for Propagation {
 #[derive(Clone, Debug)]
 struct PropagationTask {
     curvature: Curvature,
-    /// In bytes.
-    memory: u64,
+    /// In bytes, where the spec says.
+    memory: Option<u64>,
 }
 
 impl Task for PropagationTask {
@@ -93,8 +93,9 @@ impl Task for PropagationTask {
 struct Passes {
     at: Arc<Linearization>,
     stream: PhiloxStream,
-    /// The part of every parameter's trace that is known exactly.
-    known: Vec<f64>,
+    /// The part of every parameter's trace that is known exactly: `[parameters]` in float64, on the
+    /// problem's device.
+    known: Tensor,
     /// The topmost layer with parameters, where all of its trace is known.
     topmost: Option<usize>,
     /// Curvature to be added as noise at the output of a layer: `[N, *out]`.
@@ -110,8 +111,9 @@ struct Noise {
 impl Passes {
     /// Takes what is known exactly, in chunks of about `bytes`, for about `all` passes.
     fn new(at: Linearization, stream: PhiloxStream, all: u64, bytes: u64) -> Self {
+        let device = at.loss().gradient().device();
         let mut passes = Self {
-            known: vec![0.0; at.parameter_count()],
+            known: Tensor::zeros([at.parameter_count() as i64], (Kind::Double, device)),
             topmost: None,
             noise: at.layers().iter().map(|_| None).collect(),
             at: at.into(),
@@ -175,7 +177,8 @@ impl Passes {
 
     fn know(&mut self, layer: &LinearizedLayer, part: impl Fn(&LinearizedLayer, usize) -> Tensor) {
         for (i, index) in layer.indices.clone().enumerate() {
-            self.known[index] += part(layer, i).double_value(&[]);
+            let mut own = self.known.get(index as i64);
+            own += part(layer, i);
         }
     }
 
@@ -186,9 +189,7 @@ impl Passes {
 
     /// Passes `first..first + count`: `[parameters, count]` in float64.
     fn draw(&self, first: u64, count: u64) -> Tensor {
-        let gradient = self.at.loss().gradient();
-        let known = Tensor::from_slice(&self.known).to_device(gradient.device());
-        let traces = known.unsqueeze(1).repeat([1, count as i64]);
+        let traces = self.known.unsqueeze(1).repeat([1, count as i64]);
         let Some(lowest) = (0..=self.at.top()).find(|&index| self.samples(index)) else {
             return traces;
         };
