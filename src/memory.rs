@@ -1,10 +1,42 @@
-//! How much memory a piece of work needs, and how the allocator deals with it.
+//! How much memory a piece of work may have and needs, and how the allocator deals with it.
 
-/// Runs `work` and tells by how many bytes the process grew at most meanwhile.
+use crate::libtorch;
+use tch::Device;
+
+/// Bytes that work on a CPU may have where nobody says how many: enough to be fast, little enough for
+/// a laptop.
+const USUAL: u64 = 2 << 30;
+
+/// Bytes that work on `device` may have: as many as are `asked` for, or else 2 GiB on a CPU, and half
+/// of what is free on a card.
+pub fn budget(device: Device, asked: Option<u64>) -> u64 {
+    let usual = || libtorch::card_memory(device).map_or(USUAL, |card| card.free / 2);
+    asked.unwrap_or_else(usual)
+}
+
+/// Runs `work` on `device` and tells by how many bytes at most memory grew meanwhile: what tensors
+/// hold on a card, or the process on a CPU.
 ///
-/// `None` where the system does not say (only Linux does, through `/proc/self`). Memory that the
-/// allocator keeps from earlier work and uses again is not seen.
-pub fn growth_of<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
+/// `None` where nobody says. On a CPU (Linux alone, through `/proc/self`) memory that the allocator
+/// keeps from earlier work and uses again is not seen.
+pub fn growth_of<T>(device: Device, work: impl FnOnce() -> T) -> (T, Option<u64>) {
+    match device {
+        Device::Cuda(_) => growth_on_card(device, work),
+        _ => growth_of_process(work),
+    }
+}
+
+fn growth_on_card<T>(card: Device, work: impl FnOnce() -> T) -> (T, Option<u64>) {
+    libtorch::reset_peak(card);
+    let before = libtorch::allocated(card);
+    let result = work();
+    let growth = libtorch::allocated(card)
+        .zip(before)
+        .map(|(after, before)| after.peak.saturating_sub(before.now));
+    (result, growth)
+}
+
+fn growth_of_process<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
     // Writing 5 sets the peak back to the present size.
     let reset = std::fs::write("/proc/self/clear_refs", "5");
     let before = status("VmRSS:");
@@ -46,7 +78,7 @@ mod tests {
     #[test]
     fn growth_is_seen() {
         let size = 64 << 20;
-        let (sum, growth) = super::growth_of(|| {
+        let (sum, growth) = super::growth_of(tch::Device::Cpu, || {
             let ones = std::hint::black_box(vec![1u8; size]);
             ones.iter().map(|&x| u64::from(x)).sum::<u64>()
         });
