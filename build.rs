@@ -12,11 +12,28 @@ fn main() {
     // Nothing refers to libtorch.so, so the linker would drop it, and with it the way to CUDA.
     println!("cargo:rustc-link-arg=-L{lib}");
     println!("cargo:rustc-link-arg=-Wl,--push-state,--no-as-needed,-ltorch,--pop-state");
+    compile(&lib);
     println!("cargo:rustc-env=RUNNER_COMMIT={}", commit());
     println!("cargo:rerun-if-changed=.git/logs/HEAD");
     println!("cargo:rustc-env=RUNNER_SOURCES={:016x}", sources());
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed=Cargo.lock");
+}
+
+/// Compiles the functions that `src/libtorch.rs` names.
+fn compile(lib: &str) {
+    let folder = std::env::var("LIBTORCH_INCLUDE").map_or_else(
+        |_| PathBuf::from(lib).join("../include"),
+        |folder| PathBuf::from(folder).join("include"),
+    );
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .flag_if_supported("-w")
+        .debug(false)
+        .include(folder)
+        .file("src/libtorch.cpp")
+        .compile("runner_libtorch");
 }
 
 /// A hash of the code that is built: results of other code are not taken over.

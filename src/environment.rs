@@ -47,13 +47,12 @@ pub fn device_name(device: Device) -> String {
     let Device::Cuda(index) = device else {
         return "cpu".into();
     };
+    // libtorch counts those cards alone that this variable names.
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let visible = visible.as_ref().and_then(|all| all.split(',').nth(index));
+    let card = visible.map_or(index.to_string(), |card| card.trim().to_string());
     Command::new("nvidia-smi")
-        .args([
-            "--query-gpu=name",
-            "--format=csv,noheader",
-            "-i",
-            &index.to_string(),
-        ])
+        .args(["--query-gpu=name", "--format=csv,noheader", "-i", &card])
         .output()
         .ok()
         .and_then(|output| String::from_utf8(output.stdout).ok())

@@ -10,6 +10,7 @@ pub mod curvature;
 pub mod environment;
 pub mod error;
 pub mod estimator;
+pub mod libtorch;
 pub mod lists;
 pub mod memory;
 pub mod output;

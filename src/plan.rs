@@ -1,6 +1,7 @@
 //! From a spec to checked jobs: what can be wrong with a user's input is found here.
 
 mod choice;
+mod device;
 mod jobs;
 mod key;
 mod memory;
@@ -8,6 +9,7 @@ mod part;
 mod setup;
 mod warnings;
 
+pub use device::device_name;
 pub use jobs::{Job, Multiplies};
 pub use key::Machine;
 pub use part::{Part, cost};
@@ -15,8 +17,8 @@ pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;
 use crate::error::UserError;
-use crate::lists::Seed;
-use crate::spec::{Dtype, ExperimentKind, Spec, SpecError, SpecText, Timing};
+use crate::memory::budget;
+use crate::spec::{Dtype, Spec, SpecError, SpecText, Timing};
 use tch::{Device, Kind};
 
 /// A checked experiment: everything that running it needs.
@@ -26,8 +28,10 @@ pub struct Plan {
     pub spec: Spec,
     /// Which estimator was taken and why, where the spec has none.
     pub choice: Option<String>,
-    /// Where the problem lives.
+    /// Where the problem lives: the first of `devices`.
     pub device: Device,
+    /// What jobs may be spread over: one device, unless the spec says `cuda:*`.
+    pub devices: Vec<Device>,
     /// Its floating-point type.
     pub dtype: Kind,
     /// libtorch threads, or jobs side by side.
@@ -51,21 +55,13 @@ impl Plan {
         Self::check(spec, source).map_err(|error| source.error(error))
     }
 
-    /// Whether jobs with probes run side by side, one libtorch thread each; timed jobs, jobs on a
-    /// GPU and jobs that continue each other's random numbers run alone.
-    pub fn side_by_side(&self) -> bool {
-        let continues = self.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
-        let timed = self.spec.kind == ExperimentKind::Timing;
-        // As many as are planned, not as are left: a job is to run alike whenever it is run.
-        let many = self.jobs.len() > self.threads;
-        many && !timed && !continues && self.device == Device::Cpu
-    }
-
     fn check(mut spec: Spec, source: &SpecText) -> Result<Self, UserError> {
         check_name(&spec.name)?;
         check_timing(&spec.timing)?;
         setup::check_sections(&spec)?;
-        let device = parse_device(&spec.device).map_err(|e| e.within("device"))?;
+        let devices = device::parse(&spec.device).map_err(|e| e.within("device"))?;
+        let device = devices[0];
+        device::check_tf32(&spec)?;
         let threads = threads(spec.threads)?;
         let (dtype, bytes) = match spec.dtype {
             Dtype::Float32 => (Kind::Float, 4),
@@ -75,14 +71,15 @@ impl Plan {
         let choice = choice::choose(&mut spec, &setup);
         let jobs = jobs::jobs(&spec, &setup)?;
         check_tasks(&spec, &setup)?;
-        memory::check(&spec, &setup, &jobs, bytes)?;
+        memory::check(&spec, &setup, &jobs, (device, bytes))?;
         Ok(Self {
             device,
+            devices,
             dtype,
             threads,
             setup,
             jobs,
-            memory: spec.sampling.memory()?,
+            memory: budget(device, spec.sampling.memory()?),
             confidence: spec.sampling.confidence()?,
             choice,
             spec,
@@ -157,36 +154,5 @@ fn threads(asked: Option<u64>) -> Result<usize, UserError> {
             format!("found {other}, expected 1 to 4096"),
             "leave it out to use all cores",
         )),
-    }
-}
-
-fn parse_device(text: &str) -> Result<Device, UserError> {
-    let available = tch::Cuda::device_count().max(0) as usize;
-    let index = match text {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" if available == 0 => return Ok(Device::Cpu),
-        "auto" | "cuda" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|i| i.parse().ok()),
-    };
-    match index {
-        None => Err(UserError::new(
-            "",
-            format!("found \"{text}\", expected a device"),
-            "write \"auto\", \"cpu\", \"cuda\" or \"cuda:0\"",
-        )),
-        Some(index) if index < available => Ok(Device::Cuda(index)),
-        Some(_) => Err(UserError::new(
-            "",
-            format!("found no device \"{text}\": libtorch sees {available} CUDA devices"),
-            "use \"cpu\", or a CUDA libtorch on a machine with an NVIDIA driver",
-        )),
-    }
-}
-
-/// A device as a spec writes it.
-pub fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".into(),
     }
 }

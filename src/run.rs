@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Instant;
+use tch::Device;
 
 /// Why no job of a plan can be run at all.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,9 @@ pub struct Impossible(String);
 /// Runs the jobs of `plan` that are to do; `finished` is called on this thread after each, also
 /// after one that could not be done.
 ///
-/// A convergence experiment on the CPU runs its jobs side by side, one libtorch thread each; timed
-/// jobs, jobs on a GPU and jobs that continue each other's random numbers run alone, and wait until
-/// `finished` returns.
+/// A convergence experiment on the CPU runs its jobs side by side, one libtorch thread each, and on
+/// several GPUs one on each; timed jobs, jobs on one GPU and jobs that continue each other's random
+/// numbers run alone, and wait until `finished` returns.
 ///
 /// The jobs run on threads of their own, since a call of libtorch cannot be ended. A job that is
 /// still under way [`GRACE`] after an interruption is cancelled, and not waited for: its thread may
@@ -127,7 +128,7 @@ fn all(
     threads::with(plan.threads, || {
         let clock = Instant::now();
         let build = || {
-            let (problems, generator) = plan.setup.build(plan.device, plan.dtype);
+            let (problems, generator) = plan.build(plan.device);
             agreement::check(&problems).map(|()| (problems, generator))
         };
         let (problems, generator) = match cancel.attempt(|_| {}, build) {
@@ -139,6 +140,15 @@ fn all(
         let Ok(runner) = JobRunner::new(plan, todo, &problems, watch, cancel) else {
             return Ok(());
         };
+        if plan.spreads() {
+            // A card is driven from one thread; what the CPU computes beside it is shared out.
+            let threads = (plan.threads / plan.devices.len()).max(1);
+            let other = |&device: &Device| plan.build(device).0;
+            let others = plan.devices[1..].iter().map(other);
+            let workers: Vec<Vec<Problem>> = [problems].into_iter().chain(others).collect();
+            parallel(runner, workers, threads, &todo.jobs, desk);
+            return Ok(());
+        }
         if !plan.side_by_side() {
             serial(&runner, &problems, generator, &todo.jobs, desk);
             return Ok(());
@@ -149,7 +159,9 @@ fn all(
             .iter()
             .partition(|&&index| plan.jobs[index].seed.is_some());
         serial(&runner, &problems, generator, &single, desk);
-        parallel(runner, &problems, &seeded, desk);
+        let workers = plan.threads.min(seeded.len());
+        let workers = (0..workers).map(|_| problems.to_vec()).collect();
+        parallel(runner, workers, 1, &seeded, desk);
         Ok(())
     })
 }
@@ -183,9 +195,17 @@ fn serial(
     }
 }
 
-fn parallel(runner: JobRunner<'_>, problems: &[Problem], todo: &[usize], desk: &Desk) {
-    let threads = runner.threads;
-    let runner = &runner.single_threaded();
+/// Runs jobs on as many threads as there are `workers`, each with problems of its own and so many
+/// threads of libtorch.
+fn parallel(
+    runner: JobRunner<'_>,
+    workers: Vec<Vec<Problem>>,
+    threads: usize,
+    todo: &[usize],
+    desk: &Desk,
+) {
+    let all = runner.threads;
+    let runner = &runner.side_by_side(threads);
     let next = &AtomicUsize::new(0);
     let work = move |problems: Vec<Problem>| {
         while !runner.watch.stopped() {
@@ -201,13 +221,12 @@ fn parallel(runner: JobRunner<'_>, problems: &[Problem], todo: &[usize], desk: &
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(todo.len()) {
-            let problems = problems.to_vec();
-            scope.spawn(move || threads::with(1, || work(problems)));
+        for problems in workers {
+            scope.spawn(move || threads::with(threads, || work(problems)));
         }
     });
     // libtorch's BLAS keeps the last setting for the whole process.
-    tch::set_num_threads(threads as i32);
+    tch::set_num_threads(all as i32);
 }
 
 /// Where a job's random numbers begin, `generator` being PyTorch's global one before it.

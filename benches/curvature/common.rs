@@ -23,11 +23,22 @@ pub fn network(hidden: &[i64], batch: usize) -> NetworkProblem {
          model = {{ seed = 0, layers = [{}] }}\nloss = {{ kind = 'cross_entropy' }}\n",
         layers.join(", ")
     );
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench.toml");
+    // Beside the data, where the program was moved to another machine.
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = if built.exists() { built } else { Path::new("") };
+    let path = folder.join("bench.toml");
     let source = SpecText::new(path, text);
     let plan = Spec::parse(&source).and_then(|spec| Plan::new(spec, &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
-    plan.setup.network().build(Device::Cpu, Kind::Float).0
+    plan.setup.network().build(device(), Kind::Float).0
+}
+
+/// The first card if `CURVATURE_DEVICE` is "cuda", else the CPU.
+fn device() -> Device {
+    match std::env::var("CURVATURE_DEVICE").as_deref() {
+        Ok("cuda") => Device::Cuda(0),
+        _ => Device::Cpu,
+    }
 }
 
 /// The problem of `experiments/timing.toml`.

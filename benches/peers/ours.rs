@@ -126,8 +126,9 @@ fn load(folder: &Path) -> Problem {
             .expect("JSON without nulls")
             .to_string()
     };
+    let device = std::env::var("PEER_DEVICE").unwrap_or("cpu".into());
     let text = format!(
-        "name = 'compare'\nkind = 'timing'\ndevice = 'cpu'\n\
+        "name = 'compare'\nkind = 'timing'\ndevice = '{device}'\n\
          data = {{ source = 'safetensors', path = 'data.safetensors' }}\n\
          model = {{ weights = 'model.safetensors', layers = {} }}\n\
          loss = {}\nestimator = [{{ kind = 'exact' }}]\n",
@@ -137,5 +138,5 @@ fn load(folder: &Path) -> Problem {
     let source = SpecText::new(folder.join("problem.toml"), text);
     let plan = Spec::parse(&source).and_then(|spec| Plan::new(spec, &source));
     let plan = plan.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
-    plan.setup.build(plan.device, plan.dtype).0.remove(0)
+    plan.build(plan.device).0.remove(0)
 }

@@ -43,7 +43,7 @@ def hutchinson(product: Callable) -> Callable:
             v = [packed_signs((*leading, *p.shape)) for p in parameters]
             Hv = product(gradients, v, batched=V_batch > 1)
             values.append(sum((a * b).reshape(size, -1).sum(1) for a, b in zip(v, Hv)))
-        return mean_of_probes(torch.cat(values).numpy())
+        return mean_of_probes(torch.cat(values).cpu().numpy())
 
     return run
 

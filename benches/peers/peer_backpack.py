@@ -14,7 +14,7 @@ from backpack.extensions import HMP, DiagHessian
 from torch import Tensor, nn
 
 from peer import V_BATCHES, Estimate, Method, chunks, load_problem, mean_of_probes, serve
-from torch_problem import packed_signs, signs, torch_problem
+from torch_problem import DEVICE, packed_signs, signs, torch_problem
 
 model, loss, x, y = torch_problem(load_problem(sys.argv[1]))
 extend(model)
@@ -30,13 +30,13 @@ def hutchinson(draw: Callable[[tuple[int, ...]], Tensor]) -> Callable:
             loss(model(x), y).backward()
         values = []
         for size in chunks(V, V_batch):
-            of_chunk = torch.zeros(size)
+            of_chunk = torch.zeros(size, device=DEVICE)
             for parameter in model.parameters():
                 v = draw((size, *parameter.shape))
                 Hv = parameter.hmp(v).detach()
                 of_chunk += (v * Hv).flatten(1).sum(1)
             values.append(of_chunk)
-        return mean_of_probes(torch.cat(values).numpy())
+        return mean_of_probes(torch.cat(values).cpu().numpy())
 
     return run
 

@@ -76,7 +76,7 @@ def hutchinson(form: Callable, compiled: bool = False) -> Callable:
         for size in chunks(V, V_batch):
             v = {name: packed_signs((size, *p.shape)) for name, p in parameters.items()}
             values.append(forms(parameters, v))
-        return mean_of_probes(torch.cat(values).numpy())
+        return mean_of_probes(torch.cat(values).cpu().numpy())
 
     return run
 

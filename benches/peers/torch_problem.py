@@ -1,6 +1,7 @@
 """The problem as a torch.nn.Sequential, and random signs as torch draws them fastest."""
 
 import math
+import os
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 from peer import THREADS, Problem
 
 torch.set_num_threads(THREADS)
+DEVICE = os.environ.get("PEER_DEVICE", "cpu")
+# Everybody computes in float32, not in TF32.
+torch.backends.cudnn.allow_tf32 = False
 
 
 class Residual(nn.Module):
@@ -72,24 +76,24 @@ def torch_problem(problem: Problem) -> tuple[nn.Sequential, nn.Module, Tensor, T
     model = build_network(problem.layers, x)
     # Batch norms count the batches that they were trained on, which nothing here depends on.
     model.load_state_dict({name: torch.from_numpy(w) for name, w in problem.weights.items()}, strict=False)
-    return model, build_loss(problem.loss, problem.reduction), x, y
+    return model.to(DEVICE), build_loss(problem.loss, problem.reduction), x.to(DEVICE), y.to(DEVICE)
 
 
 def signs(shape: tuple[int, ...]) -> Tensor:
     """Random signs from one call of torch's generator per entry: the library's own way, in place."""
-    uniform = torch.rand(shape).sub_(0.5)
-    return torch.copysign(torch.ones(()), uniform, out=uniform)
+    uniform = torch.rand(shape, device=DEVICE).sub_(0.5)
+    return torch.copysign(torch.ones((), device=DEVICE), uniform, out=uniform)
 
 
-SHIFTS = torch.arange(32, dtype=torch.int32)
-SIGN_BIT = torch.tensor(-(2**31), dtype=torch.int32)
-ONE_BITS = torch.tensor(1.0).view(torch.int32)
+SHIFTS = torch.arange(32, dtype=torch.int32, device=DEVICE)
+SIGN_BIT = torch.tensor(-(2**31), dtype=torch.int32, device=DEVICE)
+ONE_BITS = torch.tensor(1.0, device=DEVICE).view(torch.int32)
 
 
 def packed_signs(shape: tuple[int, ...]) -> Tensor:
     """Random signs, 32 from one draw: each bit becomes the sign bit of a 1.0."""
     count = math.prod(shape)
-    draws = torch.randint(-(2**31), 2**31, (-(-count // 32), 1), dtype=torch.int32)
+    draws = torch.randint(-(2**31), 2**31, (-(-count // 32), 1), dtype=torch.int32, device=DEVICE)
     bits = torch.bitwise_left_shift(draws, SHIFTS)
     floats = bits.bitwise_and_(SIGN_BIT).bitwise_or_(ONE_BITS).view(torch.float32)
     return floats.view(-1)[:count].view(shape)

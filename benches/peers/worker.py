@@ -19,7 +19,12 @@ MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3
 
 
 def limit_memory() -> None:
-    """A worker that asks for more than a third of the machine's memory fails, alone."""
+    """A worker that asks for more than a third of the machine's memory fails, alone.
+
+    A GPU's driver takes as much address space as it likes.
+    """
+    if os.environ.get("PEER_DEVICE", "cpu") != "cpu":
+        return
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 

@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
     settings: Vec<Override>,
 
-    /// Compute on this device: auto, cpu, cuda, cuda:N
+    /// Compute on this device: auto, cpu, cuda, cuda:N, cuda:*
     #[arg(long)]
     device: Option<String>,
 

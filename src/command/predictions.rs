@@ -25,7 +25,12 @@ pub fn text(plan: &Plan, predictions: &[Prediction]) -> String {
         };
         products += prediction.runs * cost.products;
         seconds += prediction.seconds(plan);
-        memory = memory.max(cost.memory * prediction.beside(plan));
+        let beside = if plan.spreads() {
+            1
+        } else {
+            prediction.beside(plan)
+        };
+        memory = memory.max(cost.memory * beside);
         let _ = writeln!(
             text,
             "    {} x {}: {} products, {}, {}",

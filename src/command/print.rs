@@ -4,7 +4,7 @@ use curvature_runner::estimator::{Budget, Identity, written};
 use curvature_runner::lists::{Seed, VBatch};
 use curvature_runner::output::format;
 use curvature_runner::output::{Before, FailureRecord, Record, Rows};
-use curvature_runner::plan::{Job, Plan, Setup, device_name};
+use curvature_runner::plan::{Job, Plan, Setup};
 use curvature_runner::problem::data::Dataset;
 use curvature_runner::spec::{ExperimentKind, SpecText};
 use std::fmt::Write;
@@ -20,8 +20,7 @@ pub fn plan(source: &SpecText, plan: &Plan) -> String {
         kind(plan),
         plan.spec.name
     );
-    let device = device_name(plan.device);
-    let dtype = written(plan.spec.dtype);
+    let (device, dtype) = (plan.place(), plan.precision());
     match &plan.setup {
         Setup::Network(setup) => {
             let (data, network) = (&setup.dataset, &setup.network);

@@ -1,5 +1,6 @@
 //! How many vectors go through a network at once, within a bound on memory.
 
+use crate::memory::budget;
 use crate::problem::{Linearization, LinearizedLayer};
 use tch::Device;
 
@@ -7,9 +8,10 @@ use tch::Device;
 /// there, since larger buffers come fresh from the system.
 const CPU_MEMORY: u64 = 1 << 28;
 
-/// How many bytes vectors on their way through a network may use on `device`, where `memory` is
-/// allowed: on a CPU 256 MiB at most.
-pub fn chunk_memory(device: Device, memory: u64) -> u64 {
+/// How many bytes vectors on their way through a network may use on `device`, where `asked` are
+/// allowed, see [`budget`]: on a CPU 256 MiB at most.
+pub fn chunk_memory(device: Device, asked: Option<u64>) -> u64 {
+    let memory = budget(device, asked);
     match device.is_cuda() {
         true => memory,
         false => memory.min(CPU_MEMORY),

@@ -22,6 +22,13 @@ pub enum ProductKind {
     Forward,
 }
 
+impl ProductKind {
+    /// Whether it goes by the rules of layers, from a linearisation.
+    fn by_rules(self) -> bool {
+        self != Self::Autodiff
+    }
+}
+
 /// How an operator is made of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OperatorSpec {
@@ -179,13 +186,17 @@ fn each_batch<T>(
 /// fits the second cache.
 const SLICE: i64 = 1 << 18;
 
-/// Linearises the problem, in slices of its samples. Each reads all parameters and all vectors
-/// again: in its widest tangent are as many bytes as in a vector, so that this is not what takes time.
+/// Linearises the problem, in slices of its samples, or batch by batch where there are several. Each
+/// slice reads all parameters and all vectors again: in its widest tangent are as many bytes as in a
+/// vector, so that this is not what takes time.
 fn linearised(problem: &NetworkProblem, curvature: Curvature) -> Vec<Linearization> {
     let numbers: usize = problem.parameters.iter().map(Tensor::numel).sum();
     let vector = (numbers * problem.kind().elt_size_in_bytes()) as i64;
-    let slices = problem.slices(SLICE.max(vector));
-    slices
+    let parts = match problem.batches.len() {
+        1 => problem.slices(SLICE.max(vector)),
+        _ => problem.each_batch().collect(),
+    };
+    parts
         .iter()
         .map(|slice| slice.linearize_for(curvature))
         .collect()
@@ -205,7 +216,7 @@ impl OperatorSpec {
 
     /// Does `work` with the operator, about `vectors` products in all. For a network that begins with
     /// one linearisation (or, for autodiff, with one differentiable gradient); with several batches
-    /// every product takes one for each of them.
+    /// every product takes one for each of them, unless all of them fit a card, which keeps them.
     ///
     /// # Panics
     /// If `problem` is a network and this is not, or the reverse.
@@ -219,7 +230,9 @@ impl OperatorSpec {
             (Self::Matrix, Problem::Matrix(matrix)) => {
                 return work(&Operator::new(matrix, problem));
             }
-            (Self::Network { .. }, Problem::Network(network)) if network.batches.len() > 1 => {
+            (Self::Network { product, .. }, Problem::Network(network))
+                if network.batches.len() > 1 && !(product.by_rules() && network.fits_a_card()) =>
+            {
                 return work(&Operator::of(Map::Batches(network, self), problem));
             }
             (

@@ -233,15 +233,18 @@ impl Probes {
             ActivationProbe::Hadamard => {
                 let width: i64 = shape[1..].iter().product();
                 let order = (width as u64).next_power_of_two();
-                let rows: Vec<Tensor> = (first..first + count)
-                    .map(|k| {
-                        let signs = signs(k / order, 1).squeeze_dim(0);
-                        let row = hadamard_row(k % order, width).to_kind(signs.kind());
-                        let row = row.reshape(&shape[1..]).to_device(signs.device());
-                        signs * row
-                    })
-                    .collect();
-                Tensor::stack(&rows, 0)
+                let base = first / order;
+                let signs = signs(base, (first + count - 1) / order - base + 1);
+                let numbers = Tensor::arange_start(
+                    first as i64,
+                    (first + count) as i64,
+                    (Kind::Int64, signs.device()),
+                );
+                let of = numbers.floor_divide_scalar(order as i64) - base as i64;
+                let rows = hadamard_rows(&numbers.remainder(order as i64), width);
+                let rows = rows.to_kind(signs.kind());
+                let rows = rows.reshape([&[count as i64, 1], &shape[1..]].concat());
+                signs.index_select(0, &of) * rows
             }
         }
     }
@@ -259,14 +262,14 @@ impl Probes {
     }
 }
 
-/// Row k of the Hadamard matrix in Sylvester's order, its first `width` entries: `(−1)^popcount(k∧j)`.
-fn hadamard_row(k: u64, width: i64) -> Tensor {
-    let entry = |j: i64| {
-        if (k & j as u64).count_ones().is_multiple_of(2) {
-            1.0
-        } else {
-            -1.0
-        }
-    };
-    Tensor::from_slice(&(0..width).map(entry).collect::<Vec<f64>>())
+/// Rows k of the Hadamard matrix in Sylvester's order, their first `width` entries, for every k of a
+/// list of integers: `(−1)^popcount(k ∧ j)`.
+fn hadamard_rows(k: &Tensor, width: i64) -> Tensor {
+    let columns = Tensor::arange(width, (Kind::Int64, k.device()));
+    let mut parity = k.unsqueeze(1).bitwise_and_tensor(&columns);
+    // Folds the bits of a number onto the lowest one.
+    for shift in [32, 16, 8, 4, 2, 1] {
+        parity = parity.bitwise_xor_tensor(&parity.bitwise_right_shift_tensor_scalar(shift));
+    }
+    parity.bitwise_and(1) * -2 + 1
 }

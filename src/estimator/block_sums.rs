@@ -35,11 +35,16 @@ impl BlockSums {
                 let _ = units.narrow(1, place, count).diagonal(0, 0, 1).fill_(1.0);
                 let columns = times(operator, &units).to_kind(Kind::Double);
                 let diagonal = columns.narrow(1, place, count).diagonal(0, 0, 1);
-                diagonal_square += number(&diagonal.square());
-                trace += number(&diagonal);
                 let parts = columns.square().split_with_sizes(&numel, 1);
-                for (sum, part) in row.iter_mut().zip(parts) {
-                    *sum += number(&part);
+                let sums = [diagonal.square(), diagonal].into_iter().chain(parts);
+                let sums: Vec<Tensor> = sums.map(|t| t.sum(Kind::Double)).collect();
+                // One copy from the device for all sums.
+                let sums = Vec::<f64>::try_from(Tensor::stack(&sums, 0));
+                let sums = sums.expect("a vector of float64");
+                diagonal_square += sums[0];
+                trace += sums[1];
+                for (sum, part) in row.iter_mut().zip(&sums[2..]) {
+                    *sum += part;
                 }
             }
             squares.push(row);
@@ -107,8 +112,4 @@ impl BlockSums {
             estimate(Quantity::DiagonalSquared, self.diagonal_squares.clone()),
         ]
     }
-}
-
-fn number(t: &Tensor) -> f64 {
-    t.sum(Kind::Double).double_value(&[])
 }

@@ -50,8 +50,8 @@ impl EstimatorConfig for Exact {
 #[derive(Clone, Debug)]
 struct ExactTask {
     matrix: Option<Curvature>,
-    /// In bytes.
-    memory: u64,
+    /// In bytes, where the spec says.
+    memory: Option<u64>,
     /// Whether it is kept.
     diagonal: bool,
 }
@@ -93,7 +93,7 @@ pub fn exact_traces(problem: &Problem, curvature: Curvature) -> Vec<f64> {
     Found::of(
         problem,
         curvature,
-        chunk_memory(Device::Cpu, u64::MAX),
+        chunk_memory(problem.device(), None),
         false,
     )
     .traces

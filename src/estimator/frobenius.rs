@@ -129,21 +129,24 @@ impl Sums {
 
     /// Takes in the products of probes `first..`.
     fn add(&mut self, first: u64, v: &[Tensor], av: &[Tensor]) {
-        for ((v, av), (squares, sums)) in v
-            .iter()
-            .zip(av)
-            .zip(self.squares.iter_mut().zip(&mut self.groups))
-        {
+        let mut squares = Vec::with_capacity(v.len());
+        for ((v, av), sums) in v.iter().zip(av).zip(&mut self.groups) {
             let count = v.size()[0];
             let (v, av) = (v.reshape([count, -1]), av.reshape([count, -1]));
-            let square = av.square().sum_dim_intlist(1, false, Kind::Double);
-            squares.extend(Vec::<f64>::try_from(square).expect("a vector of float64"));
+            squares.push(av.square().sum_dim_intlist(1, false, Kind::Double));
             let groups = Tensor::arange_start(
                 first as i64,
                 first as i64 + count,
                 (Kind::Int64, v.device()),
             );
             let _ = sums.index_add_(0, &groups.remainder(Self::GROUPS), &(v * av));
+        }
+        // One copy from the device for all parameters.
+        let rows: Vec<Vec<f64>> = (&Tensor::stack(&squares, 0))
+            .try_into()
+            .expect("a float64 matrix");
+        for (all, row) in self.squares.iter_mut().zip(rows) {
+            all.extend(row);
         }
     }
 

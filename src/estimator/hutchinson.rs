@@ -2,6 +2,7 @@
 
 use super::cores::{Cores, ReadOnly};
 use super::estimator_spec::{Shares, estimator_spec};
+use super::rows::draw;
 use super::samples::{chunks, sample};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{
@@ -147,18 +148,14 @@ impl HutchinsonTask {
                 let operator = ReadOnly::new(operator);
                 let as_signs = self.probe == Probe::Rademacher && operator.prefers_signs();
                 sample(clock, budget, cores, |first, count| {
-                    let shapes = operator.shapes().iter().enumerate();
                     if as_signs {
+                        let shapes = operator.shapes().iter().enumerate();
                         let signs = |(index, shape): (usize, &Vec<i64>)| {
                             stream.signs(Space::Parameter(index), first, count, shape)
                         };
                         return operator.quadratic_of_signs(&shapes.map(signs).collect::<Vec<_>>());
                     }
-                    let probe = |(index, shape): (usize, &Vec<i64>)| {
-                        stream.draw(self.probe, Space::Parameter(index), first, count, shape)
-                    };
-                    let v: Vec<Tensor> = shapes.map(probe).collect();
-                    operator.quadratic(&v)
+                    operator.quadratic(&draw(&stream, &operator, self.probe, first, count))
                 })
             }
         }

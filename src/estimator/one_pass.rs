@@ -70,10 +70,15 @@ pub(super) fn check(network: Option<&Network>) -> Result<(), UserError> {
 
 /// For how many draws at least every batch is prepared once.
 pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> u64 {
-    match problem.batches.len() {
-        1 => budget.least(),
-        _ => budget.least().min(v_batch),
+    match prepared_once(problem) {
+        true => budget.least(),
+        false => budget.least().min(v_batch),
     }
+}
+
+/// Whether what draws share is made once: of a single batch, or of several that fit a card.
+fn prepared_once(problem: &NetworkProblem) -> bool {
+    problem.batches.len() == 1 || problem.fits_a_card()
 }
 
 /// `draw(first, count)` over all batches of `problem`: the sum of what every batch gives, of which
@@ -81,7 +86,7 @@ pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> 
 ///
 /// A single batch is prepared once, in slices, so that cores work side by side; together they draw
 /// what the whole batch would. Of several, each is prepared anew whenever its turn comes, so that
-/// the memory of one on every core is enough.
+/// the memory of one on every core is enough; a card keeps them where they fit.
 pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     problem: &NetworkProblem,
     stream: PhiloxStream,
@@ -92,7 +97,12 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
         "a plan refuses shared parameters here"
     );
     let device = problem.device();
-    let prepared = (problem.batches.len() == 1).then(|| {
+    let prepared = prepared_once(problem).then(|| {
+        if problem.batches.len() > 1 {
+            let of = |index| of_batch(stream.of_batch(index), &problem.on_batch(index));
+            let all = (0..problem.batches.len()).map(of);
+            return all.map(ReadOnly::new).collect();
+        }
         let slices = ReadOnly::new(problem.slices(SLICE));
         let prepare = |index: usize| {
             let slice = &slices[index];

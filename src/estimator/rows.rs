@@ -16,10 +16,8 @@ pub(super) fn draw(
     count: u64,
 ) -> Vec<Tensor> {
     let shapes = operator.shapes().iter().enumerate();
-    let one = |(index, shape): (usize, &Vec<i64>)| {
-        stream.draw(probe, Space::Parameter(index), first, count, shape)
-    };
-    shapes.map(one).collect()
+    let wanted = shapes.map(|(index, shape)| (Space::Parameter(index), shape.as_slice()));
+    stream.draw_each(probe, &wanted.collect::<Vec<_>>(), first, count)
 }
 
 /// How many numbers parameters of these shapes hold together.

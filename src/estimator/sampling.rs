@@ -32,7 +32,8 @@ pub struct Sampling {
     /// Numbers of probes multiplied at once.
     #[serde(default, rename = "V_batch", skip_serializing_if = "Option::is_none")]
     pub v_batch: Option<VBatches>,
-    /// Memory that `V_batch = "auto"` and the exact trace may use: "512MiB", "2GiB".
+    /// Memory that `V_batch = "auto"` and the exact trace may use: "512MiB"; absent: "2GiB", on a GPU
+    /// half of what is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
     /// Seeds of the probe streams.
@@ -52,9 +53,6 @@ pub struct Sampling {
 impl Sampling {
     /// A tolerance that needs more is likely not to be met at all.
     const MAX_V: u64 = 100_000;
-
-    /// Enough for a fast V_batch, little enough for a laptop.
-    const MEMORY: &str = "2GiB";
 
     /// The confidence of intervals.
     ///
@@ -101,14 +99,16 @@ impl Sampling {
         tolerance.map(Some).map_err(|e| e.within("sampling"))
     }
 
-    /// The memory budget in bytes.
+    /// The memory budget in bytes, where one is given.
     ///
     /// # Errors
     /// What is no size.
-    pub fn memory(&self) -> Result<u64, UserError> {
-        let text = self.memory.as_deref().unwrap_or(Self::MEMORY);
+    pub fn memory(&self) -> Result<Option<u64>, UserError> {
+        let Some(text) = &self.memory else {
+            return Ok(None);
+        };
         match text.parse::<bytesize::ByteSize>() {
-            Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+            Ok(size) if size.as_u64() > 0 => Ok(Some(size.as_u64())),
             _ => Err(UserError::new(
                 "sampling.memory",
                 format!("found \"{text}\", expected a size"),

@@ -43,8 +43,7 @@ pub(crate) struct Work {
 pub(crate) struct Trial {
     /// How long it took.
     pub(crate) seconds: f64,
-    /// By how many bytes the process grew; `None` where the system does not tell, or the work is on
-    /// a GPU.
+    /// By how many bytes memory grew; `None` where the system does not tell.
     pub(crate) growth: Option<u64>,
 }
 

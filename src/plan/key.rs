@@ -1,6 +1,6 @@
 //! What determines a job's result, as a hash: a job with the key of a finished one need not run.
 
-use super::{Job, Plan, device_name};
+use super::{Job, Plan};
 use crate::environment;
 use crate::estimator::Sampling;
 use crate::lists::Seed;
@@ -68,7 +68,8 @@ impl Plan {
             confidence: spec.sampling.confidence,
             ..Sampling::default()
         };
-        spec.device = device_name(self.device);
+        spec.device = self.place();
+        spec.tf32 &= self.device.is_cuda();
         spec.threads = None;
         if let Some(model) = &mut spec.model {
             model.weights = None;

@@ -1,16 +1,18 @@
-//! Refuses what this machine's memory cannot hold, before any of it is allocated.
+//! Refuses what the memory of this machine or its card cannot hold, before any of it is allocated.
 //!
 //! Every bound is a lower one: what passes may still be too much, what is refused cannot run.
 
 use super::{Job, NetworkSetup, Setup};
 use crate::error::UserError;
+use crate::libtorch::card_memory;
 use crate::lists::{Counts, VBatch};
 use crate::problem::Network;
 use crate::problem::matrix::Basis;
 use crate::spec::Spec;
 use std::fs::read_to_string;
+use tch::Device;
 
-/// Checks what `jobs` need at least, of `element` bytes a number.
+/// Checks what `jobs` need at least on a device, of `element` bytes a number.
 ///
 /// # Errors
 /// The first layer or list that asks for more than there is.
@@ -18,9 +20,11 @@ pub(super) fn check(
     spec: &Spec,
     setup: &Setup,
     jobs: &[Job],
-    element: u64,
+    (device, element): (Device, u64),
 ) -> Result<(), UserError> {
-    let Some(total) = total() else { return Ok(()) };
+    let Some(total) = Memory::of(device) else {
+        return Ok(());
+    };
     for job in jobs {
         kept(setup, job, element, total)?;
     }
@@ -44,7 +48,7 @@ pub(super) fn check(
 }
 
 /// Checks the vectors that a job keeps.
-fn kept(setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserError> {
+fn kept(setup: &Setup, job: &Job, element: u64, total: Memory) -> Result<(), UserError> {
     let parameters = setup.parameters();
     let size = parameters
         .iter()
@@ -61,13 +65,32 @@ fn kept(setup: &Setup, job: &Job, element: u64, total: u64) -> Result<(), UserEr
     refuse(&key, &what, needed, total, help)
 }
 
-/// Refuses `what` if it takes more than `total` bytes.
-fn refuse(key: &str, what: &str, needed: f64, total: u64, help: &str) -> Result<(), UserError> {
-    if needed <= total as f64 {
+/// How much there is, and of what.
+#[derive(Clone, Copy)]
+struct Memory {
+    bytes: u64,
+    of: &'static str,
+}
+
+impl Memory {
+    /// That of a card, or of this machine; `None` where nobody says.
+    fn of(device: Device) -> Option<Self> {
+        let (bytes, of) = match device {
+            Device::Cuda(_) => (card_memory(device)?.total, "the GPU"),
+            _ => (total()?, "this machine"),
+        };
+        Some(Self { bytes, of })
+    }
+}
+
+/// Refuses `what` if it takes more than there is.
+fn refuse(key: &str, what: &str, needed: f64, total: Memory, help: &str) -> Result<(), UserError> {
+    let Memory { bytes, of } = total;
+    if needed <= bytes as f64 {
         return Ok(());
     }
-    let (needed, total) = (in_words(needed), in_words(total as f64));
-    let found = format!("{what} takes at least {needed}, this machine has {total}");
+    let (needed, bytes) = (in_words(needed), in_words(bytes as f64));
+    let found = format!("{what} takes at least {needed}, {of} has {bytes}");
     Err(UserError::new(key, found, help))
 }
 
@@ -85,7 +108,7 @@ fn network(
     setup: &NetworkSetup,
     jobs: &[Job],
     element: u64,
-    total: u64,
+    total: Memory,
 ) -> Result<(), UserError> {
     let bytes = |numbers: f64| numbers * element as f64;
     let samples = setup.dataset.selection.batch as f64;

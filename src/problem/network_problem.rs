@@ -6,6 +6,7 @@ use super::linearization::Linearization;
 use super::loss::{self, LocalLoss, LossSpec};
 use super::network::Network;
 use super::node::Tensors;
+use crate::libtorch::card_memory;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -144,6 +145,15 @@ impl NetworkProblem {
         let activations =
             samples * (3 * self.network.features() + 4 * self.network.inner()) as usize;
         ((2 * parameters + activations) * self.kind().elt_size_in_bytes()) as u64
+    }
+
+    /// Whether all batches, linearised, lie on a card and leave half of it free: then each is
+    /// linearised once. On a CPU that is not asked for: the memory of one batch is enough there.
+    pub fn fits_a_card(&self) -> bool {
+        // Inputs, derivatives, gradients and own curvatures of every layer, and what made them.
+        let numbers = 6 * (self.network.features() + self.network.inner());
+        let bytes = self.samples() as u64 * numbers as u64 * self.kind().elt_size_in_bytes() as u64;
+        card_memory(self.device()).is_some_and(|card| bytes <= card.free / 2)
     }
 
     /// One forward and one backward pass over a single batch; cost and memory as of a gradient.

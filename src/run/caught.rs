@@ -106,6 +106,12 @@ pub(super) fn is_out_of_memory(message: &str) -> bool {
         "can't allocate memory",
         "not enough memory",
         "bad_alloc",
+        // cuBLAS, cuDNN, cuSOLVER and the CUDA runtime.
+        "STATUS_ALLOC_FAILED",
+        "ALLOCATION_FAILED",
+        "cudaErrorMemoryAllocation",
+        // cuDNN, where no algorithm fits into what is left.
+        "unable to find an engine to execute this computation",
     ]
     .iter()
     .any(|sign| message.contains(sign))
@@ -163,6 +169,20 @@ mod tests {
         let huge = || Tensor::zeros([1 << 50], (Kind::Float, tch::Device::Cpu));
         let message = failure(huge);
         assert!(is_out_of_memory(&message), "{message}");
+        for message in [
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "GET was unable to find an engine to execute this computation",
+            "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+            "CUDA error: cudaErrorMemoryAllocation",
+        ] {
+            assert!(is_out_of_memory(message), "{message}");
+        }
+        assert!(!is_out_of_memory(
+            "CUDA error: device-side assert triggered"
+        ));
     }
 
     /// What fails while it is being cancelled is not what it says: it is to be run again.

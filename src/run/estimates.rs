@@ -1,9 +1,9 @@
 //! The estimates of one job.
 
 use crate::estimator::{Budget, Estimate, Start};
+use crate::libtorch::synchronize;
 use crate::plan::Job;
 use crate::problem::Problem;
-use tch::{Cuda, Device};
 
 /// The estimates of a job, nothing else being at work on its device.
 pub(super) fn estimates(
@@ -15,10 +15,4 @@ pub(super) fn estimates(
 ) -> Vec<Estimate> {
     synchronize(problem.device());
     job.task.run(problem, start, budget, v_batch)
-}
-
-fn synchronize(device: Device) {
-    if let Device::Cuda(index) = device {
-        Cuda::synchronize(index as i64);
-    }
 }

@@ -55,10 +55,10 @@ impl<'a> JobRunner<'a> {
         })
     }
 
-    /// The runner of jobs that run side by side, one thread each.
-    pub fn single_threaded(self) -> Self {
+    /// The runner of jobs that run side by side, so many threads each.
+    pub fn side_by_side(self, threads: usize) -> Self {
         Self {
-            threads: 1,
+            threads,
             side_by_side: true,
             ..self
         }
@@ -79,7 +79,8 @@ impl<'a> JobRunner<'a> {
             let error = match self.cancel.attempt(tell, work) {
                 Ok((repeated, notes)) => {
                     diagonals = self.rows.diagonals(index, problem, &repeated);
-                    let (rows, found) = self.rows.rows(index, v_batch, &repeated, self.threads);
+                    let place = (problem.device(), self.threads);
+                    let (rows, found) = self.rows.rows(index, v_batch, &repeated, place);
                     files = found;
                     break (rows, notes);
                 }
@@ -129,9 +130,11 @@ impl<'a> JobRunner<'a> {
         for _ in 0..warmup {
             estimates();
         }
-        let measured = |_| match self.side_by_side {
+        let device = problem.device();
+        // A process grows by what all jobs do; a card has one at a time.
+        let measured = |_| match self.side_by_side && !device.is_cuda() {
             true => (estimates(), None),
-            false => growth_of(estimates),
+            false => growth_of(device, estimates),
         };
         (0..repeats).map(measured).collect()
     }

@@ -36,6 +36,9 @@ impl Prediction {
 
     /// How many of its runs go on side by side.
     pub fn beside(&self, plan: &Plan) -> u64 {
+        if plan.spreads() {
+            return plan.devices.len() as u64;
+        }
         let alone = plan.jobs[self.job].seed.is_none() || !plan.side_by_side();
         if alone { 1 } else { plan.threads as u64 }
     }
@@ -162,7 +165,7 @@ impl Trials {
 fn try_all(plan: &Plan, jobs: &[Prediction], cancel: &Cancel, news: &Sender<News>) {
     let threads = if plan.side_by_side() { 1 } else { plan.threads };
     threads::with(threads, || {
-        let build = || plan.setup.build(plan.device, plan.dtype);
+        let build = || plan.build(plan.device);
         let Ok(((problems, _), _)) = cancel.attempt(|_| {}, build) else {
             return;
         };
@@ -225,7 +228,7 @@ fn trial(job: &Job, problem: &Problem) -> Cost {
     let run = |budget: &Budget| {
         let clock = Instant::now();
         let work = || estimates(job, problem, &Start::Philox(0), budget, v_batch);
-        let (estimates, growth) = growth_of(work);
+        let (estimates, growth) = growth_of(problem.device(), work);
         // Growth does not see memory that was used and freed before.
         let probes = budget.most().map_or(0, |most| most.min(v_batch));
         let memory = growth.unwrap_or(0).max(probes * problem.bytes_per_probe());

@@ -1,12 +1,13 @@
 //! The rows of a job.
 
-use crate::estimator::{Estimate, Identity, Quantity, written};
+use crate::estimator::{Estimate, Identity, Quantity};
 use crate::lists::Seed;
 use crate::output::{Diagonal, FailureRecord, File, ParameterRecord, Record, Rows, add_artefacts};
 use crate::plan::{Job, Plan, device_name};
 use crate::problem::Problem;
+use tch::Device;
 
-/// The estimates of a job, and by how many bytes the process grew.
+/// The estimates of a job, and by how many bytes memory grew.
 pub(super) type Measured = (Vec<Estimate>, Option<u64>);
 
 /// Makes the rows of a plan's jobs.
@@ -34,13 +35,14 @@ impl<'a> RowMaker<'a> {
         }
     }
 
-    /// The rows and files of a job, `repeated` holding its estimates for every repetition.
+    /// The rows and files of a job, `repeated` holding its estimates for every repetition, `place` its
+    /// device and threads.
     pub(super) fn rows(
         &self,
         index: usize,
         v_batch: Option<u64>,
         repeated: &[Measured],
-        threads: usize,
+        place: (Device, usize),
     ) -> (Rows, Vec<File>) {
         let (mut rows, mut files) = (Rows::default(), Vec::new());
         let job = &self.plan.jobs[index];
@@ -49,7 +51,7 @@ impl<'a> RowMaker<'a> {
                 let identity = identity(job, v_batch, repeat, estimate);
                 let record = Record {
                     memory: *memory,
-                    ..self.record(job, &identity, estimate, threads)
+                    ..self.record(job, &identity, estimate, place)
                 };
                 let parts = self.parameters.iter().zip(&estimate.parameters);
                 rows.parameters.extend(parts.map(|((name, numel), part)| {
@@ -113,7 +115,7 @@ impl<'a> RowMaker<'a> {
         job: &Job,
         identity: &Identity,
         estimate: &Estimate,
-        threads: usize,
+        (device, threads): (Device, usize),
     ) -> Record {
         let (ci_low, ci_high) = estimate.value.bounds(self.plan.confidence).unzip();
         Record {
@@ -122,8 +124,8 @@ impl<'a> RowMaker<'a> {
             exact: self.exact(job.problem, estimate.quantity),
             products: estimate.products,
             seconds: estimate.seconds,
-            device: device_name(self.plan.device),
-            dtype: written(self.plan.spec.dtype),
+            device: device_name(device),
+            dtype: self.plan.precision(),
             threads,
             ci_low,
             ci_high,
@@ -192,7 +194,7 @@ fn metadata(identity: &Identity, plan: &Plan) -> Vec<(String, String)> {
     let columns = columns.filter_map(|(column, value)| Some((column.to_string(), value?)));
     let problem = [
         ("experiment", plan.spec.name.clone()),
-        ("dtype", written(plan.spec.dtype)),
+        ("dtype", plan.precision()),
     ];
     let problem = problem.map(|(key, value)| (key.to_string(), value));
     columns.chain(problem).collect()

@@ -148,11 +148,12 @@ fn tried(job: &Job, problem: &Problem, work: &Work, cancel: &Cancel) -> Result<F
     let (v_batch, seconds) = v_batch(work, &mut |v, k| {
         let budget = Budget::from([job.task.trial(v)]);
         let clock = Instant::now();
-        let run = || growth_of(|| estimates(job, problem, &Start::Philox(0), &budget, k));
+        let work = || estimates(job, problem, &Start::Philox(0), &budget, k);
+        let run = || growth_of(problem.device(), work);
         let ((_, growth), _) = cancel.attempt(|_| {}, run).ok()?;
         Some(Trial {
             seconds: clock.elapsed().as_secs_f64(),
-            growth: growth.filter(|_| !problem.device().is_cuda()),
+            growth,
         })
     });
     match cancel.is_set() {

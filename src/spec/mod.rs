@@ -38,12 +38,16 @@ pub struct Spec {
     /// Whether the question is how estimates converge, or what they cost.
     #[serde(default)]
     pub kind: ExperimentKind,
-    /// "auto", "cpu", "cuda" or "cuda:N".
+    /// "auto", "cpu", "cuda", "cuda:N", or "cuda:*", which spreads jobs over all cards.
     #[serde(default = "auto")]
     pub device: String,
     /// The floating-point type.
     #[serde(default)]
     pub dtype: Dtype,
+    /// Whether a GPU may round products and convolutions in float32 to TF32, of 10 bits: faster, and
+    /// `dtype` in the records is then "tf32".
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
     /// libtorch threads, or jobs side by side; absent: as many as there are cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u64>,

@@ -182,7 +182,7 @@ struct Found {
 impl Found {
     /// The exact trace of every parameter tensor that is not too large, against autodiff.
     fn oracle(&self, plan: &Plan) -> Vec<Check> {
-        let (problems, _) = plan.setup.build(plan.device, plan.dtype);
+        let (problems, _) = plan.build(plan.device);
         let Some(Problem::Network(problem)) = problems.first() else {
             return Vec::new();
         };

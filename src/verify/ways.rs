@@ -32,13 +32,20 @@ pub(super) fn asked(spec: &Spec) -> Vec<toml::Table> {
         }
     };
     let own: Vec<toml::Table> = spec.estimator.iter().map(table).collect();
+    let hessian = toml::Value::from(written(MatrixKind::Hessian));
+    let matrix = |way: &toml::Table| way.get("matrix").filter(|m| **m != hessian).cloned();
+    let is_exact = |way: &toml::Table| way.get("kind").and_then(|k| k.as_str()) == Some("exact");
     for way in &own {
+        let about = matrix(way);
+        if own
+            .iter()
+            .any(|other| is_exact(other) && matrix(other) == about)
+        {
+            continue;
+        }
         let mut exact = toml::Table::new();
         exact.insert("kind".into(), "exact".into());
-        let hessian = toml::Value::from(written(MatrixKind::Hessian));
-        if let Some(matrix) = way.get("matrix").filter(|matrix| **matrix != hessian) {
-            exact.insert("matrix".into(), matrix.clone());
-        }
+        exact.extend(about.map(|matrix| ("matrix".to_string(), matrix)));
         add(exact);
     }
     own.iter().cloned().for_each(&mut add);

@@ -37,6 +37,7 @@ fn the_estimators_of_a_spec_are_verified() {
         !text.contains("activation") && !text.contains("0.weight"),
         "{text}"
     );
+    assert!(!text.contains("left out"), "{text}");
     assert!(text.lines().count() < 16, "{text}");
 }
 

@@ -24,7 +24,7 @@ use tch::{Device, Kind, Tensor};
 /// lie below a curved layer and a mixing one, as many as the curved layer has entries, or a
 /// tangent pass for every entry of the parameter. Valid where no layer couples samples.
 pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
-    diagonal_within(at, chunk_memory(Device::Cpu, u64::MAX))
+    diagonal_within(at, chunk_memory(Device::Cpu, None))
 }
 
 /// The exact diagonal as [`diagonal`] has it, in chunks of columns that take about `bytes` at most.
@@ -81,8 +81,9 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
 
 /// The exact trace per parameter, summed in float64.
 pub fn traces(diagonal: &[Tensor]) -> Vec<f64> {
-    let trace = |d: &Tensor| d.sum(Kind::Double).double_value(&[]);
-    diagonal.iter().map(trace).collect()
+    let traces: Vec<Tensor> = diagonal.iter().map(|d| d.sum(Kind::Double)).collect();
+    let traces = Tensor::stack(&traces, 0);
+    Vec::try_from(traces).expect("a vector of float64")
 }
 
 struct Accumulator<'a> {

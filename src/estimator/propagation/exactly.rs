@@ -8,8 +8,8 @@ use tch::{Kind, Tensor};
 
 /// The part of every parameter's trace that needs no noise, and where the noise is left out for it.
 pub(super) struct Exactly {
-    /// Of every parameter.
-    pub known: Vec<f64>,
+    /// Of every parameter: `[parameters]` in float64, on the problem's device.
+    pub known: Tensor,
     /// The topmost layer with parameters, where all of its trace is known.
     pub topmost: Option<usize>,
     /// Diagonal curvature to be added as noise below the output of a layer, which has seen it.
@@ -25,8 +25,9 @@ pub(super) struct Exactly {
 impl Exactly {
     /// In chunks of about `bytes`.
     pub fn of(at: &Linearization, bytes: u64) -> Self {
+        let device = at.loss().gradient().device();
         let mut exactly = Self {
-            known: vec![0.0; at.parameter_count()],
+            known: Tensor::zeros([at.parameter_count() as i64], (Kind::Double, device)),
             topmost: None,
             noise: at.layers().iter().map(|_| None).collect(),
             seen: vec![false; at.layers().len()],
@@ -114,7 +115,8 @@ impl Exactly {
 
     fn know(&mut self, layer: &LinearizedLayer, part: impl Fn(&LinearizedLayer, usize) -> Tensor) {
         for (i, &index) in layer.indices.iter().enumerate() {
-            self.known[index] += part(layer, i).double_value(&[]);
+            let mut own = self.known.get(index as i64);
+            own += part(layer, i);
         }
     }
 }

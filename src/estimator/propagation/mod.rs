@@ -51,8 +51,8 @@ impl EstimatorConfig for Propagation {
 #[derive(Clone, Debug)]
 struct PropagationTask {
     curvature: Curvature,
-    /// In bytes.
-    memory: u64,
+    /// In bytes, where the spec says.
+    memory: Option<u64>,
 }
 
 impl Task for PropagationTask {

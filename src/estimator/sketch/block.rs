@@ -7,9 +7,10 @@
 use crate::curvature::Operator;
 use crate::estimator::Probe;
 use crate::estimator::progress::Cancellation;
+use crate::estimator::rows::join;
 use crate::estimator::stream::{PhiloxStream, Space};
 use crate::problem::epsilon;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Which of the independent sets of probes of a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,11 @@ impl<'a> Sketcher<'a> {
         self.operator.size()
     }
 
+    /// The device of blocks.
+    pub(super) fn device(&self) -> Device {
+        self.operator.device()
+    }
+
     /// Columns that are multiplied at once.
     pub(super) fn v_batch(&self) -> i64 {
         self.v_batch
@@ -91,18 +97,18 @@ impl<'a> Sketcher<'a> {
             Probe::Sphere => Probe::Gaussian,
             other => other,
         };
-        let part = |(index, shape): (usize, &Vec<i64>)| {
-            let space = match set {
-                Set::First => Space::Parameter(index),
-                Set::Second => Space::SecondParameter(index),
-                Set::Third => Space::ThirdParameter(index),
-            };
-            let (first, many) = (first as u64, count as u64);
-            let rows = self.stream.draw(entries, space, first, many, shape);
-            rows.reshape([count, -1])
+        let space = |index| match set {
+            Set::First => Space::Parameter(index),
+            Set::Second => Space::SecondParameter(index),
+            Set::Third => Space::ThirdParameter(index),
         };
         let shapes = self.operator.shapes().iter().enumerate();
-        let rows = Tensor::cat(&shapes.map(part).collect::<Vec<_>>(), 1).to_kind(self.kind);
+        let wanted: Vec<_> = shapes
+            .map(|(i, shape)| (space(i), shape.as_slice()))
+            .collect();
+        let (first, many) = (first as u64, count as u64);
+        let parts = self.stream.draw_each(entries, &wanted, first, many);
+        let rows = join(&parts).to_kind(self.kind);
         match self.probe {
             Probe::Sphere => {
                 let squares = rows.square().sum_dim_intlist(1, true, Kind::Double);

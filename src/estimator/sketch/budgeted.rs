@@ -3,6 +3,7 @@
 use super::block::{Sketcher, values};
 use super::{Method, Part};
 use crate::estimator::{Estimate, Moments, Quantity, Stop, Stopping, Tolerance};
+use crate::libtorch::synchronize;
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -19,24 +20,32 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub(super) fn new(clock: Instant, sketcher: &'a Sketcher<'a>) -> Self {
-        Self {
+        let mut meter = Self {
             sketcher,
             clock,
-            setup: clock.elapsed().as_secs_f64(),
+            setup: 0.0,
             seconds: 0.0,
             products: 0,
-        }
+        };
+        meter.setup = meter.elapsed();
+        meter
+    }
+
+    /// Seconds until all that has been asked of the device is done.
+    fn elapsed(&self) -> f64 {
+        synchronize(self.sketcher.device());
+        self.clock.elapsed().as_secs_f64()
     }
 
     /// From here on nothing is shared with what came before but the set-up.
     fn restart(&mut self) {
-        self.seconds = self.clock.elapsed().as_secs_f64() - self.setup;
+        self.seconds = self.elapsed() - self.setup;
         self.products = self.sketcher.products();
     }
 
     fn estimate(&self, v: Option<u64>, part: Part, stop: Option<Stop>) -> Estimate {
         let products = self.sketcher.products() - self.products;
-        let seconds = self.clock.elapsed().as_secs_f64() - self.seconds;
+        let seconds = self.elapsed() - self.seconds;
         Estimate {
             v,
             parameters: part.parameters,
@@ -62,7 +71,7 @@ pub(super) fn given<M: Method>(mut meter: Meter<'_>, counts: &[u64]) -> Vec<Esti
             // Fewer only come from trials; a plan refuses them.
             state.grow(v.max(M::LEAST));
         }
-        let grown = meter.clock.elapsed().as_secs_f64();
+        let grown = meter.elapsed();
         let mut part = match whole {
             true => exact(sketcher),
             false => state.finish(),
@@ -71,7 +80,7 @@ pub(super) fn given<M: Method>(mut meter: Meter<'_>, counts: &[u64]) -> Vec<Esti
         part.diagonal = part.diagonal.filter(|_| index + 1 == counts.len());
         estimates.push(meter.estimate(Some(v), part, None));
         // Larger V have no use for the end of this one.
-        meter.seconds += meter.clock.elapsed().as_secs_f64() - grown;
+        meter.seconds += meter.elapsed() - grown;
     }
     estimates
 }

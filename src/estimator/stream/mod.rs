@@ -1,5 +1,7 @@
 //! Streams of random probes.
 
+mod bits;
+mod on_card;
 mod philox;
 mod torch;
 

@@ -1,9 +1,9 @@
 //! Counter-based probes: any entry of any probe can be computed by itself.
 
+use super::bits::{RandomBits, bytes_of, each_row};
+use super::on_card::{self, Draw, Piece, upload};
 use crate::estimator::Probe;
 use crate::problem::Signs;
-use crate::problem::random::philox;
-use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 /// What a vector lives in; part of the counter, so that no two spaces share random numbers.
@@ -62,7 +62,7 @@ pub struct PhiloxStream {
 }
 
 impl PhiloxStream {
-    /// Vectors of this kind, computed on the CPU and moved to `device`.
+    /// Vectors of this kind on `device`.
     pub fn new(seed: u64, kind: Kind, device: Device) -> Self {
         Self {
             key: [seed as u32, (seed >> 32) as u32],
@@ -92,15 +92,13 @@ impl PhiloxStream {
     /// The signs of [`PhiloxStream::draw`] as bits.
     pub fn signs(&self, space: Space, first: u64, count: u64, shape: &[i64]) -> Signs {
         let blocks = (shape.iter().product::<i64>() as u64).div_ceil(128);
-        let source = self.source(space);
-        let mut bytes = Vec::with_capacity((count * blocks) as usize * 16);
-        for probe in first..first + count {
-            for block in 0..blocks {
-                for word in source.block(probe, block as u32) {
-                    bytes.extend_from_slice(&word.to_le_bytes());
-                }
-            }
-        }
+        let space = space.word();
+        let piece = Piece {
+            space,
+            first: 0,
+            blocks,
+        };
+        let bytes = self.bytes(&[piece], first, count);
         Signs::new(bytes, blocks as usize * 16, shape, (self.kind, self.device))
     }
 
@@ -116,181 +114,155 @@ impl PhiloxStream {
         count: u64,
         shape: &[i64],
     ) -> Tensor {
-        let shape = [&[count as i64], shape].concat();
-        let numel: i64 = shape[1..].iter().product();
-        let vectors = Tensor::empty(&shape, (self.kind, Device::Cpu));
-        let source = self.source(space);
-        let before = self.first_sample * shape[2.min(shape.len())..].iter().product::<i64>() as u64;
-        match self.kind {
-            Kind::Float => fill::<f32>(&vectors, numel, &|k, out| {
-                source.fill(probe, first + k, before, out)
-            }),
-            Kind::Double => fill::<f64>(&vectors, numel, &|k, out| {
-                source.fill(probe, first + k, before, out)
-            }),
-            kind => unreachable!("probes are float32 or float64, not {kind:?}"),
+        match self.device.is_cuda() {
+            true => self
+                .on_card(probe, &[(space, shape)], first, count)
+                .remove(0),
+            false => self.on_cpu(probe, space, first, count, shape),
         }
-        vectors.to_device(self.device)
     }
 
-    fn source(&self, space: Space) -> RandomBits {
+    /// Probes `first..first + count` of several spaces, each with the shape of its vectors: one
+    /// `[count, *shape]` for each. On a card they share one copy, or one set of operations.
+    ///
+    /// # Panics
+    /// From probe 2^32 on.
+    pub fn draw_each(
+        &self,
+        probe: Probe,
+        wanted: &[(Space, &[i64])],
+        first: u64,
+        count: u64,
+    ) -> Vec<Tensor> {
+        let one = |(space, shape): &(Space, &[i64])| self.draw(probe, *space, first, count, shape);
+        match self.device.is_cuda() {
+            true => self.on_card(probe, wanted, first, count),
+            false => wanted.iter().map(one).collect(),
+        }
+    }
+
+    fn on_cpu(&self, probe: Probe, space: Space, first: u64, count: u64, shape: &[i64]) -> Tensor {
+        let (source, before) = (self.bits(space.word()), self.before(shape));
+        let size = [count as i64, shape.iter().product()];
+        let rows = source.rows(probe, first, before, size, self.kind);
+        rows.reshape([&size[..1], shape].concat())
+    }
+
+    /// Blocks of all spaces lie side by side; few are made by the CPU and copied, signs as bits.
+    fn on_card(
+        &self,
+        probe: Probe,
+        wanted: &[(Space, &[i64])],
+        first: u64,
+        count: u64,
+    ) -> Vec<Tensor> {
+        let per_block = per_block(probe);
+        let piece = |(space, shape): &(Space, &[i64])| {
+            let before = self.before(shape);
+            let end = before + shape.iter().product::<i64>() as u64;
+            let (first, space) = (before / per_block, space.word());
+            let blocks = end.div_ceil(per_block) - first;
+            Piece {
+                space,
+                first,
+                blocks,
+            }
+        };
+        let pieces: Vec<Piece> = wanted.iter().map(piece).collect();
+        let entries = self.entries(probe, &pieces, first, count);
+        let mut place = 0;
+        let vectors = |((_, shape), piece): (&(Space, &[i64]), &Piece)| {
+            let skipped = self.before(shape) % per_block;
+            let from = (place * per_block + skipped) as i64;
+            place += piece.blocks;
+            let own = entries.narrow(1, from, shape.iter().product());
+            let own = match probe {
+                Probe::Sphere => on_card::on_sphere(&own),
+                _ => own,
+            };
+            own.reshape([&[count as i64], *shape].concat())
+        };
+        wanted.iter().zip(&pieces).map(vectors).collect()
+    }
+
+    /// All entries of the blocks of `pieces`, on the card: `[count, *]`, normals for a sphere.
+    fn entries(&self, probe: Probe, pieces: &[Piece], first: u64, count: u64) -> Tensor {
+        let blocks: u64 = pieces.iter().map(|piece| piece.blocks).sum();
+        let few = blocks * count <= few_blocks(probe);
+        let words = || {
+            let draw = Draw {
+                key: self.key,
+                batch: self.batch,
+                first,
+                count,
+            };
+            on_card::words(draw, pieces, self.device)
+        };
+        match (probe, few) {
+            (Probe::Rademacher, true) => {
+                let bytes = Tensor::from_slice(&self.bytes(pieces, first, count));
+                let bytes = upload(&bytes.reshape([count as i64, -1]), self.device);
+                on_card::signs(&bytes, self.kind)
+            }
+            (Probe::Rademacher, false) => on_card::signs(&on_card::bytes(&words()), self.kind),
+            (_, true) => {
+                let per_block = per_block(probe);
+                let rows = |piece: &Piece| {
+                    let size = [count as i64, (piece.blocks * per_block) as i64];
+                    let (source, before) = (self.bits(piece.space), piece.first * per_block);
+                    source.rows(Probe::Gaussian, first, before, size, self.kind)
+                };
+                let rows: Vec<Tensor> = pieces.iter().map(rows).collect();
+                upload(&Tensor::cat(&rows, 1), self.device)
+            }
+            (_, false) => on_card::normals(&words(), self.kind),
+        }
+    }
+
+    /// The random bits of all `pieces` in memory, probe after probe.
+    fn bytes(&self, pieces: &[Piece], first: u64, count: u64) -> Vec<u8> {
+        let blocks: u64 = pieces.iter().map(|piece| piece.blocks).sum();
+        let mut bytes = vec![0; (count * blocks) as usize * 16];
+        each_row(&mut bytes, blocks as usize * 16, &|k, row| {
+            let mut row = row.as_chunks_mut::<16>().0.iter_mut();
+            for piece in pieces {
+                let source = self.bits(piece.space);
+                for (block, out) in (piece.first..piece.first + piece.blocks).zip(&mut row) {
+                    let words = source.block(first + k, block as u32);
+                    *out = bytes_of(words);
+                }
+            }
+        });
+        bytes
+    }
+
+    /// Entries that stand before those of the first sample.
+    fn before(&self, shape: &[i64]) -> u64 {
+        self.first_sample * shape[1.min(shape.len())..].iter().product::<i64>() as u64
+    }
+
+    fn bits(&self, space: u32) -> RandomBits {
         RandomBits {
             key: self.key,
             batch: self.batch,
-            space: space.word(),
+            space,
         }
     }
 }
 
-/// Fills the rows of a new CPU tensor in place, side by side unless this job has one thread.
-#[allow(unsafe_code)]
-fn fill<T: Send>(rows: &Tensor, numel: i64, row: &(dyn Fn(u64, &mut [T]) + Sync)) {
-    assert!(rows.is_contiguous() && rows.device() == Device::Cpu && numel > 0);
-    // SAFETY: the tensor is contiguous, on the CPU, of kind T, and not yet shared.
-    let data = unsafe { std::slice::from_raw_parts_mut(rows.data_ptr().cast(), rows.numel()) };
-    let rows = data.len() / numel as usize;
-    if tch::get_num_threads() == 1 || rows == 1 {
-        let chunks = data.chunks_mut(numel as usize).enumerate();
-        chunks.for_each(|(k, out)| row(k as u64, out));
-    } else {
-        let chunks = data.par_chunks_mut(numel as usize).enumerate();
-        chunks.for_each(|(k, out)| row(k as u64, out));
+/// So many blocks are made by the CPU, and copied, in the time that it takes to launch the operations
+/// that make them on a card: about 0.7 ms.
+fn few_blocks(probe: Probe) -> u64 {
+    match probe {
+        Probe::Rademacher => 1 << 15,
+        Probe::Gaussian | Probe::Sphere => 1 << 13,
     }
 }
 
-/// The random bits of one space and batch under one key.
-#[derive(Clone, Copy)]
-struct RandomBits {
-    key: [u32; 2],
-    batch: u32,
-    space: u32,
-}
-
-impl RandomBits {
-    fn block(&self, probe: u64, block: u32) -> [u32; 4] {
-        let probe = u32::try_from(probe).expect("fewer than 2^32 probes");
-        philox([block, probe, self.batch, self.space], self.key)
-    }
-
-    /// Entries `before..` of a probe.
-    fn fill<T: Entry>(&self, kind: Probe, probe: u64, before: u64, out: &mut [T]) {
-        match kind {
-            Probe::Rademacher => self.signs(probe, before, out),
-            Probe::Gaussian => self.normals(probe, before, out),
-            Probe::Sphere => {
-                self.normals(probe, before, out);
-                let square: f64 = out.iter().map(|&x| x.into().powi(2)).sum();
-                let scale = (out.len() as f64 / square).sqrt();
-                out.iter_mut()
-                    .for_each(|x| *x = T::from_f64((*x).into() * scale));
-            }
-        }
-    }
-
-    /// One bit a sign, 128 a block, lowest bit first: +1 where it is 0.
-    fn signs<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
-        by_blocks::<T, 128>(before, out, |block, out| {
-            let bits = self.block(probe, block);
-            for (word, out) in bits.iter().zip(out.chunks_mut(32)) {
-                for (byte, out) in word.to_le_bytes().iter().zip(out.chunks_mut(8)) {
-                    out.copy_from_slice(&T::SIGNS[*byte as usize][..out.len()]);
-                }
-            }
-        });
-    }
-
-    /// Box and Muller (Ann. Math. Stat. 29:2, 1958): a block of four words gives four normals.
-    fn normals<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
-        // The midpoints of 2^32 equal intervals: never 0, never 1.
-        let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
-        by_blocks::<T, 4>(before, out, |block, out| {
-            let words = self.block(probe, block);
-            for (pair, out) in words.chunks_exact(2).zip(out.chunks_mut(2)) {
-                let radius = (-2.0 * unit(pair[0]).ln()).sqrt();
-                let (sin, cos) = (std::f64::consts::TAU * unit(pair[1])).sin_cos();
-                for (x, value) in out.iter_mut().zip([radius * cos, radius * sin]) {
-                    *x = T::from_f64(value);
-                }
-            }
-        });
-    }
-}
-
-/// Calls `fill(block, entries)` for all blocks of `SIZE` entries in which `out` lies, when `before`
-/// entries stand before it; the last one may be cut short.
-fn by_blocks<T: Entry, const SIZE: usize>(
-    before: u64,
-    out: &mut [T],
-    fill: impl Fn(u32, &mut [T]),
-) {
-    let (mut block, skipped) = (before / SIZE as u64, (before % SIZE as u64) as usize);
-    let rest = out.len().min((SIZE - skipped) % SIZE);
-    let (rest, whole) = out.split_at_mut(rest);
-    if !rest.is_empty() {
-        let mut entries = [T::SIGNS[0][0]; SIZE];
-        fill(block as u32, &mut entries);
-        rest.copy_from_slice(&entries[skipped..][..rest.len()]);
-        block += 1;
-    }
-    for (index, entries) in whole.chunks_mut(SIZE).enumerate() {
-        fill(block as u32 + index as u32, entries);
-    }
-}
-
-/// A floating-point type that probes are made of.
-trait Entry: Copy + Send + Into<f64> + 'static {
-    /// The eight signs of every byte, lowest bit first.
-    const SIGNS: [[Self; 8]; 256];
-
-    fn from_f64(value: f64) -> Self;
-}
-
-macro_rules! entry {
-    ($float:ty) => {
-        impl Entry for $float {
-            const SIGNS: [[Self; 8]; 256] = {
-                let mut table = [[1.0; 8]; 256];
-                let mut i = 0;
-                while i < 256 * 8 {
-                    if (i / 8) >> (i % 8) & 1 == 1 {
-                        table[i / 8][i % 8] = -1.0;
-                    }
-                    i += 1;
-                }
-                table
-            };
-
-            fn from_f64(value: f64) -> Self {
-                value as $float
-            }
-        }
-    };
-}
-
-entry!(f32);
-entry!(f64);
-
-#[cfg(test)]
-mod tests {
-    use super::philox;
-
-    /// The known answers that the authors publish with Random123.
-    #[test]
-    fn known_answers() {
-        assert_eq!(
-            philox([0; 4], [0; 2]),
-            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
-        );
-        assert_eq!(
-            philox([u32::MAX; 4], [u32::MAX; 2]),
-            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
-        );
-        assert_eq!(
-            philox(
-                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
-                [0xa409_3822, 0x299f_31d0]
-            ),
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
-        );
+/// How many entries a block of Philox gives: a bit is a sign, a word a normal.
+fn per_block(probe: Probe) -> u64 {
+    match probe {
+        Probe::Rademacher => 128,
+        Probe::Gaussian | Probe::Sphere => 4,
     }
 }

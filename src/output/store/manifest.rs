@@ -86,7 +86,7 @@ impl Manifest {
         for path in spec.paths_mut() {
             *path = relative(&base.join(&*path));
         }
-        spec.device = crate::plan::device_name(plan.device);
+        spec.device = plan.place();
         let entry = |file: &FileRecord| FileEntry {
             path: relative(&file.path).display().to_string(),
             sha256: file.sha256.clone(),

@@ -31,22 +31,14 @@ pub(in crate::output) fn row(v: u64, seed: u64, estimate: f64) -> Record {
         seed: Some(seed),
         repeat: 0,
         estimate,
-        std_error: None,
         exact: Some(12.455009460449219),
         products: v,
         seconds: 0.01 * v as f64,
         device: "cpu".into(),
         dtype: "float32".into(),
         threads: 2,
-        memory: None,
         quantity: "trace".into(),
-        delta: None,
-        settings: None,
-        checkpoint: None,
-        ci_low: None,
-        ci_high: None,
-        interval: None,
-        stop: None,
+        ..Record::default()
     }
 }
 

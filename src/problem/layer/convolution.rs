@@ -1,5 +1,6 @@
 //! The layer of every convolution, plain or transposed, in any number of dimensions.
 
+use super::batched_columns;
 use super::channel_bias::ChannelBias;
 use super::correlation::{Correlation, MOST_FLOATS, chunks};
 use super::sign_correlation::{add_tangent, mixed_form, pays};
@@ -115,6 +116,19 @@ impl LocalConvolution {
         Tensor::zeros(size, (self.x.kind(), self.x.device()))
     }
 
+    /// Whether products go by columns instead of by other convolutions.
+    fn takes_columns(&self) -> bool {
+        self.x.device().is_cuda() && !self.map.transposed
+    }
+
+    /// The adjoint in the weight: `[K, N, *in], [N, *out] -> [K, *weight]`.
+    fn weight_adjoint(&self, x: &Tensor, z: &Tensor) -> Tensor {
+        match self.takes_columns() {
+            true => batched_columns::weight_adjoint(&self.map, x, z),
+            false => self.map.weight_adjoint(x, &z.unsqueeze(0)),
+        }
+    }
+
     /// Whether signs are multiplied by table lookup.
     fn looks_up(&self, dw: &Signs) -> bool {
         pays(&self.map, dw.count(), self.samples(), dw)
@@ -194,13 +208,13 @@ impl LocalParameters for LocalConvolution {
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        let g = g.unsqueeze(0);
         if i != WEIGHT {
             return None;
         }
-        if self.map.transposed || !self.map.is_large() {
-            return Some(self.map.weight_adjoint(dx, &g));
+        if self.map.transposed || self.takes_columns() || !self.map.is_large() {
+            return Some(self.weight_adjoint(dx, g));
         }
+        let g = g.unsqueeze(0);
         let of = |k| {
             let dx = dx.get(k);
             self.over_samples(MOST_FLOATS, self.map.column_floats(), |start, length| {
@@ -238,9 +252,7 @@ impl LocalParameters for LocalConvolution {
             BIAS => self.bias.diagonal_of_diagonal(d),
             _ => {
                 let squares = self.x.square().unsqueeze(0);
-                self.map
-                    .weight_adjoint(&squares, &d.unsqueeze(0))
-                    .squeeze_dim(0)
+                self.weight_adjoint(&squares, d).squeeze_dim(0)
             }
         }
     }
@@ -287,6 +299,9 @@ impl LocalParameters for LocalConvolution {
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {
         match i {
             BIAS => self.bias.sample_tangent(dw),
+            _ if self.takes_columns() => {
+                batched_columns::with_sample_weights(&self.map, &self.x, dw)
+            }
             _ => self.map.with_sample_weights(&self.x, dw),
         }
     }

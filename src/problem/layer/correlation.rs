@@ -188,7 +188,7 @@ impl Correlation {
 
     /// One convolution whose K times as many channels come out of K weights, or K convolutions.
     fn weights(&self, t: &Tensor, w: &Tensor, to_a: bool) -> Tensor {
-        if self.is_large() {
+        if self.is_large() && !t.device().is_cuda() {
             let each = |k| self.convolve(t, &w.get(k), None, to_a, self.groups);
             return Tensor::stack(&(0..w.size()[0]).map(each).collect::<Vec<_>>(), 0);
         }

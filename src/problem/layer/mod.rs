@@ -9,6 +9,7 @@ mod attention;
 mod avg_pool;
 mod axis;
 mod batch_norm;
+mod batched_columns;
 mod bias;
 mod blocks;
 mod channel_bias;

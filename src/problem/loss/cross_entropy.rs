@@ -139,16 +139,17 @@ impl Loss for CrossEntropy {
         let one_hot = f.zeros_like().scatter_(1, &y, &y.ones_like().to_kind(kind));
         let q = one_hot * &of_target * (1.0 - self.label_smoothing) + smooth;
         let a = q.sum_dim_intlist(1, true, None::<Kind>);
-        let scale = match self.reduction {
-            Reduction::Mean => 1.0 / of_target.sum(Kind::Double).double_value(&[]),
-            Reduction::Sum => 1.0,
-        };
         // A term without weight has no target, and needs none.
         let q = q / a.where_self(&a.not_equal(0.0), &a.ones_like());
+        let weight = match self.reduction {
+            // A number that stays on the device: nothing waits for it.
+            Reduction::Mean => a * of_target.sum(Kind::Double).reciprocal(),
+            Reduction::Sum => a,
+        };
         Box::new(LocalCrossEntropy {
             p: samples_innermost(f.softmax(1, None::<Kind>)),
             q,
-            weight: a * scale,
+            weight,
         })
     }
 }

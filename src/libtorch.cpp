@@ -1,0 +1,79 @@
+// What the runner asks of libtorch and tch has no function for. Headers of the CPU half are enough:
+// what is CUDA's own is reached through libtorch's general interfaces.
+
+#include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/util/Exception.h>
+
+namespace {
+
+constexpr auto CUDA = c10::DeviceType::CUDA;
+
+// 0 where `work` ends, -1 where libtorch refuses.
+template <typename Work>
+int attempt(Work work) {
+  try {
+    work();
+    return 0;
+  } catch (...) {
+    return -1;
+  }
+}
+
+c10::DeviceAllocator& allocator() {
+  at::globalContext().lazyInitDevice(CUDA);
+  return *c10::getDeviceAllocator(CUDA);
+}
+
+// Memory that tensors hold, and all that the allocator has of the card.
+auto statistics(int card) { return allocator().getDeviceStats(static_cast<c10::DeviceIndex>(card)); }
+
+}  // namespace
+
+extern "C" {
+
+// Whether CUDA's convolutions and matrix products in float32 may round to TF32.
+int runner_set_tf32(int allowed) {
+  // libtorch announces another way to say it, which older versions have not.
+  struct Silent : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  } handler;
+  c10::WarningUtils::WarningHandlerGuard guard(&handler);
+  return attempt([&] {
+    at::globalContext().setAllowTF32CuDNN(allowed != 0);
+    at::globalContext().setAllowTF32CuBLAS(allowed != 0);
+  });
+}
+
+// Whether any of them may.
+int runner_tf32() {
+  using at::Float32Backend;
+  using at::Float32Op;
+  auto allowed = [](Float32Op op) { return at::globalContext().float32Precision(Float32Backend::CUDA, op) == at::Float32Precision::TF32; };
+  return allowed(Float32Op::CONV) || allowed(Float32Op::MATMUL) ? 1 : 0;
+}
+
+// Bytes that tensors may still take on a card, and all that it has.
+int runner_memory(int card, uint64_t* free, uint64_t* total) {
+  return attempt([&] {
+    auto [unused, all] = allocator().getMemoryInfo(static_cast<c10::DeviceIndex>(card));
+    auto stats = statistics(card);
+    auto kept = stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+    *free = unused + (kept > 0 ? kept : 0);
+    *total = all;
+  });
+}
+
+// Bytes that tensors hold on a card now, and the most since `runner_reset_peak`.
+int runner_allocated(int card, uint64_t* now, uint64_t* peak) {
+  return attempt([&] {
+    auto bytes = statistics(card).allocated_bytes[0];
+    *now = bytes.current;
+    *peak = bytes.peak;
+  });
+}
+
+int runner_reset_peak(int card) {
+  return attempt([&] { allocator().resetPeakStats(static_cast<c10::DeviceIndex>(card)); });
+}
+}

@@ -1,0 +1,84 @@
+//! What tch has no function for: rounding to TF32, and the memory of cards.
+//!
+//! The functions stand in `libtorch.cpp`, which `build.rs` compiles against libtorch's headers.
+
+use tch::Device;
+
+/// Bytes of one card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardMemory {
+    /// What tensors may still take.
+    pub free: u64,
+    /// What the card has.
+    pub total: u64,
+}
+
+/// Bytes that tensors hold on one card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocated {
+    /// Now.
+    pub now: u64,
+    /// At most, since [`reset_peak`].
+    pub peak: u64,
+}
+
+#[allow(unsafe_code)]
+mod c {
+    use std::ffi::c_int;
+    unsafe extern "C" {
+        pub(super) safe fn runner_set_tf32(allowed: c_int) -> c_int;
+        pub(super) safe fn runner_tf32() -> c_int;
+        pub(super) safe fn runner_memory(card: c_int, free: &mut u64, total: &mut u64) -> c_int;
+        pub(super) safe fn runner_allocated(card: c_int, now: &mut u64, peak: &mut u64) -> c_int;
+        pub(super) safe fn runner_reset_peak(card: c_int) -> c_int;
+    }
+}
+
+/// Whether convolutions and matrix products in float32 on CUDA may be rounded to TF32, of 10 bits.
+///
+/// libtorch begins with "yes" for convolutions, and takes the environment's word for products. The
+/// setting is one for the whole process.
+pub fn allow_tf32(allowed: bool) {
+    let done = c::runner_set_tf32(allowed.into());
+    assert_eq!(done, 0, "libtorch takes no setting for TF32");
+}
+
+/// What [`allow_tf32`] has set.
+pub fn tf32_is_allowed() -> bool {
+    c::runner_tf32() != 0
+}
+
+/// The memory of a card; `None` off CUDA, or where libtorch does not tell.
+pub fn card_memory(device: Device) -> Option<CardMemory> {
+    let (mut free, mut total) = (0, 0);
+    let done = c::runner_memory(card(device)?, &mut free, &mut total);
+    (done == 0).then_some(CardMemory { free, total })
+}
+
+/// What tensors hold on a card; `None` off CUDA, or where libtorch does not tell.
+pub fn allocated(device: Device) -> Option<Allocated> {
+    let (mut now, mut peak) = (0, 0);
+    let done = c::runner_allocated(card(device)?, &mut now, &mut peak);
+    (done == 0).then_some(Allocated { now, peak })
+}
+
+/// Lets the peak of [`allocated`] begin anew from what is held now.
+pub fn reset_peak(device: Device) {
+    if let Some(card) = card(device) {
+        c::runner_reset_peak(card);
+    }
+}
+
+/// Waits until a card has done what was asked of it; nothing off CUDA.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+fn card(device: Device) -> Option<i32> {
+    match device {
+        Device::Cuda(index) => i32::try_from(index).ok(),
+        _ => None,
+    }
+}
