@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(dataset) = data.load(FOLDER.path()) {
         dataset.draw(&mut TorchGenerator::seeded(0));
     }
-    let linear = LayerSpec::Linear(Linear { out: 3, bias: true });
+    let linear = LayerSpec::Linear(Linear::new(3, true));
     let network = Network::new(&[linear], &[3]).expect("shapes that fit");
     if let Ok((tensors, _)) = weights::load(&file, &network) {
         tensors.iter().for_each(|tensor| drop(tensor.tensor()));
