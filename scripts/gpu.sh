@@ -43,8 +43,8 @@ pack() {
     mkdir -p "$dir/tests/data" "$dir/benches"
     # One set of features for all, so that the library is compiled once.
     local messages
-    messages=$(cargo test --release --locked --no-run --test cuda --example ours --message-format=json
-        cargo bench --locked --no-run --bench curvature --message-format=json)
+    messages=$(cargo build --release --locked --bin runner --test cuda --example ours --bench curvature \
+        --message-format=json)
     take "$(built runner bin <<<"$messages")" runner
     take "$(built cuda test <<<"$messages")" cuda-tests
     take "$(built ours example <<<"$messages")" ours
@@ -58,7 +58,8 @@ pack() {
 # torch's libraries first, then what the machine has set, then the usual places of a driver.
 library_path() {
     local path folder
-    path=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))')
+    path=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))') ||
+        die "python3 has no torch, whose libraries the runner needs"
     [ -z "${LD_LIBRARY_PATH:-}" ] || path+=:$LD_LIBRARY_PATH
     for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/local/cuda/lib64 /usr/lib/wsl/lib; do
         [ ! -d "$folder" ] || path+=:$folder
@@ -121,7 +122,7 @@ run() {
     out=${1:-gpu-results}
     mkdir -p "$out"
     out=$(realpath "$out")
-    LD_LIBRARY_PATH=$(library_path)
+    LD_LIBRARY_PATH=$(library_path) || exit 1
     export LD_LIBRARY_PATH DEVICE
     : >"$out/status.txt"
     local name code failed=0 begin
