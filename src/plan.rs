@@ -10,7 +10,7 @@ mod warnings;
 
 pub use jobs::{Job, Multiplies};
 pub use key::Machine;
-pub use part::{Part, cost};
+pub use part::{Part, Portion, cost};
 pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;

@@ -138,8 +138,8 @@ fn the_example_agrees_with_the_cpu() {
         let plan = Arc::new(plan);
         let mut records = Vec::new();
         let watch: Arc<dyn Observer> = Arc::new(NoObserver);
-        run(&plan, &Todo::all(&plan), &watch, |finished| {
-            records.extend(finished.rows.records);
+        run(&plan, &Todo::all(&plan), &watch, |done| {
+            records.extend(done.job().into_iter().flat_map(|job| job.rows.records));
             Ok(())
         })
         .unwrap();

@@ -1,12 +1,15 @@
 //! What the estimators with probes of their own, in activation space, share.
 
-use super::cores::{ReadOnly, each};
+use super::cores::{Cores, OneThread, ReadOnly, each};
+use super::progress::Cancellation;
+use super::samples::term;
 use super::stream::PhiloxStream;
-use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
+use super::{Budget, Expanded, Options, Sampled, Sampling, StreamKind, Task, Term};
 use crate::error::UserError;
 use crate::lists::Seed;
 use crate::problem::{NetworkProblem, ProblemSpec};
 use std::sync::Arc;
+use std::time::Instant;
 use tch::Tensor;
 
 /// Expands the lists of an estimator whose probes only the Philox stream defines.
@@ -50,6 +53,30 @@ pub(super) fn expand(
         batches: options.batches(shared)?,
         budget: options.budget(shared, 10)?,
         seeds: seeds.into_iter().map(Some).collect(),
+    })
+}
+
+/// The terms of the batches with these numbers: the samples that `of_batch(stream, batch)` draws of
+/// each. Cores work on batches side by side, on one libtorch thread each.
+pub(super) fn terms<D: Fn(u64, u64) -> Tensor + Sync>(
+    problem: &NetworkProblem,
+    batches: &[usize],
+    work: &Sampled<'_>,
+    of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
+) -> Vec<Term> {
+    let device = problem.device();
+    let stream = work.start.philox_of(problem.kind(), device);
+    // A batch that is alone gives the same bits as beside others.
+    let _quiet = (batches.len() == 1 && !device.is_cuda()).then(OneThread::set);
+    let cancellation = Cancellation::of_this_thread();
+    let (problem, counts) = (ReadOnly::new(problem), work.counts);
+    let cores = Cores::in_turn(work.v_batch);
+    each(batches.len(), device, |place| {
+        cancellation.check();
+        let clock = Instant::now();
+        let index = batches[place];
+        let draw = of_batch(stream.of_batch(index), &problem.on_batch(index));
+        term(clock, counts, cores, draw, |_| {})
     })
 }
 
