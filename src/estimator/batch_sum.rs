@@ -94,7 +94,7 @@ pub fn compute(
     let all: Vec<Range<usize>> = pieces(problem.batches.len()).collect();
     let threads = tch::get_num_threads().max(1) as usize;
     let at_once = threads.div_ceil(all[0].len());
-    let (mut so_far, mut batches_so_far) = (Vec::new(), 0);
+    let (mut so_far, mut batches_so_far): (Option<Term>, usize) = (None, 0);
     for wave in wanted.chunks(at_once) {
         Cancellation::of_this_thread().check();
         let batches: Vec<usize> = wave.iter().flat_map(|&piece| all[piece].clone()).collect();
@@ -104,13 +104,15 @@ pub fn compute(
         let mut terms = terms.into_iter();
         for &piece in wave {
             let term = Term::sum(terms.by_ref().take(all[piece].len()));
-            so_far = vec![Term::sum(so_far.into_iter().chain([term.clone()]))];
+            so_far = Some(Term::sum(so_far.into_iter().chain([term.clone()])));
             done(piece, term);
         }
         batches_so_far += batches.len();
         let pieces = wanted.iter().map(|&piece| all[piece].len());
-        tell(batches_so_far as u64, pieces.sum::<usize>() as u64, || {
-            so_far[0].scaled(problem.batches.len() as f64 / batches_so_far as f64)
+        let most = pieces.sum::<usize>() as u64;
+        let seen = batches_so_far as f64 / problem.batches.len() as f64;
+        tell(batches_so_far as u64, most, || {
+            so_far.clone().unwrap_or_default().scaled(1.0 / seen)
         });
     }
 }

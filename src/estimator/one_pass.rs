@@ -58,7 +58,7 @@ pub(super) fn expand(
 
 /// The terms of the batches with these numbers: the samples that `of_batch(stream, batch)` draws of
 /// each. Cores work on batches side by side, on one libtorch thread each.
-pub(super) fn terms<D: Fn(u64, u64) -> Tensor + Sync>(
+pub(super) fn terms<D: Fn(u64, u64) -> Tensor>(
     problem: &NetworkProblem,
     batches: &[usize],
     work: &Sampled<'_>,
@@ -75,8 +75,14 @@ pub(super) fn terms<D: Fn(u64, u64) -> Tensor + Sync>(
         cancellation.check();
         let clock = Instant::now();
         let index = batches[place];
-        let draw = of_batch(stream.of_batch(index), &problem.on_batch(index));
-        term(clock, counts, cores, draw, |_| {})
+        let draw = ReadOnly::new(of_batch(stream.of_batch(index), &problem.on_batch(index)));
+        term(
+            clock,
+            counts,
+            cores,
+            |first, count| draw(first, count),
+            |_| {},
+        )
     })
 }
 

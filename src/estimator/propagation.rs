@@ -104,7 +104,7 @@ impl PropagationTask {
         batch: &NetworkProblem,
         all: u64,
         bytes: u64,
-    ) -> impl Fn(u64, u64) -> Tensor + Sync + use<> {
+    ) -> impl Fn(u64, u64) -> Tensor + use<> {
         let passes = Passes::new(batch.linearize_for(self.curvature), stream, all, bytes);
         move |first, count| passes.draw(first, count)
     }

@@ -44,7 +44,7 @@ fn length(rows: &[Vec<f64>]) -> u64 {
 
 /// The whole of the first `count` samples, one by one.
 fn totals(rows: &[Vec<f64>], count: u64) -> impl Iterator<Item = f64> + Clone {
-    (0..count as usize).map(|k| rows.iter().map(|row| row[k]).sum())
+    (0..count as usize).map(move |k| rows.iter().map(|row| row[k]).sum())
 }
 
 /// The mean of the first `count` samples.

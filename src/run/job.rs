@@ -183,7 +183,7 @@ impl<'a> JobRunner<'a> {
             threads: self.threads,
             notes: notes.to_vec(),
         };
-        let make = || making.make(portion, problem.network(), pieces, hand_in);
+        let mut make = || making.make(portion, problem.network(), pieces, hand_in);
         let memory = match self.side_by_side {
             true => {
                 make();

@@ -1,7 +1,7 @@
 //! The folders that parts of an experiment were written to.
 
 use super::journal::Journal;
-use super::{lock, session};
+use super::{left, lock};
 use crate::error::UserError;
 use crate::plan::{Machine, Part, Plan, Portion, cost};
 use crate::spec::{Spec, SpecText};
@@ -193,7 +193,7 @@ impl PartFolder {
             let (job, key) = (&plan.jobs[portion.job], &keys[portion.job]);
             let (entry, pieces) = (held.jobs.get(key), held.pieces.get(key));
             let all = portion.units();
-            let rest = session::left(portion, entry, pieces, true);
+            let rest = left::left(portion, entry, pieces, true);
             let rest = rest.as_ref().map_or(0, Portion::units);
             (progress.all, progress.done) = (progress.all + all, progress.done + all - rest);
             let each = plan.share(portion) * cost(plan, job) / all as f64;

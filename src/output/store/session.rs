@@ -1,6 +1,7 @@
 //! The results folder of an experiment, from its first row to its figures.
 
 use super::journal::{Entry, Journal, PieceEntry};
+use super::left::{are_there, has_failed, left};
 use super::lock::Lock;
 use super::manifest::{Manifest, Status};
 use super::part_folder::PartFolder;
@@ -298,43 +299,4 @@ impl Session {
             row.exact = exact.get(&of(row)).copied().or(row.exact);
         }
     }
-}
-
-/// What is still to be done of `portion` in `folder`, as [`Session::left`] says; nothing is written there.
-pub fn left_in(folder: &Path, plan: &Plan, portions: &[Portion], retry: bool) -> Vec<Portion> {
-    let (held, keys) = (Journal::read(folder), plan.keys());
-    let left = |portion: &Portion| {
-        let key = &keys[portion.job];
-        left(portion, held.jobs.get(key), held.pieces.get(key), retry)
-    };
-    portions.iter().filter_map(left).collect()
-}
-
-/// What is still to be done of `portion` of a job with this entry and these pieces.
-pub(super) fn left(
-    portion: &Portion,
-    entry: Option<&Entry>,
-    pieces: Option<&Pieces>,
-    retry: bool,
-) -> Option<Portion> {
-    let ended = entry.is_some_and(|entry| !(retry && has_failed(entry)));
-    if ended || are_there(portion, pieces) {
-        return None;
-    }
-    let mut left = portion.clone();
-    if let (Some(own), Some(there)) = (&mut left.pieces, pieces) {
-        own.retain(|piece| !there.contains_key(piece));
-    }
-    Some(left)
-}
-
-/// Whether `portion` is of pieces, and all of them are there.
-fn are_there(portion: &Portion, pieces: Option<&Pieces>) -> bool {
-    let own = portion.pieces.as_ref();
-    own.zip(pieces)
-        .is_some_and(|(own, there)| own.iter().all(|piece| there.contains_key(piece)))
-}
-
-fn has_failed(entry: &Entry) -> bool {
-    !entry.rows.failures.is_empty()
 }
