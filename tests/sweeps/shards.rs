@@ -1,7 +1,9 @@
 //! Parts of an experiment, run apart and put together.
 
-use super::{Sweep, assert_same};
+use super::kill::Random;
+use super::{MANY, Sweep, assert_same};
 use assert_cmd::Command;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Jobs of every kind, few of each: sums over batches, and what needs whole products.
@@ -262,4 +264,65 @@ fn the_whole_of_mnist_is_shared_by_four() {
     let (code, text) = merge(folder.path(), &["parts"]);
     assert_eq!(code, 0, "{text}");
     assert_same(&at("parts"), &at("whole"));
+}
+
+/// SIGKILL at random instants of parts that share a folder: nothing is lost, nothing doubled. How often
+/// is said by the variable KILLS (CONTRIBUTING.md).
+#[test]
+fn parts_on_a_shared_folder_survive_kills() {
+    let kills = std::env::var("KILLS").map_or(8, |text| text.parse().expect("KILLS is a number"));
+    let whole = in_batches(MANY);
+    assert_eq!(whole.run(&["-q"]).0, 0);
+    let mut sweep = in_batches(MANY);
+    let (mut random, mut killed, mut rounds) = (Random(11), 0, 0);
+    let mut open: Vec<usize> = vec![1, 2, 3];
+    // Who is slow to look may find a part at its end: so many more are tried.
+    for _ in 0..3 * kills {
+        if killed == kills {
+            break;
+        }
+        let part = open[(random.unit() * open.len() as f64) as usize];
+        let folder = sweep.results().join(format!("parts/{part}-of-3"));
+        let held = || std::fs::read_to_string(folder.join("journal.jsonl")).unwrap_or_default();
+        let before = held();
+        // While it sets up, or among the next few lines.
+        let bytes = before.len() + (random.unit() * 4000.0) as usize;
+        let mut child = sweep.spawn_with(&["-q", "--shard", &format!("{part}/3")]);
+        let there = || folder.join("lock").exists() && held().len() >= bytes;
+        if sweep.wait_until(&mut child, there) {
+            open.retain(|&other| other != part);
+            if open.is_empty() {
+                check_merged(&sweep, &whole);
+                (sweep, open, rounds) = (in_batches(MANY), vec![1, 2, 3], rounds + 1);
+            }
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        let after = held();
+        let lines = |text: &str| text.rfind('\n').map_or(0, |end| end + 1);
+        let kept = &before[..lines(&before)];
+        assert!(after.starts_with(kept), "lines of part {part} are lost");
+        let keys = after[..lines(&after)].lines().map(key);
+        let mut distinct = HashSet::new();
+        keys.for_each(|key| assert!(distinct.insert(key), "part {part} has a line twice"));
+    }
+    run_parts(&sweep, open.into_iter(), 3);
+    check_merged(&sweep, &whole);
+    println!("{killed} kills, {} times merged", rounds + 1);
+    assert!(killed > 0);
+}
+
+fn check_merged(sweep: &Sweep, whole: &Sweep) {
+    let (code, text) = merge(sweep.0.path(), &["results/sweep"]);
+    assert_eq!(code, 0, "{text}");
+    assert_same(&sweep.results(), &whole.results());
+}
+
+/// The job that a line of a journal is about, and which piece of it.
+fn key(line: &str) -> (String, Option<u64>) {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let job = line["key"].as_str().unwrap().to_string();
+    (job, line["piece"].as_u64())
 }
