@@ -16,7 +16,7 @@ import tempfile
 HEAD = """
 kind = "timing"
 device = "cpu"
-timing = {{ warmup = 0, repeats = 1 }}
+timing = {{ warmup = 1, repeats = 1 }}
 data = {{ source = "synthetic_classification", samples = {samples}, shape = {shape}, classes = {classes}, batch = {samples} }}
 loss = {{ kind = "cross_entropy" }}
 sampling = {{ V = [1, 3], V_batch = [1], seeds = [0] }}

@@ -40,7 +40,6 @@ fn slurm_runs_the_parts_whatever_becomes_of_its_nodes() {
     let requeued = cluster.wait_for_part(&sweep, "n1");
     cluster.ask("scontrol", &["requeue", &requeued]);
     cluster.start_node(1);
-    cluster.ask("scontrol", &["update", "nodename=n2", "state=resume"]);
 
     cluster.wait("the merge", || {
         let manifest = std::fs::read_to_string(sweep.results().join("manifest.toml"));
