@@ -1,7 +1,6 @@
 //! What a user sees of a run: a line for every running job and one for all on a terminal, else a
 //! line for every finished job, and now and then one of a job that takes long.
 
-use super::print;
 use curvature_runner::estimator::Progress as Sampled;
 use curvature_runner::output::format;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};

@@ -115,7 +115,8 @@ impl Task for HutchinsonTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
-        let sum = self.batch_sum(budget);
+        let philox = matches!(start, Start::Philox(_));
+        let sum = self.batch_sum(budget).filter(|_| philox);
         if let Some(estimates) = batch_sum::run(sum, problem, start, budget, v_batch) {
             return estimates;
         }
