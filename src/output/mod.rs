@@ -1,5 +1,5 @@
 //! What an experiment leaves behind, in four steps that each build on those before: what is
-//! [stored](store), what is [concluded](conclusions) from it, [figures], and the page; [format] says how all of
+//! [stored](store), what is [concluded](conclusions) from it, [figures], and the page; [mod@format] says how all of
 //! them write numbers.
 //!
 //! Conclusions, figures and page are pure functions of the stored files.
