@@ -60,7 +60,7 @@ pub use sketch::{
     XTrace,
 };
 pub use slq::Slq;
-pub use statistics::{Interval, Moments, student_quantile};
+pub use statistics::{Interval, Moments, student_cdf, student_quantile};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
 pub(crate) use tuning::{Trial, Work, v_batch};
 pub use unit::counted;

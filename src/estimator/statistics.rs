@@ -94,20 +94,32 @@ pub fn student_quantile(p: f64, freedom: u64) -> f64 {
     if p < 0.5 {
         return -student_quantile(1.0 - p, freedom);
     }
-    let t = StudentsT::new(0.0, 1.0, freedom as f64).expect("at least one degree of freedom");
     let (mut low, mut high) = (0.0, 1.0);
-    while t.cdf(high) < p && high < 1e18 {
+    while student_cdf(high, freedom) < p && high < 1e18 {
         high *= 2.0;
     }
     // As many halvings as a float has bits and the doublings before, and some.
     for _ in 0..128 {
         let middle = (low + high) / 2.0;
-        match t.cdf(middle) < p {
+        if middle == low || middle == high {
+            break;
+        }
+        match student_cdf(middle, freedom) < p {
             true => low = middle,
             false => high = middle,
         }
     }
     high
+}
+
+/// How likely Student's t with `freedom` degrees of freedom is at most `t`.
+///
+/// # Panics
+/// Without a degree of freedom.
+pub fn student_cdf(t: f64, freedom: u64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom as f64)
+        .expect("at least one degree of freedom")
+        .cdf(t)
 }
 
 impl Moments {

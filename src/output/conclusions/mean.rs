@@ -2,7 +2,7 @@
 
 use super::groups::{Estimated, distinct_runs};
 use super::statistics::t_quantile;
-use crate::estimator::Interval;
+use crate::estimator::{Interval, student_cdf};
 use crate::output::store::{ParameterRecord, Record};
 
 /// An estimate with what its row states of its error.
@@ -101,9 +101,10 @@ fn stated(runs: &[Run], confidence: f64) -> Option<f64> {
 
 /// The degrees of freedom with which Student's interval is so many standard errors to each side.
 fn degrees_of_freedom(factor: f64, confidence: f64) -> u64 {
-    let factor_of = |freedom| t_quantile(0.5 + confidence / 2.0, freedom);
     // Rounding of the ends of an interval must not cost a degree.
-    let enough = |freedom| factor_of(freedom) <= factor * (1.0 + 1e-7);
+    let factor = factor * (1.0 + 1e-7);
+    // One value of the distribution function: a quantile takes dozens, and every row asks.
+    let enough = |freedom| student_cdf(factor, freedom) >= 0.5 + confidence / 2.0;
     let (mut low, mut high) = (1, MOST_FREEDOM);
     while low < high {
         let middle = low.midpoint(high);
