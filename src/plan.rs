@@ -6,6 +6,7 @@ mod jobs;
 mod key;
 mod memory;
 mod part;
+mod pilot;
 mod setup;
 mod warnings;
 
@@ -68,7 +69,7 @@ impl Plan {
             Dtype::Float64 => (Kind::Double, 8),
         };
         let setup = Setup::new(&spec, source)?;
-        let choice = choice::choose(&mut spec, &setup);
+        let choice = choice::choose(&mut spec, &setup, (device, dtype));
         let jobs = jobs::jobs(&spec, &setup)?;
         check_tasks(&spec, &setup)?;
         memory::check(&spec, &setup, &jobs, (device, bytes))?;

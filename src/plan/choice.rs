@@ -1,10 +1,11 @@
 //! The estimator of a spec that names none: the best way to the trace that its network allows.
 
-use super::Setup;
+use super::{Setup, pilot};
 use crate::curvature::ProductKind;
 use crate::estimator::{EstimatorSpec, Exact, Hutchinson, Propagation};
 use crate::problem::Network;
 use crate::spec::Spec;
+use tch::{Device, Kind};
 
 /// The most columns that an exact trace may take to be taken.
 const MOST_COLUMNS: i64 = 512;
@@ -13,8 +14,12 @@ const MOST_COLUMNS: i64 = 512;
 const TOLERANCE: f64 = 0.01;
 const TOLERANCE_OF_PRODUCTS: f64 = 0.05;
 
-/// Gives `spec` an estimator if it has none, and says which and why.
-pub(super) fn choose(spec: &mut Spec, setup: &Setup) -> Option<String> {
+/// A pass of propagation and a product cost about the same; products are taken where their variance
+/// is smaller by more than this factor.
+const CLEARLY: f64 = 2.0;
+
+/// Gives `spec` an estimator if it has none, and says which and why; a pilot has its problem on `place`.
+pub(super) fn choose(spec: &mut Spec, setup: &Setup, place: (Device, Kind)) -> Option<String> {
     if !spec.estimator.is_empty() {
         return None;
     }
@@ -22,7 +27,10 @@ pub(super) fn choose(spec: &mut Spec, setup: &Setup) -> Option<String> {
         Setup::Matrix(_) => None,
         Setup::Network(setup) => Some(&*setup.network),
     };
-    let (estimator, rtol, why) = best(network);
+    let (mut estimator, mut rtol, mut why) = best(network);
+    if let EstimatorSpec::Propagation(_) = estimator {
+        (estimator, rtol, why) = sampled(spec, setup, place, &why);
+    }
     let sampling = &mut spec.sampling;
     let is_open = sampling.v.is_none() && sampling.rtol.is_none() && sampling.atol.is_none();
     if is_open {
@@ -70,6 +78,38 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
                 }
             }
         }
+    }
+}
+
+/// Propagation, or products where a pilot finds that these need clearly fewer draws.
+fn sampled(
+    spec: &Spec,
+    setup: &Setup,
+    place: (Device, Kind),
+    why: &str,
+) -> (EstimatorSpec, Option<f64>, String) {
+    let propagation = EstimatorSpec::Propagation(Propagation::default());
+    let products = EstimatorSpec::Hutchinson(Hutchinson::default());
+    let both = [&propagation, &products];
+    let Some([pass, product]) = pilot::spreads(setup, place, both, &spec.sampling) else {
+        return (propagation, Some(TOLERANCE), why.into());
+    };
+    let found = format!(
+        "{why}, and in a pilot a pass of propagation spread by {} % of the trace, a product by {} %",
+        short(pass * 100.0),
+        short(product * 100.0)
+    );
+    match product.powi(2) * CLEARLY < pass.powi(2) {
+        true => (products, Some(TOLERANCE_OF_PRODUCTS), found),
+        false => (propagation, Some(TOLERANCE), found),
+    }
+}
+
+/// Two digits.
+fn short(percent: f64) -> String {
+    match percent < 10.0 {
+        true => format!("{percent:.1}"),
+        false => format!("{percent:.0}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The subcommands, as a user sees them.
 
 mod browser;
+mod choice;
 mod compare;
 mod documentation;
 mod identity;
