@@ -101,6 +101,10 @@ fn stated(runs: &[Run], confidence: f64) -> Option<f64> {
 
 /// The degrees of freedom with which Student's interval is so many standard errors to each side.
 fn degrees_of_freedom(factor: f64, confidence: f64) -> u64 {
+    // Without an error there is no interval to tell them by, and none that they would widen.
+    if !factor.is_finite() {
+        return MOST_FREEDOM;
+    }
     // Rounding of the ends of an interval must not cost a degree.
     let factor = factor * (1.0 + 1e-7);
     // One value of the distribution function: a quantile takes dozens, and every row asks.
@@ -170,6 +174,9 @@ mod tests {
         let spread = mean(&[run(0, 1.0, None), run(1, 2.0, None)]);
         assert!((spread.half.unwrap() - 12.7062 * 0.5).abs() < 1e-4);
         assert_eq!(mean(&[run(0, 1.0, None)]).half, None);
+        // A parameter of which every probe finds the same, as one without curvature.
+        let none = mean(&[run(0, 0.0, Some(0.0)), run(1, 0.0, Some(0.0))]);
+        assert_eq!(none.half, Some(0.0));
     }
 
     /// Whatever V says: a run to a tolerance has none, and a leave-one-out interval is longer.
