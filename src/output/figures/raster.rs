@@ -88,6 +88,17 @@ pub(super) fn fit(text: &str, size: f64, width: f64) -> String {
     fitted
 }
 
+/// `text`, cut and begun by … where it is wider than `width`: names of parameters differ at their ends.
+pub(super) fn fit_end(text: &str, size: f64, width: f64) -> String {
+    let mut fitted = text.to_string();
+    let mut cut = 0;
+    while cut < text.chars().count() && text_width(&fitted, size) > width {
+        cut += 1;
+        fitted = std::iter::once('…').chain(text.chars().skip(cut)).collect();
+    }
+    fitted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +162,8 @@ mod tests {
         );
         assert!(text_width(&short, 10.0) <= 50.0);
         assert_eq!(fit("short", 10.0, 50.0), "short");
+        let end = fit_end("encoder.layer.query", 10.0, 50.0);
+        assert!(end.starts_with('…') && end.ends_with("query"), "{end}");
+        assert!(text_width(&end, 10.0) <= 50.0);
     }
 }
