@@ -16,8 +16,13 @@ pub struct Arguments {
 pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     let mut mistakes = Vec::new();
     for path in &arguments.specs {
-        match jobs(path) {
-            Ok(jobs) => println!("{}: ok, {jobs} jobs", path.display()),
+        match plan(path) {
+            Ok(plan) => {
+                println!("{}: ok, {} jobs", path.display(), plan.jobs.len());
+                if let Some(choice) = plan.choice {
+                    println!("  {choice}");
+                }
+            }
             Err(mistake) => mistakes.push(Failure::from(mistake)),
         }
     }
@@ -29,8 +34,8 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     last.map_or(Ok(End::Success), Err)
 }
 
-/// How many jobs a spec asks for.
-fn jobs(path: &Path) -> Result<usize, SpecError> {
+/// What a spec asks for.
+fn plan(path: &Path) -> Result<Plan, SpecError> {
     let source = SpecText::read(path)?;
-    Ok(Plan::new(Spec::parse(&source)?, &source)?.jobs.len())
+    Plan::new(Spec::parse(&source)?, &source)
 }

@@ -3,7 +3,7 @@
 use super::runner;
 use std::path::Path;
 
-/// What the plan of `experiments/gpt.toml` without estimators says, with `weights` or initial ones.
+/// What `runner check` says of `experiments/gpt.toml` without estimators, with `weights` or initial ones.
 fn chosen(weights: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let spec = std::fs::read_to_string(root.join("gpt.toml")).unwrap();
@@ -18,7 +18,7 @@ fn chosen(weights: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let lines: Vec<&str> = lines.collect();
     std::fs::write(folder.path().join("spec.toml"), lines.join("\n")).unwrap();
-    let output = runner(folder.path(), &["--dry-run", "spec.toml"])
+    let output = runner(folder.path(), &["check", "spec.toml"])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
