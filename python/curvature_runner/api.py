@@ -65,6 +65,7 @@ def trace(
         **fields,
         value=record["estimate"],
         std_error=record["std_error"],
+        interval=None if record["ci_low"] is None else (record["ci_low"], record["ci_high"]),
         layers=table.select("parameter", "numel", trace="estimate", std_error="std_error"),
     )
 

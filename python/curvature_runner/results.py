@@ -181,11 +181,13 @@ class Trace(Result):
     Attributes:
         value: The trace of the whole.
         std_error: Its standard error; None where it is exact, or where the estimator gives none.
+        interval: Its 95 % confidence interval; None where there is no standard error.
         layers: A row per parameter, by its name in the state_dict: parameter, numel, trace, std_error.
     """
 
     value: float = 0.0
     std_error: float | None = None
+    interval: tuple[float, float] | None = None
     layers: Table = field(default_factory=lambda: Table([], []))
 
     def _headline(self) -> str:
@@ -195,8 +197,11 @@ class Trace(Result):
         return self.layers
 
     def __str__(self) -> str:
-        error = f" ± {self.std_error:.2g}" if self.std_error else ""
-        return f"{self.value:.6g}{error}"
+        """The value ± half of its 95 % interval, as the runner writes it everywhere."""
+        if self.interval is None:
+            return f"{self.value:.6g}"
+        low, high = self.interval
+        return f"{self.value:.6g} ± {(high - low) / 2:.2g}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -41,6 +41,9 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
         assert abs(error) < 5 * row["std_error"] + 1e-12, row
     assert abs(found.value - sum(d.sum().item() for d in wanted.values())) < 4 * found.std_error
     assert "no layer rules" in found.notes[0]
+    low, high = found.interval
+    assert low < found.value < high
+    assert str(found) == f"{found.value:.6g} ± {(high - low) / 2:.2g}"
 
 
 def test_the_fallback_takes_its_best_way_by_itself():
