@@ -9,6 +9,7 @@ mod part;
 mod setup;
 mod warnings;
 
+pub(crate) use choice::columns;
 pub use device::device_name;
 pub use jobs::{Job, Multiplies};
 pub use key::Machine;
