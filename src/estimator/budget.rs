@@ -210,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_does_part_of_what_it_is_set_up_for() {
+        let (counts, of) = (vec![4], 1000);
+        let trial = Budget::First { counts, of };
+        assert_eq!(trial.counts(), [4]);
+        assert_eq!((trial.least(), trial.most()), (1000, Some(1000)));
+    }
+
+    #[test]
     fn checkpoints_are_geometric_and_end_at_the_most() {
         let all = |max_v| tolerance(max_v).checkpoints().collect::<Vec<_>>();
         assert_eq!(all(50), [8, 12, 18, 27, 40, 50]);
