@@ -4,6 +4,7 @@ use super::caught::{Cancel, TICK};
 use super::estimates::estimates;
 use super::threads;
 use super::todo::runs_of_a_job;
+use crate::curvature::chunk_memory;
 use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;
 use crate::memory::{growth_of, release_freed_buffers};
@@ -249,6 +250,7 @@ const SHORT: f64 = 0.5;
 /// columns of its own.
 fn exact_trial(job: &Job, problem: &Problem, network: &NetworkProblem) -> Cost {
     let run = |problem: &Problem| {
+        release_freed_buffers();
         let clock = Instant::now();
         let work = || estimates(job, problem, &Start::Philox(0), &job.budget, 1);
         let (_, growth) = growth_of(problem.device(), work);
@@ -263,10 +265,16 @@ fn exact_trial(job: &Job, problem: &Problem, network: &NetworkProblem) -> Cost {
     let (one, two) = (part(1), part(2));
     let others = network.samples() as f64 - 1.0;
     let seconds = extrapolated(one.seconds, two.seconds, others);
-    release_freed_buffers();
-    match seconds > SHORT {
-        true => Cost { seconds, ..two },
-        false => run(problem),
+    if seconds <= SHORT {
+        return run(problem);
+    }
+    // Columns come in chunks, of which a step holds what it reads and what it writes.
+    let bound = 2 * chunk_memory(problem.device(), None);
+    let more = two.memory.saturating_sub(one.memory) * others as u64;
+    Cost {
+        seconds,
+        memory: one.memory + more.min(bound),
+        ..one
     }
 }
 
