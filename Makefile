@@ -10,7 +10,7 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build install run results test python-test minilm bench compare book dist clean distclean
+.PHONY: help setup tools build install run results test python-test minilm bench operations compare book dist clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,10 @@ minilm: setup ## fetch the sentence encoder of experiments/minilm.toml, and trai
 bench: setup ## measure; writes the criterion report and results/sizes
 	$(CARGO) bench --locked
 	python3 benches/curvature/sizes.py $(or $(CARGO_TARGET_DIR),target)/criterion results/sizes/sizes.csv
+
+OPERATIONS ?= $(wildcard benches/operations/*.toml) experiments/resnet18.toml experiments/gpt.toml
+operations: setup ## where the time of products goes, layer by layer: make operations [OPERATIONS=SPEC]
+	$(CARGO) run --release --locked --example operations -- $(OPERATIONS)
 
 compare: setup ## our work beside other people's libraries: make compare [PROBLEMS="mlp_example cnn"] [QUICK=1]
 	benches/peers/setup.sh

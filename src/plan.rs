@@ -10,6 +10,7 @@ mod pilot;
 mod setup;
 mod warnings;
 
+pub(crate) use choice::columns;
 pub use device::device_name;
 pub use jobs::{Job, Multiplies};
 pub use key::Machine;

@@ -247,6 +247,28 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     assert!(!folder.path().join("results").exists());
 }
 
+/// A million samples with 4096 curved entries each, which two of them tell.
+#[test]
+fn an_exact_trace_of_hours_is_refused_with_its_forecast() {
+    let folder = folder(&X);
+    let spec = r#"
+        data = { source = "synthetic_classification", samples = 1000000, shape = [4], classes = 3, batch = 1000, batches = "all" }
+        model = { layers = [
+            { kind = "linear", out = 2048 }, { kind = "tanh" }, { kind = "linear", out = 2048 }, { kind = "tanh" },
+            { kind = "linear", out = 3 },
+        ] }
+        loss = { kind = "cross_entropy" }
+        estimator = [{ kind = "exact" }]
+    "#;
+    std::fs::write(folder.path().join("hours.toml"), spec).unwrap();
+    let output = runner(folder.path(), &["hours.toml"]).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    for part in ["predicted to last about", "of it exact", "--yes"] {
+        assert!(errors.contains(part), "{part} is not in {errors}");
+    }
+}
+
 /// What depends on the machine or the moment, blanked: times with their unit.
 fn settled(text: &str) -> String {
     let mut settled = String::new();

@@ -1,8 +1,8 @@
 //! The rules of every layer by themselves, on every layer of the table of cases.
 
 use crate::support;
-use curvature_runner::problem::LinearizedLayer;
 use curvature_runner::problem::generator::TorchGenerator;
+use curvature_runner::problem::{LinearizedLayer, Vectors};
 use support::cases::cases;
 use support::*;
 use tch::{Kind, Tensor};
@@ -146,7 +146,7 @@ fn mixed_rules_are_transposes() {
     each_parameter(|case, layer, i| {
         let maps = layer.parameters();
         let dw = numbers(&[&[3], maps.shape(i).as_slice()].concat(), 2);
-        let Some(up) = maps.mixed_input(i, gradient(layer), &dw) else {
+        let Some(up) = maps.mixed_input(i, gradient(layer), Vectors::Numbers(&dw)) else {
             return;
         };
         let dx = numbers(&up.size(), 1);

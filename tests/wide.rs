@@ -97,9 +97,15 @@ fn signs_give_what_their_numbers_give() {
         let numbers: Vec<Tensor> = signs.iter().map(Signs::dense).collect();
         for blocks in [Blocks::Full, Blocks::Parameter] {
             let blocks = blocks.of(&problem.network).expect("blocks that fit");
-            let form = Forward::new(&at, &blocks);
-            let error = relative_error(&form.quadratic_of_signs(&signs), &form.quadratic(&numbers));
-            assert!(error < TOLERANCE, "{name}: off by {error:e}");
+            let forms: [(&str, &dyn Quadratic); 2] = [
+                ("forward", &Forward::new(&at, &blocks)),
+                ("hmp", &Hmp::new(&at, &blocks)),
+            ];
+            for (product, form) in forms {
+                let (found, expected) = (form.quadratic_of_signs(&signs), form.quadratic(&numbers));
+                let error = relative_error(&found, &expected);
+                assert!(error < TOLERANCE, "{name}, {product}: off by {error:e}");
+            }
         }
     }
 }

@@ -137,7 +137,7 @@ impl Observer for RunObserver {
 
     fn progressed(&self, index: usize, progress: Sampled) {
         let most = match &self.budgets[index] {
-            Budget::Counts(_) => progress.most,
+            Budget::Counts(_) | Budget::First { .. } => progress.most,
             Budget::Tolerance(tolerance) => {
                 let left = tolerance.foresee(progress.done, &progress.estimate);
                 left.unwrap_or(progress.most)

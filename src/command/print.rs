@@ -113,7 +113,7 @@ fn describe(job: &Job) -> String {
             ", until rtol {} or atol {} is met, at most {} products",
             t.rtol, t.atol, t.max_v
         ),
-        Budget::Counts(counts) => match counts[..] {
+        Budget::Counts(counts) | Budget::First { counts, .. } => match counts[..] {
             [] => Ok(()),
             [v] => write!(text, ", V = {v}"),
             [first, .., last] => {
@@ -162,7 +162,7 @@ pub fn result(rows: &Rows) -> String {
 /// A job without its seed: "hutchinson hmp full, V 100, V_batch 10", "hutchinson forward full, to rtol 0.01".
 pub fn setting(job: &Job) -> String {
     let v = match &job.budget {
-        Budget::Counts(_) => job.budget.most(),
+        Budget::Counts(_) | Budget::First { .. } => job.budget.most(),
         Budget::Tolerance(_) => None,
     };
     let name = named(&Identity {
@@ -170,7 +170,7 @@ pub fn setting(job: &Job) -> String {
         ..job.setting.clone().into()
     });
     match &job.budget {
-        Budget::Counts(_) => name,
+        Budget::Counts(_) | Budget::First { .. } => name,
         Budget::Tolerance(tolerance) => {
             let bounds = [("rtol", tolerance.rtol), ("atol", tolerance.atol)];
             let given = bounds.into_iter().filter(|(_, bound)| *bound > 0.0);

@@ -5,10 +5,9 @@ use tch::Tensor;
 
 /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them: the
 /// tangents of one linearisation up, the adjoints down. [`Hmp`](super::Hmp) states the formula.
-pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
-    let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
+pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) -> Vec<Tensor> {
     let mut inputs: Vec<Option<Tensor>> = at.layers().iter().map(|_| None).collect();
-    let output = at.parameter_tangents(block, &along, |l, _, dx| {
+    let output = at.parameter_tangents(block, v, |l, _, dx| {
         inputs[l] = Some(dx.shallow_clone());
     });
     let top = at.loss().hessian(&output);
@@ -23,16 +22,15 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Tensor]) -
                 continue;
             };
             let maps = layer.parameters();
-            let mut own = maps.adjoint(i, hz);
-            let mixed = layer.gradient.as_ref().zip(dx);
-            if let Some(mixed) = mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx)) {
-                own += mixed;
-            }
+            let own = match (&layer.gradient, dx) {
+                (Some(g), Some(dx)) => maps.adjoint_with_mixed(i, hz, g, dx),
+                _ => maps.adjoint(i, hz),
+            };
             product[place] = sum_present(product[place].take(), Some(own));
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {
-                below = sum_present(below, maps.mixed_input(i, g, &v[place]));
+                below = sum_present(below, maps.mixed_input(i, g, v[place]));
             }
         }
         below

@@ -3,7 +3,7 @@
 use super::Partition;
 use super::chunks::{chunks, widest};
 use super::part::Part;
-use crate::problem::LinearizedLayer;
+use crate::problem::{LinearizedLayer, Vectors};
 use tch::{Kind, Tensor};
 
 /// The diagonal blocks of a matrix, those of few rows laid out.
@@ -65,6 +65,7 @@ impl DenseBlock {
         let units = Tensor::eye(rows, (like.kind(), like.device()));
         let columns = |(first, count)| {
             let units = split(&units.narrow(0, first, count), &shapes);
+            let units: Vec<Vectors> = units.iter().map(Vectors::Numbers).collect();
             let columns = parts
                 .iter()
                 .map(|part| joined(&part.product(block, &units)));
@@ -80,13 +81,13 @@ impl DenseBlock {
     }
 
     /// The block times K vectors, one `[K, *shape]` for each of its parameters.
-    pub fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
-        split(&joined(v).matmul(&self.matrix), &self.shapes)
+    pub fn multiply(&self, v: &[Vectors]) -> Vec<Tensor> {
+        split(&joined(&numbers(v)).matmul(&self.matrix), &self.shapes)
     }
 
     /// The block's quadratic forms: `[K]` in float64.
-    pub fn quadratic(&self, v: &[Tensor]) -> Tensor {
-        let v = joined(v);
+    pub fn quadratic(&self, v: &[Vectors]) -> Tensor {
+        let v = joined(&numbers(v));
         let terms = (v.matmul(&self.matrix) * v).to_kind(Kind::Double);
         terms.sum_dim_intlist(1, false, None::<Kind>)
     }
@@ -97,6 +98,10 @@ fn at<'a>(parts: &[Part<'a>], index: usize) -> (&'a LinearizedLayer, usize) {
     let at = parts[0].at;
     let (layer, i) = at.locate(index);
     (&at.layers()[layer], i)
+}
+
+fn numbers(v: &[Vectors]) -> Vec<Tensor> {
+    v.iter().map(|v| v.numbers()).collect()
 }
 
 /// Vectors with one `[K, *shape]` for each parameter as `[K, R]`.

@@ -50,7 +50,7 @@ impl<'a> Forward<'a> {
         let rows = self.blocks.blocks().map(|(block, dense)| {
             let v: Vec<Vectors> = block.iter().map(|&index| v[index]).collect();
             match dense {
-                Some(dense) => dense.quadratic(&numbers(&v)),
+                Some(dense) => dense.quadratic(&v),
                 None => self.block(block, &v),
             }
         });
@@ -60,10 +60,6 @@ impl<'a> Forward<'a> {
             false => rows.sum_dim_intlist(0, true, None::<Kind>),
         }
     }
-}
-
-fn numbers(v: &[Vectors]) -> Vec<Tensor> {
-    v.iter().map(|v| v.numbers()).collect()
 }
 
 impl Quadratic for Forward<'_> {

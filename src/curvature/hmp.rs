@@ -4,7 +4,7 @@ use super::dense::DenseBlocks;
 use super::part::Part;
 use super::product::add;
 use super::{Partition, Product};
-use crate::problem::Linearization;
+use crate::problem::{Linearization, Signs, Vectors};
 use tch::Tensor;
 
 /// `H V` for K vectors at once: tangents propagated up, through the loss's Hessian, adjoints
@@ -41,24 +41,43 @@ impl<'a> Hmp<'a> {
 
     /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them.
     pub fn block(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
+        self.block_of(block, &v.iter().map(Vectors::Numbers).collect::<Vec<_>>())
+    }
+
+    fn block_of(&self, block: &[usize], v: &[Vectors]) -> Vec<Tensor> {
         let parts = self.parts.iter().map(|part| part.product(block, v));
         parts.reduce(add).expect("at least one part")
+    }
+
+    fn of(&self, v: &[Vectors]) -> Vec<Tensor> {
+        let mut product: Vec<Option<Tensor>> = v.iter().map(|_| None).collect();
+        for (block, dense) in self.blocks.blocks() {
+            let own: Vec<Vectors> = block.iter().map(|&i| v[i]).collect();
+            let parts = match dense {
+                Some(dense) => dense.multiply(&own),
+                None => self.block_of(block, &own),
+            };
+            for (&index, part) in block.iter().zip(parts) {
+                product[index] = Some(part);
+            }
+        }
+        let of_a_block = |part: Option<Tensor>| part.expect("every parameter is in a block");
+        product.into_iter().map(of_a_block).collect()
     }
 }
 
 impl Product for Hmp<'_> {
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor> {
-        let mut product: Vec<Tensor> = v.iter().map(Tensor::shallow_clone).collect();
-        for (block, dense) in self.blocks.blocks() {
-            let parts: Vec<Tensor> = block.iter().map(|&i| v[i].shallow_clone()).collect();
-            let parts = match dense {
-                Some(dense) => dense.multiply(&parts),
-                None => self.block(block, &parts),
-            };
-            for (&index, part) in block.iter().zip(parts) {
-                product[index] = part;
-            }
-        }
-        product
+        self.of(&v.iter().map(Vectors::Numbers).collect::<Vec<_>>())
+    }
+
+    /// Tangents along the weights without a multiplication, and no vector laid out in numbers but
+    /// where the Hessian of the layer itself multiplies it.
+    fn multiply_signs(&self, v: &[Signs]) -> Vec<Tensor> {
+        self.of(&v.iter().map(Vectors::Signs).collect::<Vec<_>>())
+    }
+
+    fn takes_signs(&self) -> bool {
+        true
     }
 }

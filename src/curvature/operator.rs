@@ -147,16 +147,22 @@ impl<'a> Operator<'a> {
                 self.spend(v.first().map_or(0, Signs::count) as u64);
                 form.quadratic_of_signs(v)
             }
-            _ => self.quadratic(&v.iter().map(Signs::dense).collect::<Vec<_>>()),
+            Map::Product(product) => {
+                self.spend(v.first().map_or(0, Signs::count) as u64);
+                product.quadratic_of_signs(v)
+            }
+            Map::Batches(..) => self.quadratic(&v.iter().map(Signs::dense).collect::<Vec<_>>()),
         }
     }
 
     /// Whether signs are faster as signs than as numbers.
     pub fn prefers_signs(&self) -> bool {
-        match self.map {
-            Map::Form(form) => form.prefers_signs() && self.device == Device::Cpu,
-            _ => false,
-        }
+        let prefers = match self.map {
+            Map::Form(form) => form.prefers_signs(),
+            Map::Product(product) => product.takes_signs(),
+            Map::Batches(..) => false,
+        };
+        prefers && self.device == Device::Cpu
     }
 
     /// Counts K vectors, and gives K.

@@ -124,9 +124,9 @@ impl OutputJacobian {
     }
 
     /// The product with K vectors in a block's parameters, one `[K, *shape]` for each of them.
-    pub fn product(&self, at: &Linearization, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
-        let along: Vec<Vectors> = v.iter().map(Vectors::Numbers).collect();
-        let h = at.loss().hessian(&self.tangent(at, block, &along));
+    pub fn product(&self, at: &Linearization, block: &[usize], v: &[Vectors]) -> Vec<Tensor> {
+        let h = at.loss().hessian(&self.tangent(at, block, v));
+        let count = h.size()[0];
         // [N, K, C]
         let h = h.flatten(2, -1).transpose(0, 1);
         let mut below: Vec<Option<Tensor>> = self.rows.iter().map(|_| None).collect();
@@ -135,7 +135,7 @@ impl OutputJacobian {
             let layer = &at.layers()[l];
             let gz = below[l].get_or_insert_with(|| {
                 let rows = self.rows[l].as_ref().expect("a layer that is covered");
-                let shape = [&[v[0].size()[0]], layer.output.as_slice()].concat();
+                let shape = [&[count], layer.output.as_slice()].concat();
                 h.bmm(rows).transpose(0, 1).reshape(shape)
             });
             layer.parameters().adjoint(i, gz)

@@ -32,7 +32,7 @@ impl<'a> Part<'a> {
     }
 
     /// The block times K vectors, one `[K, *shape]` for each of its parameters.
-    pub fn product(&self, block: &[usize], v: &[Tensor]) -> Vec<Tensor> {
+    pub fn product(&self, block: &[usize], v: &[Vectors]) -> Vec<Tensor> {
         match self.jacobian.covers(self.at, block) {
             true => self.jacobian.product(self.at, block, v),
             false => block_product(self.at, block, v),

@@ -1,12 +1,22 @@
 //! A symmetric matrix over the parameters: its products and its quadratic form.
 
-use crate::problem::{Signs, dot};
+use crate::problem::{Signs, Vectors};
 use tch::Tensor;
 
 /// A symmetric matrix over the parameters that multiplies several vectors at once.
 pub trait Product {
     /// `H v_k` for K vectors: one `[K, *shape]` per parameter in, the same out.
     fn multiply(&self, v: &[Tensor]) -> Vec<Tensor>;
+
+    /// `H v_k` for K sign vectors.
+    fn multiply_signs(&self, v: &[Signs]) -> Vec<Tensor> {
+        self.multiply(&v.iter().map(Signs::dense).collect::<Vec<_>>())
+    }
+
+    /// Whether signs are faster as signs than as numbers.
+    fn takes_signs(&self) -> bool {
+        false
+    }
 }
 
 /// The quadratic form of a symmetric matrix over the parameters.
@@ -27,13 +37,25 @@ pub trait Quadratic {
     }
 }
 
-/// Rows of a weight are summed in the working precision, all else in float64.
+/// Runs of some entries are summed in the working precision, all else in float64.
 impl<P: Product + ?Sized> Quadratic for P {
     fn quadratic(&self, v: &[Tensor]) -> Tensor {
-        let hv = self.multiply(v);
-        let dots: Vec<Tensor> = v.iter().zip(&hv).map(|(v, hv)| dot(v, hv)).collect();
-        Tensor::stack(&dots, 0)
+        dots(v.iter().map(Vectors::Numbers), &self.multiply(v))
     }
+
+    fn quadratic_of_signs(&self, v: &[Signs]) -> Tensor {
+        dots(v.iter().map(Vectors::Signs), &self.multiply_signs(v))
+    }
+
+    fn prefers_signs(&self) -> bool {
+        self.takes_signs()
+    }
+}
+
+/// `v_lᵀ u_l` of every parameter l: `[parameters, K]` in float64.
+fn dots<'a>(v: impl Iterator<Item = Vectors<'a>>, u: &[Tensor]) -> Tensor {
+    let dots: Vec<Tensor> = v.zip(u).map(|(v, u)| v.dot(u)).collect();
+    Tensor::stack(&dots, 0)
 }
 
 /// The sum of two sets of vectors, parameter by parameter.

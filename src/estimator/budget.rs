@@ -9,6 +9,14 @@ pub enum Budget {
     /// One estimate for each of these numbers of products (probes, passes), rising; empty for an
     /// estimator that needs none.
     Counts(Vec<u64>),
+    /// Some of more, for a trial: `counts` are to be done, but what serves all of them is set up as for
+    /// `of`.
+    First {
+        /// The numbers of a trial.
+        counts: Vec<u64>,
+        /// Those of the work itself.
+        of: u64,
+    },
     /// One estimate that goes on until it is precise enough.
     Tolerance(Tolerance),
 }
@@ -17,7 +25,7 @@ impl Budget {
     /// The numbers; none of a tolerance.
     pub fn counts(&self) -> &[u64] {
         match self {
-            Self::Counts(counts) => counts,
+            Self::Counts(counts) | Self::First { counts, .. } => counts,
             Self::Tolerance(_) => &[],
         }
     }
@@ -26,14 +34,16 @@ impl Budget {
     pub fn most(&self) -> Option<u64> {
         match self {
             Self::Counts(counts) => counts.last().copied(),
+            Self::First { of, .. } => Some(*of),
             Self::Tolerance(tolerance) => Some(tolerance.max_v),
         }
     }
 
-    /// What will be spent at least; 0 without probes.
+    /// What will be spent at least, which set-up is worth; 0 without probes.
     pub fn least(&self) -> u64 {
         match self {
             Self::Counts(counts) => counts.last().copied().unwrap_or(0),
+            Self::First { of, .. } => *of,
             Self::Tolerance(tolerance) => tolerance.checkpoints().next().unwrap_or(0),
         }
     }
@@ -197,6 +207,14 @@ mod tests {
 
     fn tolerance(max_v: u64) -> Tolerance {
         Tolerance::new(Some(0.1), Some(0.5), 0.95, max_v).unwrap()
+    }
+
+    #[test]
+    fn a_trial_does_part_of_what_it_is_set_up_for() {
+        let (counts, of) = (vec![4], 1000);
+        let trial = Budget::First { counts, of };
+        assert_eq!(trial.counts(), [4]);
+        assert_eq!((trial.least(), trial.most()), (1000, Some(1000)));
     }
 
     #[test]

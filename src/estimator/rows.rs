@@ -75,7 +75,9 @@ pub(super) fn spend<S>(
         read(state, count)
     };
     match budget {
-        Budget::Counts(counts) => counts.iter().flat_map(|&v| at(state, v)).collect(),
+        Budget::Counts(counts) | Budget::First { counts, .. } => {
+            counts.iter().flat_map(|&v| at(state, v)).collect()
+        }
         Budget::Tolerance(tolerance) => {
             let mut stopping: Vec<Stopping> = Vec::new();
             for checkpoint in tolerance.checkpoints() {

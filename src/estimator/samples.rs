@@ -60,7 +60,9 @@ pub(super) fn sample(
     draw: impl Fn(u64, u64) -> Tensor + Sync,
 ) -> Vec<Estimate> {
     match budget {
-        Budget::Counts(counts) => prefixes(clock, counts, cores, draw),
+        Budget::Counts(counts) | Budget::First { counts, .. } => {
+            prefixes(clock, counts, cores, draw)
+        }
         Budget::Tolerance(tolerance) => vec![until(clock, *tolerance, cores, draw)],
     }
 }

@@ -112,11 +112,15 @@ pub fn student_quantile(p: f64, freedom: u64) -> f64 {
     high
 }
 
-/// How likely Student's t with `freedom` degrees of freedom is at most `t`.
+/// How likely Student's t with `freedom` degrees of freedom is at most `t`; NaN for NaN, as the interval
+/// of an estimate without any spread gives.
 ///
 /// # Panics
 /// Without a degree of freedom.
 pub fn student_cdf(t: f64, freedom: u64) -> f64 {
+    if t.is_nan() {
+        return t;
+    }
     StudentsT::new(0.0, 1.0, freedom as f64)
         .expect("at least one degree of freedom")
         .cdf(t)
@@ -190,6 +194,12 @@ mod tests {
     use super::*;
 
     /// Percentage points of Student's t from tables (Abramowitz and Stegun, table 26.10).
+    #[test]
+    fn what_is_no_number_has_no_probability() {
+        assert!(student_cdf(f64::NAN, 3).is_nan());
+        assert_eq!(student_cdf(f64::INFINITY, 3), 1.0);
+    }
+
     #[test]
     fn intervals_are_those_of_the_tables() {
         for (freedom, confidence, t) in [

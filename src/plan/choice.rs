@@ -115,7 +115,7 @@ fn short(percent: f64) -> String {
 
 /// At most so many columns make up the exact diagonal: one for every output, for every entry of a
 /// curved layer, and for every entry of a parameter that layers share.
-fn columns(network: &Network) -> i64 {
+pub(crate) fn columns(network: &Network) -> i64 {
     let outputs = network.output().iter().product::<i64>();
     let curved = network.sizes().filter(|layer| layer.is_curved);
     let curved = curved.map(|layer| layer.outputs as i64);

@@ -143,12 +143,16 @@ fn units(plan: &Plan) -> Vec<Unit> {
 pub fn cost(plan: &Plan, job: &Job) -> f64 {
     match (&job.budget, &plan.setup) {
         (Budget::Tolerance(tolerance), _) => TO_TOLERANCE.min(tolerance.max_v as f64),
-        (Budget::Counts(counts), setup) => match (counts.last(), setup) {
-            (Some(&most), _) => most as f64,
-            // The exact trace: a column for every output.
-            (None, Setup::Network(setup)) => setup.network.output().iter().product::<i64>() as f64,
-            (None, Setup::Matrix(_)) => 1.0,
-        },
+        (Budget::Counts(counts) | Budget::First { counts, .. }, setup) => {
+            match (counts.last(), setup) {
+                (Some(&most), _) => most as f64,
+                // The exact trace: a column for every output.
+                (None, Setup::Network(setup)) => {
+                    setup.network.output().iter().product::<i64>() as f64
+                }
+                (None, Setup::Matrix(_)) => 1.0,
+            }
+        }
     }
 }
 

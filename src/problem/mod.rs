@@ -9,6 +9,7 @@ mod curvature;
 pub mod data;
 pub mod generator;
 mod initialise;
+mod inner_products;
 pub mod layer;
 mod layer_input;
 mod linearization;
@@ -45,7 +46,7 @@ pub use node::{ParameterInfo, Tensors, Tie};
 pub use signs::Signs;
 pub use spec::{NetworkSpec, ProblemSpec};
 pub use tensors::epsilon;
-pub(crate) use tensors::{dot, sum_present, unit_vectors};
+pub(crate) use tensors::{sum_present, unit_vectors};
 pub use vectors::Vectors;
 
 use matrix::Matrix;

@@ -123,6 +123,12 @@ impl NetworkProblem {
         slices.each_batch().collect()
     }
 
+    /// The first samples of the first batch, at most `count`, as a part of the whole.
+    pub fn first_samples(&self, count: i64) -> Self {
+        let batch = &self.batches[0];
+        self.on(vec![batch.slice(0, count.min(batch.len() as i64))])
+    }
+
     /// How many samples there are in all batches.
     pub fn samples(&self) -> usize {
         self.batches.iter().map(Batch::len).sum()

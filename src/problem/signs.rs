@@ -2,6 +2,19 @@
 
 use tch::{Device, Kind, Tensor};
 
+/// The eight signs of every byte, lowest bit first.
+pub(super) static SIGNS_OF_BYTE: [[f32; 8]; 256] = {
+    let mut signs = [[1.0; 8]; 256];
+    let mut i = 0;
+    while i < 256 * 8 {
+        if (i / 8) >> (i % 8) & 1 == 1 {
+            signs[i / 8][i % 8] = -1.0;
+        }
+        i += 1;
+    }
+    signs
+};
+
 /// K sign vectors in the shape of one tensor: a bit an entry, +1 where it is 0.
 pub struct Signs {
     /// Vector after vector, each from a whole byte on, entries in rising bits; padded for words.
@@ -39,30 +52,21 @@ impl Signs {
     }
 
     /// The vectors as numbers: `[K, *shape]`.
+    #[allow(unsafe_code)]
     pub fn dense(&self) -> Tensor {
-        /// The signs of every byte.
-        const OF_BYTE: [[f32; 8]; 256] = {
-            let mut signs = [[1.0; 8]; 256];
-            let mut i = 0;
-            while i < 256 * 8 {
-                if (i / 8) >> (i % 8) & 1 == 1 {
-                    signs[i / 8][i % 8] = -1.0;
-                }
-                i += 1;
-            }
-            signs
-        };
         let numel: usize = self.shape.iter().product::<i64>() as usize;
-        let mut signs: Vec<f32> = Vec::with_capacity(self.count * numel + 8);
-        for k in 0..self.count {
-            let bytes = &self.bytes[k * self.bytes_each..][..numel.div_ceil(8)];
-            for &byte in bytes {
-                signs.extend_from_slice(&OF_BYTE[usize::from(byte)]);
-            }
-            signs.truncate((k + 1) * numel);
-        }
         let shape = [&[self.count as i64], self.shape.as_slice()].concat();
-        let signs = Tensor::from_slice(&signs).reshape(shape);
+        let signs = Tensor::empty(shape, (Kind::Float, Device::Cpu));
+        // SAFETY: a contiguous tensor of float32 on the CPU, which nothing else knows yet.
+        let entries = unsafe {
+            std::slice::from_raw_parts_mut(signs.data_ptr().cast::<f32>(), signs.numel())
+        };
+        let vectors = self.bytes.chunks(self.bytes_each);
+        for (entries, bytes) in entries.chunks_mut(numel).zip(vectors) {
+            for (entries, &byte) in entries.chunks_mut(8).zip(bytes) {
+                entries.copy_from_slice(&SIGNS_OF_BYTE[usize::from(byte)][..entries.len()]);
+            }
+        }
         signs.to_kind(self.kind).to_device(self.device)
     }
 

@@ -32,17 +32,6 @@ pub(super) fn sum_entries(x: &Tensor) -> Tensor {
         .to_kind(Kind::Double)
 }
 
-/// `Σ v_k ∘ u_k` over all but the first axis: `[K, *shape] -> [K]` in float64. Rows are summed in the
-/// working precision.
-pub(crate) fn dot(v: &Tensor, u: &Tensor) -> Tensor {
-    let rows = (v * u).sum_dim_intlist(-1, false, None::<Kind>);
-    let rows = rows.to_kind(Kind::Double);
-    match rows.dim() {
-        1 => rows,
-        _ => rows.flatten(1, -1).sum_dim_intlist(1, false, None::<Kind>),
-    }
-}
-
 /// The same values of a flat `[N, features]` with the samples along contiguous memory.
 ///
 /// One matrix product over all probes puts tangents out that way; elementwise maps of both then run

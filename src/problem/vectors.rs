@@ -1,5 +1,6 @@
 //! Vectors in the shape of a parameter, as numbers or as signs.
 
+use super::inner_products::dot;
 use super::signs::Signs;
 use tch::Tensor;
 
@@ -18,6 +19,15 @@ impl Vectors<'_> {
         match self {
             Self::Numbers(v) => v.shallow_clone(),
             Self::Signs(v) => v.dense(),
+        }
+    }
+
+    /// `Σ v_k ∘ u_k` over all but the first axis, for `u: [K, *shape]`: `[K]` in float64. Runs of some
+    /// entries are summed in the working precision.
+    pub fn dot(self, u: &Tensor) -> Tensor {
+        match self {
+            Self::Numbers(v) => dot(v, u),
+            Self::Signs(v) => v.dot(u),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How long a run may take, guessed without a trial.
 
 use super::todo::runs_of_a_job;
-use crate::plan::{Plan, Setup};
+use crate::plan::{Plan, Setup, columns};
 use crate::problem::matrix::Basis;
 use tch::Device;
 
@@ -17,8 +17,9 @@ const CALL: f64 = 2e-5;
 const PASSES: f64 = 8.0;
 
 /// A guess at the seconds that `jobs` of a plan take, rather too high than too low: what double
-/// backward passes would take on one slow core. Exact traces and runs to a tolerance are left out,
-/// and fast products may take a hundredth of it.
+/// backward passes would take on one slow core. An exact trace counts as a quarter of a product for each
+/// of its columns at most. Runs to a tolerance are left out, and fast products may take a hundredth of
+/// it.
 ///
 /// It costs nothing, and tells the runs that may take long from those that cannot.
 pub fn guess(plan: &Plan, jobs: &[usize]) -> f64 {
@@ -40,8 +41,11 @@ pub fn guess(plan: &Plan, jobs: &[usize]) -> f64 {
         ON_GPU
     };
     let probes = |&index: &usize| {
-        let counts = plan.jobs[index].budget.counts();
-        counts.last().copied().unwrap_or(0) as f64
+        let job = &plan.jobs[index];
+        match (job.task.is_exact(), &plan.setup) {
+            (true, Setup::Network(setup)) => columns(&setup.network) as f64 / 4.0,
+            _ => job.budget.counts().last().copied().unwrap_or(0) as f64,
+        }
     };
     let products = jobs.iter().map(probes).sum::<f64>() * runs_of_a_job(plan) as f64;
     products * (CALL + operations / speed)

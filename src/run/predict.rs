@@ -4,11 +4,12 @@ use super::caught::{Cancel, TICK};
 use super::estimates::estimates;
 use super::threads;
 use super::todo::runs_of_a_job;
+use crate::curvature::chunk_memory;
 use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;
-use crate::memory::growth_of;
-use crate::plan::{Job, Plan};
-use crate::problem::Problem;
+use crate::memory::{growth_of, release_freed_buffers};
+use crate::plan::{Job, Plan, Setup};
+use crate::problem::{NetworkProblem, Problem};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -89,8 +90,8 @@ impl Trials {
         self.of_settings(plan, settings(plan, &all), stopped)
     }
 
-    /// Predicts those of `jobs` of which there are so many that a trial adds little, and waits until
-    /// it has ended.
+    /// Predicts the exact ones of `jobs`, and those of which there are so many that a trial adds little,
+    /// and waits until it has ended.
     ///
     /// Runs to a tolerance are not among them, since nobody knows how far they go.
     pub fn foresee(
@@ -104,7 +105,7 @@ impl Trials {
             let job = &plan.jobs[prediction.job];
             let probes = job.budget.counts().last().copied().unwrap_or(0);
             let batches = probes.div_ceil(v_batch(job));
-            prediction.runs.saturating_mul(batches) >= Self::LONG
+            job.task.is_exact() || prediction.runs.saturating_mul(batches) >= Self::LONG
         });
         let found = self.of_settings(plan, long, stopped);
         while !self.have_ended() && !stopped() {
@@ -149,8 +150,7 @@ impl Trials {
         cancel.set();
         if let Some((place, since)) = begun {
             let job = &plan.jobs[predictions[place].job];
-            let batches = job.budget.most().unwrap_or(0) / v_batch(job);
-            predictions[place].at_least = since.elapsed().as_secs_f64() * batches as f64 / BATCHES;
+            predictions[place].at_least = since.elapsed().as_secs_f64() * times_a_trial(plan, job);
         }
         predictions
     }
@@ -223,7 +223,62 @@ fn v_batch(job: &Job) -> u64 {
 /// So many batches a trial takes.
 const BATCHES: f64 = 4.0;
 
+/// How many times as long as its trial a job takes at least.
+fn times_a_trial(plan: &Plan, job: &Job) -> f64 {
+    match (job.task.is_exact(), &plan.setup) {
+        // Runs over four samples in all.
+        (true, Setup::Network(setup)) => {
+            let selection = setup.dataset.selection;
+            selection.samples(setup.dataset.len()) as f64 / 4.0
+        }
+        _ => (job.budget.most().unwrap_or(0) / v_batch(job)) as f64 / BATCHES,
+    }
+}
+
 fn trial(job: &Job, problem: &Problem) -> Cost {
+    release_freed_buffers();
+    match (job.task.is_exact(), problem) {
+        (true, Problem::Network(network)) => exact_trial(job, problem, network),
+        _ => sampled_trial(job, problem),
+    }
+}
+
+/// An exact trace that is predicted to take longer is not tried as a whole, in seconds.
+const SHORT: f64 = 0.5;
+
+/// The exact trace of one sample, of two and, if that of all is short, of all: every sample has as many
+/// columns of its own.
+fn exact_trial(job: &Job, problem: &Problem, network: &NetworkProblem) -> Cost {
+    let run = |problem: &Problem| {
+        release_freed_buffers();
+        let clock = Instant::now();
+        let work = || estimates(job, problem, &Start::Philox(0), &job.budget, 1);
+        let (_, growth) = growth_of(problem.device(), work);
+        Cost {
+            products: 0,
+            seconds: clock.elapsed().as_secs_f64(),
+            memory: growth.unwrap_or(0),
+        }
+    };
+    let part = |count| run(&Problem::Network(network.first_samples(count)));
+    part(1); // the first use of a kernel costs extra
+    let (one, two) = (part(1), part(2));
+    let others = network.samples() as f64 - 1.0;
+    let seconds = extrapolated(one.seconds, two.seconds, others);
+    if seconds <= SHORT {
+        return run(problem);
+    }
+    // Columns come in chunks, of which a step holds what it reads and what it writes.
+    let bound = 2 * chunk_memory(problem.device(), None);
+    let more = two.memory.saturating_sub(one.memory) * others as u64;
+    Cost {
+        seconds,
+        memory: one.memory + more.min(bound),
+        ..one
+    }
+}
+
+fn sampled_trial(job: &Job, problem: &Problem) -> Cost {
     let v_batch = v_batch(job);
     let run = |budget: &Budget| {
         let clock = Instant::now();
@@ -237,21 +292,26 @@ fn trial(job: &Job, problem: &Problem) -> Cost {
     };
     let most = job.budget.most();
     let Some(most) = most.filter(|&most| most > 2 * v_batch) else {
-        run(&job.budget); // the first use of a kernel costs extra
-        let (seconds, products, memory) = run(&job.budget);
+        let (_, _, memory) = run(&job.budget); // the first use of a kernel costs extra
+        let (seconds, products, _) = run(&job.budget);
         return Cost {
             products: products as u64,
             seconds,
             memory,
         };
     };
-    run(&[v_batch].into());
-    let (one, two) = (run(&[v_batch].into()), run(&[2 * v_batch].into()));
+    let first = |counts: u64| Budget::First {
+        counts: vec![counts],
+        of: job.budget.least().max(counts),
+    };
+    // The first use of a kernel costs extra, and of memory that the others use again.
+    let (_, _, memory) = run(&first(v_batch));
+    let (one, two) = (run(&first(v_batch)), run(&first(2 * v_batch)));
     let batches = (most - v_batch) as f64 / v_batch as f64;
     Cost {
         products: extrapolated(one.1, two.1, batches).round() as u64,
         seconds: extrapolated(one.0, two.0, batches),
-        memory: one.2.max(two.2),
+        memory: memory.max(one.2).max(two.2),
     }
 }
 

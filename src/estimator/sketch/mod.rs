@@ -150,7 +150,7 @@ impl<M: Method> EstimatorConfig for Sketch<M> {
 fn check_budget<M: Method>(budget: &Budget) -> Result<(), UserError> {
     let (kind, least) = (M::KIND, M::LEAST);
     match budget {
-        Budget::Counts(counts) => match counts.first() {
+        Budget::Counts(counts) | Budget::First { counts, .. } => match counts.first() {
             Some(&v) if v < least => Err(UserError::new(
                 "V",
                 format!("found {v}, expected at least {least} products for {kind}"),
@@ -233,7 +233,9 @@ impl<M: Method> Task for SketchTask<M> {
                 );
                 let meter = Meter::new(clock, &sketcher);
                 match budget {
-                    Budget::Counts(counts) => given::<M>(meter, counts),
+                    Budget::Counts(counts) | Budget::First { counts, .. } => {
+                        given::<M>(meter, counts)
+                    }
                     Budget::Tolerance(tolerance) => vec![until::<M>(meter, tolerance)],
                 }
             })

@@ -1,6 +1,7 @@
 //! A vector that all positions share.
 
 use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
+use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -105,7 +106,7 @@ impl LocalParameters for LocalBias {
             .sum_dim_intlist(1, false, None::<Kind>)
     }
 
-    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: &Tensor) -> Option<Tensor> {
+    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: Vectors) -> Option<Tensor> {
         None
     }
 

@@ -6,7 +6,6 @@ use super::correlation::{Correlation, MOST_FLOATS, chunks};
 use super::sign_correlation::{add_tangent, mixed_form, pays};
 use super::{Init, Layer, Local, LocalParameters, ParameterShape};
 use crate::problem::signs::Signs;
-use crate::problem::tensors::dot;
 use crate::problem::vectors::Vectors;
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
@@ -203,8 +202,8 @@ impl LocalParameters for LocalConvolution {
         }
     }
 
-    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| self.map.adjoint_with_weights(g, dw))
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor> {
+        (i == WEIGHT).then(|| self.map.adjoint_with_weights(g, &dw.numbers()))
     }
 
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
@@ -236,7 +235,7 @@ impl LocalParameters for LocalConvolution {
             return Some(mixed_form(&self.map, g, dx, dw));
         }
         let row = self.mixed_parameter(i, g, dx)?;
-        Some(dot(&dw.numbers(), &row))
+        Some(dw.dot(&row))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {

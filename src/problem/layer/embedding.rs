@@ -4,6 +4,7 @@ use super::per_dimension::PerDimension;
 use super::{
     Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace,
 };
+use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -159,7 +160,7 @@ impl LocalParameters for LocalEmbedding {
         self.by_token(&self.counted(gz).flatten(1, 2))
     }
 
-    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: &Tensor) -> Option<Tensor> {
+    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: Vectors) -> Option<Tensor> {
         None
     }
 

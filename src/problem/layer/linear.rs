@@ -5,7 +5,6 @@ use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace};
 use crate::problem::sign_products::TiledMatrix;
 use crate::problem::signs::Signs;
-use crate::problem::tensors::dot;
 use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -171,13 +170,31 @@ impl LocalParameters for LocalLinear {
     }
 
     /// `g dW`.
-    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
-        (i == WEIGHT).then(|| g.matmul(dw))
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor> {
+        (i == WEIGHT).then(|| g.matmul(&dw.numbers()))
     }
 
     /// `gᵀ dx`.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
         (i == WEIGHT).then(|| g.tr().matmul(dx))
+    }
+
+    /// A wide weight as one matrix product over the samples of both, which writes it once.
+    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Tensor {
+        let (k, n) = (gz.size()[0], gz.size()[1]);
+        let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
+        // The samples of both are copied, for every vector.
+        if i == BIAS || out * inputs < 4 * n * (out + inputs) {
+            let adjoint = LocalParameters::adjoint(self, i, gz);
+            return match self.mixed_parameter(i, g, dx) {
+                Some(mixed) => adjoint + mixed,
+                None => adjoint,
+            };
+        }
+        let each = |t: &Tensor| t.unsqueeze(0).expand([k, -1, -1], false);
+        let outputs = Tensor::cat(&[gz.shallow_clone(), each(g)], 1);
+        let inputs = Tensor::cat(&[each(&self.x), dx.shallow_clone()], 1);
+        outputs.transpose(1, 2).bmm(&inputs)
     }
 
     /// `Σ_n gᵀ dW dx`.
@@ -188,7 +205,7 @@ impl LocalParameters for LocalLinear {
             return Some(forms);
         }
         let row = self.mixed_parameter(i, g, dx)?;
-        Some(dot(&dw.numbers(), &row))
+        Some(dw.dot(&row))
     }
 
     /// `z` has no positions that share the weight, so only the diagonal of `H_n` is seen.

@@ -294,9 +294,9 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
     }
 
     /// `J (g ∘ dw)`.
-    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor> {
         (i == WEIGHT).then(|| {
-            let u = self.affine.spread(Some(g), dw, self.samples());
+            let u = self.affine.spread(Some(g), &dw.numbers(), self.samples());
             self.standard.jacobian(&u)
         })
     }

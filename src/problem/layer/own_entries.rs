@@ -1,6 +1,7 @@
 //! The rules of a parameter that stands in some entries of an output, or is added to them.
 
 use super::{Local, LocalParameters, PartialTrace};
+use crate::problem::vectors::Vectors;
 use tch::{Kind, Tensor};
 
 /// `z = A x + E w`: A pads what was put before x with zeros, and E puts w, of as many entries as
@@ -74,7 +75,7 @@ impl LocalParameters for OwnEntries {
         self.own(gz).sum_dim_intlist(1, false, None::<Kind>)
     }
 
-    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: &Tensor) -> Option<Tensor> {
+    fn mixed_input(&self, _i: usize, _g: &Tensor, _dw: Vectors) -> Option<Tensor> {
         None
     }
 

@@ -3,6 +3,7 @@
 use super::correlation::{MOST_FLOATS, chunks};
 use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{Layer, Local, LocalParameters, ParameterShape, PartialTrace};
+use crate::problem::vectors::Vectors;
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
@@ -180,10 +181,13 @@ impl LocalParameters for LocalAtPositions {
     }
 
     /// `g dW`.
-    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor> {
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor> {
         let g = g.flatten(0, -2).unsqueeze(0);
-        let each = || g.expand([dw.size()[0], -1, -1], false);
-        (i == WEIGHT).then(|| self.in_shape(&each().bmm(dw)))
+        (i == WEIGHT).then(|| {
+            let dw = dw.numbers();
+            let each = g.expand([dw.size()[0], -1, -1], false);
+            self.in_shape(&each.bmm(&dw))
+        })
     }
 
     /// `gᵀ dx`.

@@ -2,7 +2,7 @@
 
 use super::{OwnCurvature, ParameterShape, PartialTrace};
 use crate::problem::signs::Signs;
-use crate::problem::tensors::{dot, samples_innermost};
+use crate::problem::tensors::samples_innermost;
 use crate::problem::vectors::Vectors;
 use std::fmt::Debug;
 use tch::{Kind, Tensor};
@@ -154,16 +154,26 @@ pub trait LocalParameters {
     fn adjoint(&self, i: usize, gz: &Tensor) -> Tensor;
 
     /// `∂(Jᵀg)/∂w_i dw` at fixed `g: [N, *out]`: `[K, *shape] -> [K, N, *in]`; `None` if zero.
-    fn mixed_input(&self, i: usize, g: &Tensor, dw: &Tensor) -> Option<Tensor>;
+    fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor>;
 
     /// The transpose of that, summed over samples: `[K, N, *in] -> [K, *shape]`; `None` if zero.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor>;
+
+    /// [`adjoint`](Self::adjoint) and [`mixed_parameter`](Self::mixed_parameter) added up: what a
+    /// product with the Hessian is at this parameter.
+    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Tensor {
+        let adjoint = self.adjoint(i, gz);
+        match self.mixed_parameter(i, g, dx) {
+            Some(mixed) => adjoint + mixed,
+            None => adjoint,
+        }
+    }
 
     /// `⟨g, ∂²z/∂x∂w_i [dx, dw]⟩` at fixed `g: [N, *out]`, summed over samples: `[K]` in float64;
     /// `None` if zero.
     fn mixed_form(&self, i: usize, g: &Tensor, dx: &Tensor, dw: Vectors) -> Option<Tensor> {
         let row = self.mixed_parameter(i, g, dx)?;
-        Some(dot(&dw.numbers(), &row))
+        Some(dw.dot(&row))
     }
 
     /// Diagonal of `Σ_n (∂z_n/∂w_i)ᵀ H_n (∂z_n/∂w_i)` for `H_n = Σ_q sign_qn s_qn s_qnᵀ`, from the

@@ -1,0 +1,169 @@
+//! Inner products of vectors in the shape of a parameter, in one pass over memory.
+
+use super::signs::{SIGNS_OF_BYTE, Signs};
+use rayon::prelude::*;
+use std::ops::{AddAssign, Mul};
+use tch::{Device, Kind, Tensor};
+
+/// Entries summed in the working precision before they are added up in float64; whole bytes of signs.
+const RUN: usize = 1024;
+/// Sums that are formed side by side, in a few registers.
+const LANES: usize = 32;
+/// Entries of a vector that one thread takes.
+const PART: usize = 64 * RUN;
+
+/// `Σ v_k ∘ u_k` over all but the first axis: `[K, *shape] -> [K]` in float64.
+pub(super) fn dot(v: &Tensor, u: &Tensor) -> Tensor {
+    match (v.device(), v.kind()) {
+        (Device::Cpu, Kind::Float) => of_numbers::<f32>(v, u),
+        (Device::Cpu, Kind::Double) => of_numbers::<f64>(v, u),
+        _ => {
+            let rows = (v * u).sum_dim_intlist(-1, false, None::<Kind>);
+            let rows = rows.to_kind(Kind::Double).reshape([v.size()[0], -1]);
+            rows.sum_dim_intlist(1, false, None::<Kind>)
+        }
+    }
+}
+
+impl Signs {
+    /// `Σ v_k ∘ u_k` over all but the first axis, for `u: [K, *shape]`: `[K]` in float64.
+    pub(super) fn dot(&self, u: &Tensor) -> Tensor {
+        match self.kind() {
+            Kind::Float if self.on_cpu() => self.with_numbers::<f32>(u),
+            Kind::Double if self.on_cpu() => self.with_numbers::<f64>(u),
+            _ => dot(&self.dense(), u),
+        }
+    }
+
+    fn with_numbers<F: Entry>(&self, u: &Tensor) -> Tensor {
+        let u = u.contiguous();
+        rows(self.count(), numbers::<F>(&u), |k, first, u| {
+            let bytes = &self.bits()[self.place(k, first) / 8..];
+            let mut lanes = [F::default(); 8];
+            for (u, &byte) in u.chunks(8).zip(bytes) {
+                for ((lane, &u), &sign) in
+                    lanes.iter_mut().zip(u).zip(&F::signs()[usize::from(byte)])
+                {
+                    *lane += u * sign;
+                }
+            }
+            sum(&lanes)
+        })
+    }
+}
+
+fn of_numbers<F: Entry>(v: &Tensor, u: &Tensor) -> Tensor {
+    let (count, v, u) = (v.size()[0] as usize, v.contiguous(), u.contiguous());
+    let (v, u) = (numbers::<F>(&v), numbers::<F>(&u));
+    let numel = u.len() / count.max(1);
+    rows(count, u, |k, first, u| {
+        let v = &v[k * numel + first..][..u.len()];
+        let mut lanes = [F::default(); LANES];
+        for (v, u) in v.chunks(LANES).zip(u.chunks(LANES)) {
+            for ((lane, &v), &u) in lanes.iter_mut().zip(v).zip(u) {
+                *lane += v * u;
+            }
+        }
+        sum(&lanes)
+    })
+}
+
+/// The sums of `run(k, first, entries)` over the runs of `count` vectors, side by side unless this
+/// job has one thread: `[count]`.
+fn rows<F: Entry>(
+    count: usize,
+    numbers: &[F],
+    run: impl Fn(usize, usize, &[F]) -> f64 + Sync,
+) -> Tensor {
+    let numel = numbers.len() / count.max(1);
+    let part = |k: usize, index: usize, part: &[F]| -> f64 {
+        let runs = part.chunks(RUN).enumerate();
+        runs.map(|(i, entries)| run(k, index * PART + i * RUN, entries))
+            .sum()
+    };
+    let alone = tch::get_num_threads() == 1 || numel <= PART;
+    let row = |(k, row): (usize, &[F])| -> f64 {
+        let part = |(index, entries)| part(k, index, entries);
+        match alone {
+            true => row.chunks(PART).enumerate().map(part).sum(),
+            // In order, so that the sum is the same whichever thread is done first.
+            false => {
+                let parts: Vec<f64> = row.par_chunks(PART).enumerate().map(part).collect();
+                parts.iter().sum()
+            }
+        }
+    };
+    let sums: Vec<f64> = numbers.chunks(numel.max(1)).enumerate().map(row).collect();
+    Tensor::from_slice(&sums)
+}
+
+fn sum<F: Entry>(lanes: &[F]) -> f64 {
+    lanes.iter().map(|&lane| lane.into()).sum()
+}
+
+/// The entries of a tensor.
+#[allow(unsafe_code)]
+fn numbers<F: Entry>(t: &Tensor) -> &[F] {
+    assert!(t.is_contiguous() && t.device() == Device::Cpu && t.kind() == F::KIND);
+    // SAFETY: a contiguous tensor of this kind on the CPU, which lives as long as the slice.
+    unsafe { std::slice::from_raw_parts(t.data_ptr().cast(), t.numel()) }
+}
+
+/// A floating-point number.
+trait Entry:
+    Copy + Default + AddAssign + Mul<Output = Self> + Into<f64> + Send + Sync + 'static
+{
+    const KIND: Kind;
+
+    /// The eight signs of every byte, lowest bit first.
+    fn signs() -> &'static [[Self; 8]; 256];
+}
+
+impl Entry for f32 {
+    const KIND: Kind = Kind::Float;
+
+    fn signs() -> &'static [[Self; 8]; 256] {
+        &SIGNS_OF_BYTE
+    }
+}
+
+impl Entry for f64 {
+    const KIND: Kind = Kind::Double;
+
+    fn signs() -> &'static [[Self; 8]; 256] {
+        static SIGNS: [[f64; 8]; 256] = {
+            let mut signs = [[1.0; 8]; 256];
+            let mut i = 0;
+            while i < 256 * 8 {
+                signs[i / 8][i % 8] = SIGNS_OF_BYTE[i / 8][i % 8] as f64;
+                i += 1;
+            }
+            signs
+        };
+        &SIGNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths within a byte, a run, a part, and over several of each.
+    #[test]
+    fn numbers_and_signs_give_the_sums() {
+        for numel in [1i64, 13, 1024, 1500, (PART + 4321) as i64] {
+            let bytes_each = (numel as usize).div_ceil(8);
+            let bytes = (0..3 * bytes_each).map(|i| (i * i % 251) as u8).collect();
+            let signs = Signs::new(bytes, bytes_each, &[numel], (Kind::Double, Device::Cpu));
+            let u = Tensor::randn([numel, 3], (Kind::Double, Device::Cpu)).tr();
+            let expected = (signs.dense() * &u).sum_dim_intlist(1, false, None::<Kind>);
+            for found in [signs.dot(&u), dot(&signs.dense(), &u)] {
+                let error = (found - &expected).abs().max().double_value(&[]);
+                assert!(
+                    error < 1e-11 * numel as f64,
+                    "{numel} entries: off by {error:e}"
+                );
+            }
+        }
+    }
+}
