@@ -101,10 +101,6 @@ fn stated(runs: &[Run], confidence: f64) -> Option<f64> {
 
 /// The degrees of freedom with which Student's interval is so many standard errors to each side.
 fn degrees_of_freedom(factor: f64, confidence: f64) -> u64 {
-    // Without an error there is no interval to tell them by, and none that they would widen.
-    if !factor.is_finite() {
-        return MOST_FREEDOM;
-    }
     // Rounding of the ends of an interval must not cost a degree.
     let factor = factor * (1.0 + 1e-7);
     // One value of the distribution function: a quantile takes dozens, and every row asks.
