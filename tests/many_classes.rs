@@ -7,7 +7,6 @@ mod support;
 use curvature_runner::estimator::{
     EstimatorSpec, Exact, Propagation, Sampling, Start, exact_traces,
 };
-use curvature_runner::problem::layer::{LayerSpec, Permute};
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Curvature, MatrixKind, NetworkProblem, Problem, ProblemSpec};
 use support::*;
@@ -64,24 +63,8 @@ fn memory_does_not_grow_with_the_square_of_the_outputs() {
         let layers = [linear(4, true), tanh(), linear(outputs, true), tanh()];
         problem(&layers, &[3], 4, mse(Reduction::Mean), 7)
     };
-    // A language model: the classes come before its three positions.
-    let positions_on_top = |outputs| {
-        let layers = [
-            linear(4, true),
-            tanh(),
-            linear(outputs, true),
-            LayerSpec::Permute(Permute {
-                dims: vec![0, 2, 1],
-            }),
-        ];
-        problem(&layers, &[3, 3], 2, cross_entropy(Reduction::Mean), 7)
-    };
     // All columns at once of the smaller one are 1.2 GB.
-    for problem in [
-        activation_on_top(6_000),
-        linear_on_top(50_000),
-        positions_on_top(50_000),
-    ] {
+    for problem in [activation_on_top(6_000), linear_on_top(50_000)] {
         for matrix in [MatrixKind::Hessian, MatrixKind::Ggn] {
             for estimator in estimators(matrix) {
                 let traces = traces(&problem, &estimator, "32MiB");
@@ -96,7 +79,7 @@ fn memory_does_not_grow_with_the_square_of_the_outputs() {
         }
     }
     // What is taken exactly is so in chunks of one column too: the topmost block of either.
-    for problem in [activation_on_top(5), linear_on_top(5), positions_on_top(5)] {
+    for problem in [activation_on_top(5), linear_on_top(5)] {
         for (matrix, curvature) in [
             (MatrixKind::Hessian, Curvature::Hessian),
             (MatrixKind::Ggn, Curvature::Ggn),
