@@ -10,7 +10,7 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build install run results test python-test minilm bench operations compare book dist clean distclean
+.PHONY: help setup tools schedulers build install run results test python-test minilm bench operations compare book dist clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,7 +36,7 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 # minilm.toml is not checked: it wants what `make minilm` fetches.
 # The runner that checks the experiments is the one that the tests were linked with: `cargo build`
 # would compile tch and the library again, without the features that the test crates ask for.
-test: setup tools ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
+test: setup tools schedulers ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 	scripts/test.sh --release --locked --lib --bins --tests --examples
@@ -56,6 +56,9 @@ tools:
 
 minilm: setup ## fetch the sentence encoder of experiments/minilm.toml, and train its probe
 	scripts/minilm.sh
+
+schedulers:
+	@scripts/slurm/install.sh
 
 bench: setup ## measure; writes the criterion report and results/sizes
 	$(CARGO) bench --locked

@@ -14,7 +14,7 @@ pub(crate) use choice::columns;
 pub use device::device_name;
 pub use jobs::{Job, Multiplies};
 pub use key::Machine;
-pub use part::{Part, cost};
+pub use part::{Part, Portion, cost};
 pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;

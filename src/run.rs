@@ -6,6 +6,7 @@ mod estimates;
 mod guess;
 mod job;
 mod observer;
+mod pieces;
 mod predict;
 mod rows;
 mod sizes;
@@ -15,13 +16,14 @@ mod todo;
 pub use caught::GRACE;
 pub use guess::guess;
 pub use observer::{NoObserver, Observer};
+pub use pieces::combine;
 pub use predict::{Cost, Prediction, Trials};
 pub use todo::Todo;
 
 use crate::estimator::{Start, StreamKind, TorchStream};
 use crate::lists::Seed;
-use crate::output::Finished;
-use crate::plan::{Job, Plan};
+use crate::output::Done;
+use crate::plan::{Job, Plan, Portion};
 use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use anyhow::Result;
@@ -40,7 +42,7 @@ use tch::Device;
 pub struct Impossible(String);
 
 /// Runs the jobs of `plan` that are to do; `finished` is called on this thread after each, also
-/// after one that could not be done.
+/// after one that could not be done, and after pieces of one.
 ///
 /// A convergence experiment on the CPU runs its jobs side by side, one libtorch thread each, and on
 /// several GPUs one on each; timed jobs, jobs on one GPU and jobs that continue each other's random
@@ -56,9 +58,9 @@ pub fn run(
     plan: &Arc<Plan>,
     todo: &Todo,
     watch: &Arc<dyn Observer>,
-    mut finished: impl FnMut(Finished) -> Result<()>,
+    mut finished: impl FnMut(Done) -> Result<()>,
 ) -> Result<()> {
-    if todo.jobs.is_empty() {
+    if todo.portions.is_empty() {
         return Ok(());
     }
     let cancel = Cancel::default();
@@ -99,7 +101,7 @@ pub fn run(
 }
 
 /// Where finished jobs are handed in.
-struct Desk(Sender<(Finished, Waiting)>);
+struct Desk(Sender<(Done, Waiting)>);
 
 /// Tells who handed in a job, by being dropped, that it has been dealt with.
 struct Waiting {
@@ -108,7 +110,7 @@ struct Waiting {
 
 impl Desk {
     /// Hands in a job, and waits until it has been dealt with if nothing is to run meanwhile.
-    fn hand_in(&self, done: Finished, wait: bool) {
+    fn hand_in(&self, done: Done, wait: bool) {
         let (_sender, dealt_with) = mpsc::channel();
         // Who has left the desk wants no more of them.
         if self.0.send((done, Waiting { _sender })).is_ok() && wait {
@@ -146,19 +148,18 @@ fn all(
             let other = |&device: &Device| plan.build(device).0;
             let others = plan.devices[1..].iter().map(other);
             let workers: Vec<Vec<Problem>> = [problems].into_iter().chain(others).collect();
-            parallel(runner, workers, threads, &todo.jobs, desk);
+            parallel(runner, workers, threads, &each_piece(&todo.portions), desk);
             return Ok(());
         }
         if !plan.side_by_side() {
-            serial(&runner, &problems, generator, &todo.jobs, desk);
+            serial(&runner, &problems, generator, &todo.portions, desk);
             return Ok(());
         }
         // What has no probes is one large piece of work, which takes all threads.
-        let (seeded, single): (Vec<_>, Vec<_>) = todo
-            .jobs
-            .iter()
-            .partition(|&&index| plan.jobs[index].seed.is_some());
+        let seeded = |portion: &Portion| plan.jobs[portion.job].seed.is_some();
+        let (seeded, single): (Vec<_>, Vec<_>) = todo.portions.iter().cloned().partition(seeded);
         serial(&runner, &problems, generator, &single, desk);
+        let seeded = each_piece(&seeded);
         let workers = plan.threads.min(seeded.len());
         let workers = (0..workers).map(|_| problems.to_vec()).collect();
         parallel(runner, workers, 1, &seeded, desk);
@@ -166,24 +167,37 @@ fn all(
     })
 }
 
+/// The portions with every piece by itself, to be computed side by side.
+fn each_piece(portions: &[Portion]) -> Vec<Portion> {
+    let split = |portion: &Portion| match &portion.pieces {
+        None => vec![portion.clone()],
+        Some(pieces) => {
+            let alone = |&piece: &usize| Portion {
+                job: portion.job,
+                pieces: Some(vec![piece]),
+            };
+            pieces.iter().map(alone).collect()
+        }
+    };
+    portions.iter().flat_map(split).collect()
+}
+
 fn serial(
     runner: &JobRunner<'_>,
     problems: &[Problem],
     mut generator: TorchGenerator,
-    todo: &[usize],
+    todo: &[Portion],
     desk: &Desk,
 ) {
     let plan = runner.plan;
     let continues = plan.jobs.iter().any(|job| job.seed == Some(Seed::Continue));
     for (index, job) in plan.jobs.iter().enumerate() {
         let start = start(plan, job, &generator);
-        if todo.binary_search(&index).is_ok() {
-            if runner.watch.stopped() {
+        if let Ok(place) = todo.binary_search_by_key(&index, |portion| portion.job) {
+            let hand_in = |done| desk.hand_in(done, true);
+            let problem = &problems[job.problem];
+            if runner.watch.stopped() || !runner.perform(&todo[place], problem, &start, &hand_in) {
                 break;
-            }
-            match runner.perform(index, &problems[job.problem], &start) {
-                Some(done) => desk.hand_in(done, true),
-                None => break,
             }
         }
         // Whether a job is run or was before: those after it begin where it ends.
@@ -195,13 +209,13 @@ fn serial(
     }
 }
 
-/// Runs jobs on as many threads as there are `workers`, each with problems of its own and so many
-/// threads of libtorch.
+/// Runs jobs and pieces on as many threads as there are `workers`, each with problems of its own and so
+/// many threads of libtorch.
 fn parallel(
     runner: JobRunner<'_>,
     workers: Vec<Vec<Problem>>,
     threads: usize,
-    todo: &[usize],
+    todo: &[Portion],
     desk: &Desk,
 ) {
     let all = runner.threads;
@@ -209,14 +223,14 @@ fn parallel(
     let next = &AtomicUsize::new(0);
     let work = move |problems: Vec<Problem>| {
         while !runner.watch.stopped() {
-            let Some(&index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else {
+            let Some(portion) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            let job = &runner.plan.jobs[index];
+            let job = &runner.plan.jobs[portion.job];
             let start = start(runner.plan, job, &TorchGenerator::seeded(0));
-            match runner.perform(index, &problems[job.problem], &start) {
-                Some(done) => desk.hand_in(done, false),
-                None => break,
+            let hand_in = |done| desk.hand_in(done, false);
+            if !runner.perform(portion, &problems[job.problem], &start, &hand_in) {
+                break;
             }
         }
     };

@@ -24,8 +24,8 @@ fn rows_of(spec: &str) -> (Vec<Record>, Vec<ParameterRecord>) {
     let plan = Arc::new(Plan::new(Spec::parse(&source).unwrap(), &source).unwrap());
     let mut jobs = Vec::new();
     let watch: Arc<dyn Observer> = Arc::new(NoObserver);
-    run(&plan, &Todo::all(&plan), &watch, |finished| {
-        jobs.push(finished);
+    run(&plan, &Todo::all(&plan), &watch, |done| {
+        jobs.extend(done.job());
         Ok(())
     })
     .unwrap();

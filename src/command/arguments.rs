@@ -1,7 +1,7 @@
 //! The options of `runner SPEC...`, and what follows from them.
 
 use curvature_runner::error::UserError;
-use curvature_runner::plan::{Job, Part, Plan};
+use curvature_runner::plan::{Job, Part, Plan, Portion};
 use curvature_runner::spec::Override;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -112,15 +112,15 @@ impl Arguments {
         }
     }
 
-    /// The jobs of `plan` that `--only` and `--shard` leave in, rising.
-    pub fn asked(&self, plan: &Plan) -> Vec<usize> {
-        let mut jobs = match self.shard {
-            Some(part) => part.jobs(plan),
-            None => (0..plan.jobs.len()).collect(),
+    /// What `--only` and `--shard` leave in of `plan`, by rising jobs.
+    pub fn asked(&self, plan: &Plan) -> Vec<Portion> {
+        let mut portions = match self.shard {
+            Some(part) => part.portions(plan),
+            None => plan.portions(),
         };
         let asks_for = |job: &Job| self.only.iter().any(|words| has_words(job, words));
-        jobs.retain(|&index| self.only.is_empty() || asks_for(&plan.jobs[index]));
-        jobs
+        portions.retain(|portion| self.only.is_empty() || asks_for(&plan.jobs[portion.job]));
+        portions
     }
 
     /// Refuses words of `--only` that no setting has.

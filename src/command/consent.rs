@@ -5,7 +5,7 @@ use super::interrupt::Interrupt;
 use super::predictions::duration;
 use super::print;
 use curvature_runner::error::UserError;
-use curvature_runner::plan::Plan;
+use curvature_runner::plan::{Plan, Portion};
 use curvature_runner::run::{Prediction, Trials, guess};
 use curvature_runner::spec::SpecText;
 use std::io::{IsTerminal, Write};
@@ -29,11 +29,10 @@ const TRIALS: Duration = Duration::from_secs(5);
 pub fn check(
     source: &SpecText,
     plan: &Arc<Plan>,
-    jobs: impl FnOnce() -> Vec<usize>,
+    jobs: impl FnOnce() -> Vec<Portion>,
     stop: &Interrupt,
 ) -> Result<(), Failure> {
-    let all: Vec<usize> = (0..plan.jobs.len()).collect();
-    if guess(plan, &all) < CERTAINLY_SHORT {
+    if guess(plan, &plan.portions()) < CERTAINLY_SHORT {
         return Ok(());
     }
     let jobs = &jobs();

@@ -8,11 +8,11 @@ use super::print;
 use super::progress::Progress;
 use anyhow::bail;
 use curvature_runner::estimator::{Budget, Progress as Sampled};
-use curvature_runner::output::{Finished, Results, Session, redraw};
-use curvature_runner::plan::Plan;
+use curvature_runner::output::{Done, Finished, Results, Session, redraw};
+use curvature_runner::plan::{Plan, Portion};
 use curvature_runner::run::{Impossible, Observer, Todo, run};
 use curvature_runner::spec::SpecText;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -44,22 +44,23 @@ pub fn experiment(
         }
         eprint!(
             "{}",
-            print::before(&folder, session.before(), todo.jobs.len())
+            print::before(&folder, session.before(), todo.portions.len())
         );
     }
     let confidence = plan.spec.sampling.confidence().unwrap_or(0.95);
     let observer = Arc::new(RunObserver {
         names: plan.jobs.iter().map(print::job).collect(),
-        progress: Progress::start(todo.jobs.len(), confidence, arguments.quiet),
+        progress: Progress::start(todo.portions.len(), confidence, arguments.quiet),
         budgets: plan.jobs.iter().map(|job| job.budget.clone()).collect(),
+        left: Mutex::new(left_by_job(&todo)),
         interrupt: interrupt.clone(),
         failed_fast: AtomicBool::new(false),
         told: Mutex::default(),
     });
     let watch: Arc<dyn Observer> = observer.clone();
-    let ran = run(plan, &todo, &watch, |finished| {
-        observer.finished(&finished, arguments.fail_fast);
-        session.append(finished)
+    let ran = run(plan, &todo, &watch, |done| {
+        observer.handed_in(&done, arguments.fail_fast);
+        session.append(done)
     });
     observer.progress.end();
     let impossible = match ran {
@@ -87,14 +88,28 @@ pub fn experiment(
     })
 }
 
-/// The jobs that are missing and asked for.
+/// What is missing and asked for.
 fn todo(arguments: &Arguments, plan: &Plan, session: &Session) -> Todo {
-    let missing = |index: &usize| session.is_missing(*index, arguments.retry_failed);
+    let left = |portion: &Portion| session.left(portion, arguments.retry_failed);
+    let portions: Vec<Portion> = arguments.asked(plan).iter().filter_map(left).collect();
     let v_batch = |index: usize| Some((index, session.rows(index)?.records.first()?.v_batch?));
+    let whole = portions.iter().filter(|portion| portion.pieces.is_none());
+    let pieces = |portion: &Portion| Some((portion.job, session.pieces(portion.job)?.clone()));
     Todo {
-        jobs: arguments.asked(plan).into_iter().filter(missing).collect(),
         v_batch: (0..plan.jobs.len()).filter_map(v_batch).collect(),
+        pieces: whole.filter_map(pieces).collect(),
+        apart: arguments.shard.is_some(),
+        portions,
     }
+}
+
+/// How many pieces are to be done of every job that is not done here to its end.
+fn left_by_job(todo: &Todo) -> HashMap<usize, usize> {
+    let cut = todo
+        .portions
+        .iter()
+        .filter(|portion| portion.pieces.is_some());
+    cut.map(|portion| (portion.job, portion.units())).collect()
 }
 
 /// Shows a run, and ends it early at the user's wish.
@@ -106,6 +121,8 @@ struct RunObserver {
     progress: Progress,
     interrupt: Interrupt,
     failed_fast: AtomicBool,
+    /// Pieces still to come, of every job that has some of them done here.
+    left: Mutex<HashMap<usize, usize>>,
     /// Notes that were shown already.
     told: Mutex<HashSet<String>>,
 }
@@ -115,9 +132,27 @@ impl RunObserver {
         self.told.lock().expect("no panic while it is held")
     }
 
+    fn handed_in(&self, done: &Done, fail_fast: bool) {
+        match done {
+            Done::Job(finished) => self.finished(finished, fail_fast),
+            Done::Pieces { index, pieces } => {
+                let mut left = self.left.lock().expect("no panic while it is held");
+                let Some(left) = left.get_mut(index) else {
+                    return;
+                };
+                *left = left.saturating_sub(pieces.len());
+                if *left == 0 {
+                    let name = &self.names[*index];
+                    self.progress.ended(name, *index, "its pieces of this part");
+                }
+            }
+        }
+    }
+
     fn finished(&self, finished: &Finished, fail_fast: bool) {
-        self.progress
-            .finished(&self.names[finished.index], finished);
+        let (name, index) = (&self.names[finished.index], finished.index);
+        let result = print::result(&finished.rows);
+        self.progress.ended(name, index, &result);
         for note in &finished.notes {
             if self.told().insert(note.clone()) {
                 tracing::warn!("{note}");
@@ -191,6 +226,7 @@ mod tests {
             progress: Progress::Quiet,
             interrupt: Interrupt::default(),
             failed_fast: AtomicBool::new(false),
+            left: Mutex::default(),
             told: Mutex::default(),
         };
         observer.finished(&failed(), false);
@@ -208,6 +244,7 @@ mod tests {
             progress: Progress::Quiet,
             interrupt: Interrupt::default(),
             failed_fast: AtomicBool::new(true),
+            left: Mutex::default(),
             told: Mutex::default(),
         };
         assert!(observer.stopped() && !observer.interrupted());

@@ -2,8 +2,9 @@
 
 use super::outcome::outcome;
 use super::{End, Failure, print};
-use curvature_runner::output::{PartFolder, Results, Session, redraw};
-use curvature_runner::plan::{Part, Plan};
+use curvature_runner::output::{Done, PartFolder, Pieces, Results, Session, redraw};
+use curvature_runner::plan::{Part, Plan, Portion};
+use curvature_runner::run::combine;
 use curvature_runner::spec::Spec;
 use std::path::{Path, PathBuf};
 
@@ -32,14 +33,21 @@ fn merge(out: &Path, plan: &Plan, parts: &[PartFolder]) -> anyhow::Result<End> {
     for part in parts.iter().filter(|part| part.folder != out) {
         session.adopt(plan, part)?;
     }
-    let missing: Vec<usize> = (0..plan.jobs.len())
-        .filter(|&index| session.is_missing(index, false))
-        .collect();
+    for portion in plan.portions() {
+        let pieces = session.pieces(portion.job);
+        let complete = |pieces: &&Pieces| pieces.len() == plan.pieces(&plan.jobs[portion.job]);
+        let is_left = session.left(&portion, true).is_some();
+        if let Some(pieces) = pieces.filter(complete).filter(|_| is_left) {
+            let finished = combine(plan, portion.job, pieces);
+            session.append(Done::Job(finished))?;
+        }
+    }
+    let missing = what_is_missing(out, plan, parts, &session);
     let mut ended = session.end(false)?;
     let results = Results::read(out)?;
     ended.files.extend(redraw(&results)?);
     print!("{}", outcome(&results, &ended.files));
-    for line in what_is_missing(out, plan, parts, &missing) {
+    for line in &missing {
         tracing::warn!("{line}");
     }
     for failure in &ended.failures {
@@ -49,33 +57,38 @@ fn merge(out: &Path, plan: &Plan, parts: &[PartFolder]) -> anyhow::Result<End> {
     Ok(if bad { End::Bad } else { End::Success })
 }
 
-/// A line for every part with jobs that nobody has done, and how to run them.
+/// A line for every part with jobs or pieces of jobs that nobody has done, and how to run them.
 fn what_is_missing(
     out: &Path,
     plan: &Plan,
     parts: &[PartFolder],
-    missing: &[usize],
+    session: &Session,
 ) -> Vec<String> {
-    if missing.is_empty() {
-        return Vec::new();
-    }
     let spec = out.join("manifest.toml");
     let (spec, out) = (spec.display(), out.display());
-    let Some(cut) = parts.iter().find_map(|part| part.part) else {
-        let count = missing.len();
-        return vec![format!(
-            "{count} jobs are missing; run them with: runner {spec} --out {out}"
-        )];
+    let missing = |portions: &[Portion]| {
+        let left = portions.iter().filter_map(|own| session.left(own, false));
+        left.map(|portion| portion.units()).sum::<usize>()
     };
-    let of_part = |part: Part| {
-        let own = part.jobs(plan);
-        let count = own.iter().filter(|job| missing.contains(job)).count();
+    let Some(cut) = parts.iter().find_map(|part| part.part) else {
+        return match missing(&plan.portions()) {
+            0 => Vec::new(),
+            count => vec![format!(
+                "{count} jobs are missing; run them with: runner {spec} --out {out}"
+            )],
+        };
+    };
+    let of_part = |(part, own): (Part, Vec<Portion>)| {
+        let (count, all) = (missing(&own), own.iter().map(Portion::units).sum::<usize>());
+        let what = match own.iter().all(|portion| portion.pieces.is_none()) {
+            true => "jobs",
+            false => "jobs and pieces of jobs",
+        };
         (count > 0).then(|| {
             format!(
-                "part {part}: {count} of {} jobs are missing; run them with: runner {spec} --shard {part} --out {out}",
-                own.len()
+                "part {part}: {count} of {all} {what} are missing; run them with: runner {spec} --shard {part} --out {out}"
             )
         })
     };
-    cut.all().filter_map(of_part).collect()
+    cut.all(plan).filter_map(of_part).collect()
 }

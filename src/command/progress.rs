@@ -1,9 +1,8 @@
 //! What a user sees of a run: a line for every running job and one for all on a terminal, else a
 //! line for every finished job, and now and then one of a job that takes long.
 
-use super::print;
 use curvature_runner::estimator::Progress as Sampled;
-use curvature_runner::output::{Finished, format};
+use curvature_runner::output::format;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::HashMap;
 use std::fmt;
@@ -125,19 +124,18 @@ impl Progress {
         }
     }
 
-    /// A job has ended.
-    pub fn finished(&self, name: &str, finished: &Finished) {
+    /// Job `index`, or what was to be done of it, has ended with this result.
+    pub fn ended(&self, name: &str, index: usize, result: &str) {
         match self {
             Self::Quiet => {}
             Self::Lines { jobs, done, .. } => {
                 let (done, last) = &mut *lock(done);
                 (*done, *last) = (*done + 1, Instant::now());
-                let result = print::result(&finished.rows);
                 // A closed terminal is no reason to end a run.
                 let _ = writeln!(std::io::stderr(), "[{done}/{jobs}] {name}: {result}");
             }
             Self::Bars { total, running, .. } => {
-                if let Some(line) = lock(running).remove(&finished.index) {
+                if let Some(line) = lock(running).remove(&index) {
                     line.finish_and_clear();
                     BARS.remove(&line);
                 }

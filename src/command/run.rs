@@ -5,8 +5,8 @@ use super::experiment::experiment;
 use super::interrupt::Interrupt;
 use super::{End, Failure, consent, predictions, print};
 use curvature_runner::error::UserError;
-use curvature_runner::output::Session;
-use curvature_runner::plan::Plan;
+use curvature_runner::output::left_in;
+use curvature_runner::plan::{Plan, Portion};
 use curvature_runner::run::Trials;
 use curvature_runner::spec::{Spec, SpecError, SpecText};
 use std::path::PathBuf;
@@ -54,15 +54,18 @@ fn dry_run(plans: &[(SpecText, Arc<Plan>)], stop: &Interrupt) -> End {
     End::Success
 }
 
-/// The jobs of `plan` that a run has to do.
-fn left(arguments: &Arguments, plan: &Plan) -> Vec<usize> {
-    let folder = arguments.folder(plan);
-    let mut asked = arguments.asked(plan);
-    if !arguments.fresh {
-        let missing = Session::missing(&folder, plan, arguments.retry_failed);
-        asked.retain(|index| missing.binary_search(index).is_ok());
+/// What a run has to do of `plan`.
+fn left(arguments: &Arguments, plan: &Plan) -> Vec<Portion> {
+    let asked = arguments.asked(plan);
+    match arguments.fresh {
+        true => asked,
+        false => left_in(
+            &arguments.folder(plan),
+            plan,
+            &asked,
+            arguments.retry_failed,
+        ),
     }
-    asked
 }
 
 /// All specs are checked before the first is run.

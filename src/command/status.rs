@@ -2,7 +2,7 @@
 
 use super::{End, Failure, predictions};
 use curvature_runner::output::PartFolder;
-use curvature_runner::plan::Plan;
+use curvature_runner::plan::{Plan, Portion};
 use curvature_runner::spec::Spec;
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
     let plan = Plan::new(Spec::parse(source)?, source)?;
     println!(
         "{:<12} {:>14} {:>7} {:>14}  state",
-        "part", "jobs done", "failed", "time left"
+        "part", "done", "failed", "time left"
     );
     let (mut done, mut failed) = (0, 0);
     for part in &parts {
@@ -34,18 +34,20 @@ pub fn execute(arguments: &Arguments) -> Result<End, Failure> {
         };
         let state = match (&progress.writer, progress.done + progress.failed) {
             (Some(writer), _) => format!("running as {writer}"),
-            (None, ended) if ended == progress.jobs => "ended".into(),
+            (None, ended) if ended == progress.all => "ended".into(),
             (None, _) => "not running".into(),
         };
         println!(
             "{name:<12} {:>14} {:>7} {left:>14}  {state}",
-            format!("{} of {}", progress.done, progress.jobs),
+            format!("{} of {}", progress.done, progress.all),
             progress.failed
         );
     }
-    println!(
-        "{done} of {} jobs are done, {failed} failed",
-        plan.jobs.len()
-    );
+    let units = |portions: &[Portion]| portions.iter().map(Portion::units).sum::<usize>();
+    let all = match parts.iter().find_map(|part| part.part) {
+        Some(cut) => cut.all(&plan).map(|(_, own)| units(&own)).sum(),
+        None => plan.jobs.len(),
+    };
+    println!("{done} of {all} jobs, or pieces of jobs that are cut, are done, {failed} failed");
     Ok(End::Success)
 }

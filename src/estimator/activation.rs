@@ -2,11 +2,11 @@
 
 use super::cores::Cores;
 use super::estimator_spec::{Shares, estimator_spec};
-use super::samples::sample;
+use super::samples::{estimates, sample};
 use super::stream::{PhiloxStream, Space};
 use super::{
-    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
-    one_pass, written,
+    BatchSum, Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampled, Sampling, Setting,
+    Start, StreamKind, Task, Term, batch_sum, one_pass, written,
 };
 use crate::curvature::Blocks;
 use crate::error::UserError;
@@ -108,6 +108,10 @@ impl Task for ActivationTask {
         activations
     }
 
+    fn batch_sum(&self, budget: &Budget) -> Option<&dyn BatchSum> {
+        budget.is_given().then_some(self)
+    }
+
     fn run(
         &self,
         problem: &Problem,
@@ -115,6 +119,10 @@ impl Task for ActivationTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
+        let sum = self.batch_sum(budget);
+        if let Some(estimates) = batch_sum::run(sum, problem, start, budget, v_batch) {
+            return estimates;
+        }
         let clock = Instant::now();
         let cores = Cores::of(problem, budget, v_batch);
         let _quiet = cores.quiet(problem);
@@ -125,11 +133,30 @@ impl Task for ActivationTask {
             self.passes,
             self.probe,
         );
-        let mut estimates = sample(clock, budget, cores, draw);
+        self.stated(sample(clock, budget, cores, draw))
+    }
+}
+
+impl ActivationTask {
+    /// The estimates with the standard errors that the probes have.
+    fn stated(&self, mut estimates: Vec<Estimate>) -> Vec<Estimate> {
         if self.probe == ActivationProbe::Hadamard {
             estimates.iter_mut().for_each(Estimate::forget_errors);
         }
         estimates
+    }
+}
+
+impl BatchSum for ActivationTask {
+    fn terms(&self, problem: &NetworkProblem, batches: &[usize], work: &Sampled<'_>) -> Vec<Term> {
+        one_pass::terms(problem, batches, work, |stream, batch| {
+            let probes = Probes::of(batch, stream, self.curvature, self.probe);
+            move |first, count| probes.draw(self.passes, first, count)
+        })
+    }
+
+    fn estimates(&self, sum: &Term, counts: &[u64]) -> Vec<Estimate> {
+        self.stated(estimates(sum, counts))
     }
 }
 
@@ -142,15 +169,8 @@ pub(super) fn draws(
     kind: ActivationProbe,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
     one_pass::over_batches(problem, stream, move |stream, batch: &NetworkProblem| {
-        let probes = Probes {
-            at: batch.linearize_for(curvature),
-            stream,
-            kind,
-        };
-        move |first, count| match passes {
-            PassKind::Separate => probes.separate(first, count),
-            PassKind::Joint => probes.joint(first, count).unsqueeze(0),
-        }
+        let probes = Probes::of(batch, stream, curvature, kind);
+        move |first, count| probes.draw(passes, first, count)
     })
 }
 
@@ -162,6 +182,27 @@ struct Probes {
 }
 
 impl Probes {
+    fn of(
+        batch: &NetworkProblem,
+        stream: PhiloxStream,
+        curvature: Curvature,
+        kind: ActivationProbe,
+    ) -> Self {
+        Self {
+            at: batch.linearize_for(curvature),
+            stream,
+            kind,
+        }
+    }
+
+    /// Samples `first..first + count`: `[parameters, count]`, or `[1, count]`.
+    fn draw(&self, passes: PassKind, first: u64, count: u64) -> Tensor {
+        match passes {
+            PassKind::Separate => self.separate(first, count),
+            PassKind::Joint => self.joint(first, count).unsqueeze(0),
+        }
+    }
+
     /// Probes `first..first + count`, layer by layer: `[parameters, count]` in float64.
     fn separate(&self, first: u64, count: u64) -> Tensor {
         let mut rows = Vec::with_capacity(self.at.parameter_count());

@@ -22,6 +22,11 @@ pub enum Budget {
 }
 
 impl Budget {
+    /// Whether it is known beforehand how far to go.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Self::Tolerance(_))
+    }
+
     /// The numbers; none of a tolerance.
     pub fn counts(&self) -> &[u64] {
         match self {

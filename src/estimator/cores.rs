@@ -49,6 +49,15 @@ impl Cores {
         }
     }
 
+    /// Chunks of V_batch follow each other.
+    pub(super) fn in_turn(v_batch: u64) -> Self {
+        Self {
+            v_batch,
+            threads: 1,
+            prepared: true,
+        }
+    }
+
     /// Keeps libtorch to one thread while a small problem is set up and its probes are drawn.
     pub(super) fn quiet(&self, problem: &Problem) -> Option<OneThread> {
         let small = !problem.device().is_cuda() && problem.bytes_per_probe() < SMALL_PROBE;
@@ -131,7 +140,7 @@ pub(super) struct OneThread {
 }
 
 impl OneThread {
-    fn set() -> Self {
+    pub(super) fn set() -> Self {
         let before = tch::get_num_threads();
         tch::set_num_threads(1);
         Self { before }

@@ -4,7 +4,8 @@
 use super::estimator_spec::{Shares, estimator_spec};
 use super::progress::Cancellation;
 use super::{
-    Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampling, Setting, Start, Task,
+    BatchSum, Budget, Estimate, EstimatorConfig, Expanded, Moments, Quantity, Sampled, Sampling,
+    Setting, Start, Task, Term, batch_sum,
 };
 use crate::curvature::{chunk_memory, exact};
 use crate::error::UserError;
@@ -68,23 +69,63 @@ impl Task for ExactTask {
         true
     }
 
+    fn batch_sum(&self, _budget: &Budget) -> Option<&dyn BatchSum> {
+        // A diagonal is as long as the parameters, too much for every batch to keep.
+        (self.matrix.is_some() && !self.diagonal).then_some(self)
+    }
+
     fn run(
         &self,
         problem: &Problem,
-        _start: &Start,
-        _budget: &Budget,
-        _v_batch: u64,
+        start: &Start,
+        budget: &Budget,
+        v_batch: u64,
     ) -> Vec<Estimate> {
+        let sum = self.batch_sum(budget);
+        if let Some(estimates) = batch_sum::run(sum, problem, start, budget, v_batch) {
+            return estimates;
+        }
         let clock = Instant::now();
         let bytes = chunk_memory(problem.device(), self.memory);
         let curvature = self.matrix.unwrap_or_default();
         let found = Found::of(problem, curvature, bytes, self.diagonal);
-        let trace = Moments::exact(found.traces.iter().sum());
+        let seconds = clock.elapsed().as_secs_f64();
         vec![Estimate {
-            parameters: found.traces.into_iter().map(Moments::exact).collect(),
             diagonal: found.diagonal.map(|entries| entries.concat()),
-            ..Estimate::new(Quantity::Trace, trace, 0, clock.elapsed().as_secs_f64())
+            ..estimate(found.traces, seconds)
         }]
+    }
+}
+
+impl BatchSum for ExactTask {
+    fn terms(&self, problem: &NetworkProblem, batches: &[usize], _work: &Sampled<'_>) -> Vec<Term> {
+        let bytes = chunk_memory(problem.device(), self.memory);
+        let curvature = self.matrix.unwrap_or_default();
+        let cancellation = Cancellation::of_this_thread();
+        let term = |&index: &usize| {
+            cancellation.check();
+            let clock = Instant::now();
+            let found = Found::over_batches(&problem.on_batch(index), curvature, bytes, false);
+            Term {
+                rows: found.traces.into_iter().map(|trace| vec![trace]).collect(),
+                seconds: vec![clock.elapsed().as_secs_f64()],
+            }
+        };
+        batches.iter().map(term).collect()
+    }
+
+    fn estimates(&self, sum: &Term, _counts: &[u64]) -> Vec<Estimate> {
+        let traces = sum.rows.iter().map(|row| row[0]).collect();
+        vec![estimate(traces, sum.seconds[0])]
+    }
+}
+
+/// The estimate from the traces of every parameter's block.
+fn estimate(traces: Vec<f64>, seconds: f64) -> Estimate {
+    let trace = Moments::exact(traces.iter().sum());
+    Estimate {
+        parameters: traces.into_iter().map(Moments::exact).collect(),
+        ..Estimate::new(Quantity::Trace, trace, 0, seconds)
     }
 }
 

@@ -3,15 +3,16 @@
 use super::cores::{Cores, ReadOnly};
 use super::estimator_spec::{Shares, estimator_spec};
 use super::rows::draw;
-use super::samples::{chunks, sample};
+use super::samples::{chunks, estimates, sample, term};
 use super::stream::{PhiloxStream, Space, StreamKind, TorchStream};
 use super::{
-    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, Task, written,
+    BatchSum, Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampled, Sampling, Setting,
+    Start, Task, Term, batch_sum, written,
 };
 use crate::curvature::{Operator, OperatorSpec, ProductKind};
 use crate::error::UserError;
 use crate::lists::{Seed, VBatch};
-use crate::problem::{Network, Problem, ProblemSpec};
+use crate::problem::{Network, NetworkProblem, Problem, ProblemSpec};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::Tensor;
@@ -103,6 +104,10 @@ impl Task for HutchinsonTask {
         Setting::over(&self.operator_spec, "hutchinson").drawing(self.probe, self.stream)
     }
 
+    fn batch_sum(&self, budget: &Budget) -> Option<&dyn BatchSum> {
+        (budget.is_given() && self.stream == StreamKind::Philox).then_some(self)
+    }
+
     fn run(
         &self,
         problem: &Problem,
@@ -110,6 +115,11 @@ impl Task for HutchinsonTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
+        let philox = matches!(start, Start::Philox(_));
+        let sum = self.batch_sum(budget).filter(|_| philox);
+        if let Some(estimates) = batch_sum::run(sum, problem, start, budget, v_batch) {
+            return estimates;
+        }
         let clock = Instant::now();
         let cores = Cores::of(problem, budget, v_batch);
         let _quiet = cores.quiet(problem);
@@ -144,20 +154,51 @@ impl HutchinsonTask {
                 })
             }
             Start::Philox(seed) => {
-                let stream = PhiloxStream::new(*seed, kind, device);
-                let operator = ReadOnly::new(operator);
-                let as_signs = self.probe == Probe::Rademacher && operator.prefers_signs();
-                sample(clock, budget, cores, |first, count| {
-                    if as_signs {
-                        let shapes = operator.shapes().iter().enumerate();
-                        let signs = |(index, shape): (usize, &Vec<i64>)| {
-                            stream.signs(Space::Parameter(index), first, count, shape)
-                        };
-                        return operator.quadratic_of_signs(&shapes.map(signs).collect::<Vec<_>>());
-                    }
-                    operator.quadratic(&draw(&stream, &operator, self.probe, first, count))
-                })
+                let draw = self.draws(operator, PhiloxStream::new(*seed, kind, device));
+                sample(clock, budget, cores, draw)
             }
         }
+    }
+
+    /// The quadratic forms of probes `first..first + count`: `[parameters, count]` or `[1, count]`.
+    fn draws<'a>(
+        &'a self,
+        operator: &'a Operator<'_>,
+        stream: PhiloxStream,
+    ) -> impl Fn(u64, u64) -> Tensor + Sync + 'a {
+        let operator = ReadOnly::new(operator);
+        let as_signs = self.probe == Probe::Rademacher && operator.prefers_signs();
+        move |first, count| {
+            if as_signs {
+                let shapes = operator.shapes().iter().enumerate();
+                let signs = |(index, shape): (usize, &Vec<i64>)| {
+                    stream.signs(Space::Parameter(index), first, count, shape)
+                };
+                return operator.quadratic_of_signs(&shapes.map(signs).collect::<Vec<_>>());
+            }
+            operator.quadratic(&draw(&stream, &operator, self.probe, first, count))
+        }
+    }
+
+    /// The quadratic forms with the matrix of a batch.
+    fn term(&self, batch: &Problem, work: &Sampled<'_>) -> Term {
+        let clock = Instant::now();
+        let cores = Cores::of(batch, work.budget, work.v_batch);
+        let _quiet = cores.quiet(batch);
+        self.operator_spec.open(batch, work.budget.least(), |operator| {
+            let draw = self.draws(operator, work.start.philox(batch));
+            term(clock, work.budget.counts(), cores, draw, |_| {})
+        })
+    }
+}
+
+impl BatchSum for HutchinsonTask {
+    fn terms(&self, problem: &NetworkProblem, batches: &[usize], work: &Sampled<'_>) -> Vec<Term> {
+        let one = |&index: &usize| self.term(&problem.on_batch(index).into(), work);
+        batches.iter().map(one).collect()
+    }
+
+    fn estimates(&self, sum: &Term, counts: &[u64]) -> Vec<Estimate> {
+        estimates(sum, counts)
     }
 }

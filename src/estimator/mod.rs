@@ -6,6 +6,7 @@
 mod activation;
 mod activation_variance;
 mod artefact;
+mod batch_sum;
 mod block_sums;
 mod budget;
 mod cores;
@@ -39,6 +40,7 @@ mod variance;
 
 pub use activation::{Activation, ActivationProbe, PassKind};
 pub use artefact::{Artefact, Eigenvalue, Node, ParameterVectors, ProbeVariance};
+pub use batch_sum::{BatchSum, Sampled, Term, compute, pieces};
 pub use budget::{Budget, Stop, Stopping, Tolerance};
 pub use estimate::Estimate;
 pub use estimator_spec::Options;
@@ -62,7 +64,7 @@ pub use sketch::{
 pub use slq::Slq;
 pub use statistics::{Interval, Moments, student_cdf, student_quantile};
 pub use stream::{PhiloxStream, StreamKind, TorchStream};
-pub(crate) use tuning::{Trial, Work, v_batch};
+pub(crate) use tuning::{Trial, Work, v_batch, without_trial};
 pub use unit::counted;
 pub use variance::Variance;
 
@@ -182,6 +184,13 @@ pub trait Task: Debug + Send + Sync {
     /// `v_batch` probes at once (1 where that means nothing).
     fn run(&self, problem: &Problem, start: &Start, budget: &Budget, v_batch: u64)
     -> Vec<Estimate>;
+
+    /// Its work as a sum over batches of data, which several machines can share; `None` where it
+    /// needs products with the whole matrix, or finds out on its way how far to go.
+    fn batch_sum(&self, budget: &Budget) -> Option<&dyn BatchSum> {
+        let _ = budget;
+        None
+    }
 
     /// How many vectors over all parameters it keeps at least, beside those that it multiplies,
     /// for a budget of `v` with `v_batch` at once.

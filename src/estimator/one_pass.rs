@@ -1,12 +1,15 @@
 //! What the estimators with probes of their own, in activation space, share.
 
-use super::cores::{ReadOnly, each};
+use super::cores::{Cores, OneThread, ReadOnly, each};
+use super::progress::Cancellation;
+use super::samples::term;
 use super::stream::PhiloxStream;
-use super::{Budget, Expanded, Options, Sampling, StreamKind, Task};
+use super::{Budget, Expanded, Options, Sampled, Sampling, StreamKind, Task, Term};
 use crate::error::UserError;
 use crate::lists::Seed;
 use crate::problem::{Network, NetworkProblem, ProblemSpec};
 use std::sync::Arc;
+use std::time::Instant;
 use tch::Tensor;
 
 /// Expands the lists of an estimator whose probes only the Philox stream defines.
@@ -68,6 +71,39 @@ pub(super) fn check(network: Option<&Network>) -> Result<(), UserError> {
     ))
 }
 
+/// The terms of the batches with these numbers: the samples that `of_batch(stream, batch)` draws of
+/// each. Cores work on batches side by side, on one libtorch thread each.
+pub(super) fn terms<D: Fn(u64, u64) -> Tensor>(
+    problem: &NetworkProblem,
+    batches: &[usize],
+    work: &Sampled<'_>,
+    of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
+) -> Vec<Term> {
+    refuse_shared(problem);
+    let device = problem.device();
+    let stream = work.start.philox_of(problem.kind(), device);
+    // A batch that is alone gives the same bits as beside others.
+    let _quiet = (batches.len() == 1 && !device.is_cuda()).then(OneThread::set);
+    let cancellation = Cancellation::of_this_thread();
+    let (problem, counts) = (ReadOnly::new(problem), work.budget.counts());
+    let cores = Cores::in_turn(work.v_batch);
+    each(batches.len(), device, |place| {
+        cancellation.check();
+        let clock = Instant::now();
+        let index = batches[place];
+        let draw = ReadOnly::new(of_batch(stream.of_batch(index), &problem.on_batch(index)));
+        let samples = |first, count| draw(first, count);
+        term(clock, counts, cores, samples, |_| {})
+    })
+}
+
+fn refuse_shared(problem: &NetworkProblem) {
+    assert!(
+        problem.network.ties().is_empty(),
+        "a plan refuses shared parameters here"
+    );
+}
+
 /// For how many draws at least every batch is prepared once.
 pub(super) fn draws(problem: &NetworkProblem, budget: &Budget, v_batch: u64) -> u64 {
     match prepared_once(problem) {
@@ -92,10 +128,7 @@ pub(super) fn over_batches<D: Fn(u64, u64) -> Tensor>(
     stream: PhiloxStream,
     of_batch: impl Fn(PhiloxStream, &NetworkProblem) -> D + Sync,
 ) -> impl Fn(u64, u64) -> Tensor + Sync {
-    assert!(
-        problem.network.ties().is_empty(),
-        "a plan refuses shared parameters here"
-    );
+    refuse_shared(problem);
     let device = problem.device();
     let prepared = prepared_once(problem).then(|| {
         if problem.batches.len() > 1 {

@@ -1,5 +1,6 @@
 //! Samples of a mean, drawn chunk by chunk, and the estimates that they give on the way.
 
+use super::batch_sum::Term;
 use super::cores::Cores;
 use super::dominance::note_if_dominated;
 use super::progress::tell;
@@ -15,7 +16,7 @@ struct Samples {
 
 impl Samples {
     fn len(&self) -> u64 {
-        self.rows.first().map_or(0, |row| row.len() as u64)
+        length(&self.rows)
     }
 
     /// Appends `[rows, K]` in float64; copying it to the CPU waits for the device.
@@ -29,24 +30,46 @@ impl Samples {
 
     /// The mean of the first `count` samples.
     fn trace(&self, count: u64) -> Moments {
-        let total = |k: usize| self.rows.iter().map(|row| row[k]).sum();
-        Moments::of((0..count as usize).map(total))
+        trace(&self.rows, count)
     }
 
-    /// The estimate from the first `count` samples.
     fn estimate(&self, count: u64, seconds: f64) -> Estimate {
-        if count == self.len() {
-            note_if_dominated(
-                (0..count as usize).map(|k| self.rows.iter().map(|row| row[k]).sum()),
-            );
-        }
-        let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
-        Estimate {
-            v: Some(count),
-            parameters: self.rows.iter().map(row).collect(),
-            ..Estimate::new(Quantity::Trace, self.trace(count), count, seconds)
-        }
+        estimate(&self.rows, count, seconds)
     }
+}
+
+fn length(rows: &[Vec<f64>]) -> u64 {
+    rows.first().map_or(0, |row| row.len() as u64)
+}
+
+/// The whole of the first `count` samples, one by one.
+fn totals(rows: &[Vec<f64>], count: u64) -> impl Iterator<Item = f64> + Clone {
+    (0..count as usize).map(move |k| rows.iter().map(|row| row[k]).sum())
+}
+
+/// The mean of the first `count` samples.
+fn trace(rows: &[Vec<f64>], count: u64) -> Moments {
+    Moments::of(totals(rows, count))
+}
+
+/// The estimate from the first `count` samples.
+fn estimate(rows: &[Vec<f64>], count: u64, seconds: f64) -> Estimate {
+    if count == length(rows) {
+        note_if_dominated(totals(rows, count));
+    }
+    let row = |row: &Vec<f64>| Moments::of(row[..count as usize].iter().copied());
+    Estimate {
+        v: Some(count),
+        parameters: rows.iter().map(row).collect(),
+        ..Estimate::new(Quantity::Trace, trace(rows, count), count, seconds)
+    }
+}
+
+/// The estimates from the first samples of a sequence, for each of `counts` of them.
+pub(super) fn estimates(samples: &Term, counts: &[u64]) -> Vec<Estimate> {
+    let at = counts.iter().zip(&samples.seconds);
+    at.map(|(&count, &seconds)| estimate(&samples.rows, count, seconds))
+        .collect()
 }
 
 /// What `budget` asks for from one sequence of samples: `draw(first, count)` gives samples
@@ -61,7 +84,12 @@ pub(super) fn sample(
 ) -> Vec<Estimate> {
     match budget {
         Budget::Counts(counts) | Budget::First { counts, .. } => {
-            prefixes(clock, counts, cores, draw)
+            let largest = counts.last().copied().unwrap_or(0);
+            let look = |samples: &[Vec<f64>]| {
+                let done = length(samples);
+                tell(done, largest, || trace(samples, done));
+            };
+            estimates(&term(clock, counts, cores, draw, look), counts)
         }
         Budget::Tolerance(tolerance) => vec![until(clock, *tolerance, cores, draw)],
     }
@@ -101,31 +129,35 @@ fn until(
     unreachable!("the last checkpoint is max_V")
 }
 
-/// Estimates from the first `count` samples for each of `counts` (rising), all of them from one
-/// sequence; of a chunk that a count splits, its share of the time counts.
-fn prefixes(
+/// As many samples of one sequence as the largest of `counts` (rising) says, and the times to each
+/// of them; of a chunk that a count splits, its share of the time counts. `look` sees the samples
+/// after every chunk.
+pub(super) fn term(
     clock: Instant,
     counts: &[u64],
     cores: Cores,
     draw: impl Fn(u64, u64) -> Tensor + Sync,
-) -> Vec<Estimate> {
+    look: impl Fn(&[Vec<f64>]),
+) -> Term {
     let largest = counts.last().copied().unwrap_or(0);
     let mut samples = Samples::default();
     let (mut before, mut after) = (0.0, clock.elapsed().as_secs_f64());
     let mut chunk = 0;
-    counts
-        .iter()
-        .map(|&count| {
-            while samples.len() < count {
-                chunk = largest.min(cores.end(samples.len(), count)) - samples.len();
-                samples.append(&cores.draw(samples.len(), chunk, &draw));
-                tell(samples.len(), largest, || samples.trace(samples.len()));
-                (before, after) = (after, clock.elapsed().as_secs_f64());
-            }
-            let unused = (samples.len() - count) as f64 / chunk as f64;
-            samples.estimate(count, after - unused * (after - before))
-        })
-        .collect()
+    let until = |&count: &u64| {
+        while samples.len() < count {
+            chunk = largest.min(cores.end(samples.len(), count)) - samples.len();
+            samples.append(&cores.draw(samples.len(), chunk, &draw));
+            look(&samples.rows);
+            (before, after) = (after, clock.elapsed().as_secs_f64());
+        }
+        let unused = (samples.len() - count) as f64 / chunk as f64;
+        after - unused * (after - before)
+    };
+    let seconds = counts.iter().map(until).collect();
+    Term {
+        rows: samples.rows,
+        seconds,
+    }
 }
 
 /// Estimates for each of `counts` (rising), each as if its probes alone had been drawn from

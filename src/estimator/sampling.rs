@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use crate::problem::generator::TorchGenerator;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
 
 /// `[sampling]` of a spec; an estimator may carry its own `V`, `V_batch`, `seeds` or `probe`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Serialize)]
@@ -133,8 +134,16 @@ impl Start {
     /// # Panics
     /// If this is PyTorch's stream, which a plan refuses where it is not defined.
     pub fn philox(&self, problem: &Problem) -> PhiloxStream {
+        self.philox_of(problem.kind(), problem.device())
+    }
+
+    /// The counter-based stream of vectors of this kind on `device`.
+    ///
+    /// # Panics
+    /// As [`philox`](Self::philox).
+    pub fn philox_of(&self, kind: Kind, device: Device) -> PhiloxStream {
         match self {
-            Self::Philox(seed) => PhiloxStream::new(*seed, problem.kind(), problem.device()),
+            Self::Philox(seed) => PhiloxStream::new(*seed, kind, device),
             Self::Torch(_) => unreachable!("the plan refuses stream \"torch\" here"),
         }
     }

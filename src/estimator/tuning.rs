@@ -22,6 +22,9 @@ const FEW: u64 = 200;
 /// The V_batch of work too small for a trial, and the first one that is tried.
 const USUAL: u64 = 8;
 
+/// A V_batch that suits most networks: on small ones less is slower, on large ones more is no faster.
+const COMMON: u64 = 32;
+
 /// Probes of so many bytes together are spread over all cores: a trial is to do likewise.
 const SPREAD: u64 = super::cores::WORTH_WAKING;
 
@@ -68,6 +71,12 @@ pub(crate) fn v_batch(work: &Work, trial: &mut dyn FnMut(u64, u64) -> Option<Tri
         false => search.from(usual).unwrap_or(1),
     };
     (size, search.spent)
+}
+
+/// A V_batch that follows from memory and the size of a probe alone, and so is the same on every
+/// machine: no trial would be.
+pub(crate) fn without_trial(work: &Work) -> u64 {
+    power_of_two(COMMON.min(work.memory / work.bytes_per_probe))
 }
 
 /// The largest that is not above `limit`, at least 1.

@@ -19,7 +19,7 @@ pub use conclusions::{
 };
 pub use redraw::redraw;
 pub use store::{
-    Before, DensityRecord, Diagonal, EigenvalueRecord, Ended, FailureRecord, File, Finished,
-    Manifest, ParameterRecord, PartFolder, Progress, Record, Results, Rows, Session, Status,
-    VarianceRecord, add_artefacts, read_records,
+    Before, DensityRecord, Diagonal, Done, EigenvalueRecord, Ended, FailureRecord, File, Finished,
+    Manifest, ParameterRecord, PartFolder, Piece, Pieces, Progress, Record, Results, Rows, Session,
+    Status, VarianceRecord, add_artefacts, left_in, read_records,
 };

@@ -2,7 +2,7 @@
 
 use super::Setup;
 use crate::error::UserError;
-use crate::estimator::{Budget, Expanded, Setting, Task};
+use crate::estimator::{BatchSum, Budget, Expanded, Setting, Task};
 use crate::lists::{Seed, VBatch};
 use crate::spec::{ExperimentKind, Spec};
 use std::collections::HashMap;
@@ -42,6 +42,11 @@ impl Job {
             None => format!("{setting:?}"),
         };
         (self.problem, way)
+    }
+
+    /// The sum over batches of data that it is, if it is one.
+    pub fn batch_sum(&self) -> Option<&dyn BatchSum> {
+        self.task.batch_sum(&self.budget)
     }
 
     /// Everything in it that determines its result, as text.

@@ -1,10 +1,11 @@
-//! Parts of a plan, for several machines: which jobs each of them runs.
+//! Parts of a plan, for several machines: which jobs, or pieces of jobs, each of them runs.
 
 use super::{Job, Plan, Setup};
 use crate::error::UserError;
-use crate::estimator::Budget;
-use crate::lists::VBatch;
-use std::collections::HashMap;
+use crate::estimator::{Budget, pieces};
+use crate::spec::ExperimentKind;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,22 @@ use std::str::FromStr;
 pub struct Part {
     index: usize,
     count: usize,
+}
+
+/// What is to be done of a job: all of it, or some of its pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Which job of the plan.
+    pub job: usize,
+    /// Which of its pieces, rising; `None`: all of it, to its estimates.
+    pub pieces: Option<Vec<usize>>,
+}
+
+impl Portion {
+    /// How many jobs or pieces it is.
+    pub fn units(&self) -> usize {
+        self.pieces.as_ref().map_or(1, Vec::len)
+    }
 }
 
 /// How many products a run to a tolerance is taken to need: nobody knows before.
@@ -61,32 +78,94 @@ impl Part {
         format!("parts/{}-of-{}", self.index, self.count)
     }
 
-    /// All parts of as many.
-    pub fn all(self) -> impl Iterator<Item = Self> {
+    /// All parts of as many, each with what is its own of `plan`.
+    pub fn all(self, plan: &Plan) -> impl Iterator<Item = (Self, Vec<Portion>)> + use<> {
         let count = self.count;
-        (1..=count).map(move |index| Self { index, count })
+        let parts = (1..=count).map(move |index| Self { index, count });
+        parts.zip(deal(plan, count))
     }
 
-    /// The jobs of `plan` that are its own, rising. Every job is in exactly one part, on every
-    /// machine in the same one.
-    ///
-    /// The most costly jobs go first, each to the part that has least to do; costs are counted in
-    /// products. Jobs whose V_batch is found by a trial stay together with all that share the trial.
-    pub fn jobs(self, plan: &Plan) -> Vec<usize> {
-        let mut units = units(plan);
-        units.sort_by(|a, b| b.cost.total_cmp(&a.cost).then(a.jobs[0].cmp(&b.jobs[0])));
-        let mut loads = vec![0.0; self.count];
-        let mut own = Vec::new();
-        for unit in units {
-            let lightest = (0..self.count).min_by(|&a, &b| f64::total_cmp(&loads[a], &loads[b]));
-            let part = lightest.expect("at least one part");
-            loads[part] += unit.cost;
-            if part + 1 == self.index {
-                own.extend(unit.jobs);
+    /// What is its own of `plan`, by rising jobs. Every piece of every job is in exactly one part, on
+    /// every machine in the same one.
+    pub fn portions(self, plan: &Plan) -> Vec<Portion> {
+        deal(plan, self.count).swap_remove(self.index - 1)
+    }
+}
+
+/// A job with more than a sixteenth of what falls to a part is cut, where it can be: then no part has
+/// much more to do than another.
+const LARGE: f64 = 16.0;
+
+/// What each of `count` parts of `plan` has to do.
+///
+/// The most costly jobs and pieces go first, each to the part that has least to do; costs are counted
+/// in products.
+fn deal(plan: &Plan, count: usize) -> Vec<Vec<Portion>> {
+    let costs: Vec<f64> = plan.jobs.iter().map(|job| cost(plan, job)).collect();
+    let share = costs.iter().sum::<f64>() / count as f64;
+    let mut units: Vec<(u64, usize, usize)> = Vec::new();
+    let mut whole = Vec::new();
+    for (index, (job, cost)) in plan.jobs.iter().zip(&costs).enumerate() {
+        let pieces = plan.pieces(job);
+        whole.push(pieces);
+        let cut = if LARGE * cost > share { pieces } else { 1 };
+        // Whole numbers, which every machine adds up alike.
+        let each = ((1000.0 * cost / cut as f64) as u64).max(1);
+        units.extend((0..cut).map(|piece| (each, index, if cut == 1 { ALL } else { piece })));
+    }
+    units.sort_by_key(|&(cost, job, piece)| (Reverse(cost), job, piece));
+    let mut lightest: BinaryHeap<_> = (0..count).map(|part| Reverse((0u64, part))).collect();
+    let mut parts: Vec<Vec<(usize, usize)>> = vec![Vec::new(); count];
+    for (cost, job, piece) in units {
+        let Reverse((load, part)) = lightest.pop().expect("at least one part");
+        lightest.push(Reverse((load.saturating_add(cost), part)));
+        parts[part].push((job, piece));
+    }
+    let portions = |mut units: Vec<(usize, usize)>| {
+        units.sort_unstable();
+        let jobs = units.chunk_by(|a, b| a.0 == b.0);
+        let portion = |units: &[(usize, usize)]| {
+            let (job, first) = units[0];
+            let all = first == ALL || units.len() == whole[job];
+            Portion {
+                job,
+                pieces: (!all).then(|| units.iter().map(|unit| unit.1).collect()),
             }
+        };
+        jobs.map(portion).collect()
+    };
+    parts.into_iter().map(portions).collect()
+}
+
+/// Stands for all pieces of a job that is not cut.
+const ALL: usize = usize::MAX;
+
+impl Plan {
+    /// In how many pieces the work of a job can be cut, by the batches of its data; 1 where it cannot. The time of a
+    /// timed job is that of one machine.
+    pub fn pieces(&self, job: &Job) -> usize {
+        let batches = match &self.setup {
+            Setup::Network(setup) => setup.dataset.selection.batches,
+            Setup::Matrix(_) => 1,
+        };
+        match self.spec.kind {
+            ExperimentKind::Convergence if job.batch_sum().is_some() => pieces(batches).len(),
+            _ => 1,
         }
-        own.sort_unstable();
-        own
+    }
+
+    /// Which share of its job a portion is.
+    pub fn share(&self, portion: &Portion) -> f64 {
+        match &portion.pieces {
+            None => 1.0,
+            Some(pieces) => pieces.len() as f64 / self.pieces(&self.jobs[portion.job]) as f64,
+        }
+    }
+
+    /// All of its jobs.
+    pub fn portions(&self) -> Vec<Portion> {
+        let jobs = 0..self.jobs.len();
+        jobs.map(|job| Portion { job, pieces: None }).collect()
     }
 }
 
@@ -111,32 +190,6 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.index, self.count)
     }
-}
-
-/// Jobs that one machine has to run.
-struct Unit {
-    /// Rising.
-    jobs: Vec<usize>,
-    cost: f64,
-}
-
-fn units(plan: &Plan) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::new();
-    let mut shared: HashMap<_, usize> = HashMap::new();
-    for (index, job) in plan.jobs.iter().enumerate() {
-        let next = units.len();
-        let place = match job.v_batch {
-            Some(VBatch::Auto) => *shared.entry(job.multiplies()).or_insert(next),
-            Some(VBatch::Fixed(_)) | None => next,
-        };
-        if place == next {
-            let (jobs, cost) = (Vec::new(), 0.0);
-            units.push(Unit { jobs, cost });
-        }
-        units[place].jobs.push(index);
-        units[place].cost += cost(plan, job);
-    }
-    units
 }
 
 /// What a job costs, in products, as far as that is known before it runs.

@@ -1,7 +1,7 @@
 //! How long a run may take, guessed without a trial.
 
 use super::todo::runs_of_a_job;
-use crate::plan::{Plan, Setup, columns};
+use crate::plan::{Plan, Portion, Setup, columns};
 use crate::problem::matrix::Basis;
 use tch::Device;
 
@@ -16,13 +16,13 @@ const CALL: f64 = 2e-5;
 /// with a multiplication and an addition.
 const PASSES: f64 = 8.0;
 
-/// A guess at the seconds that `jobs` of a plan take, rather too high than too low: what double
+/// A guess at the seconds that `portions` of a plan take, rather too high than too low: what double
 /// backward passes would take on one slow core. An exact trace counts as a quarter of a product for each
 /// of its columns at most. Runs to a tolerance are left out, and fast products may take a hundredth of
 /// it.
 ///
 /// It costs nothing, and tells the runs that may take long from those that cannot.
-pub fn guess(plan: &Plan, jobs: &[usize]) -> f64 {
+pub fn guess(plan: &Plan, portions: &[Portion]) -> f64 {
     let operations = match &plan.setup {
         Setup::Network(setup) => {
             let selection = setup.dataset.selection;
@@ -40,13 +40,14 @@ pub fn guess(plan: &Plan, jobs: &[usize]) -> f64 {
     } else {
         ON_GPU
     };
-    let probes = |&index: &usize| {
-        let job = &plan.jobs[index];
-        match (job.task.is_exact(), &plan.setup) {
+    let probes = |portion: &Portion| {
+        let job = &plan.jobs[portion.job];
+        let products = match (job.task.is_exact(), &plan.setup) {
             (true, Setup::Network(setup)) => columns(&setup.network) as f64 / 4.0,
             _ => job.budget.counts().last().copied().unwrap_or(0) as f64,
-        }
+        };
+        plan.share(portion) * products
     };
-    let products = jobs.iter().map(probes).sum::<f64>() * runs_of_a_job(plan) as f64;
+    let products = portions.iter().map(probes).sum::<f64>() * runs_of_a_job(plan) as f64;
     products * (CALL + operations / speed)
 }

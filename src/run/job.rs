@@ -1,17 +1,19 @@
-//! One job, from its random numbers to its rows, whatever happens.
+//! One job, or pieces of one, from its random numbers to its rows, whatever happens.
 
 use super::caught::{Cancel, Cut, is_out_of_memory};
 use super::estimates::estimates;
 use super::observer::Observer;
+use super::pieces::{self, Making};
 use super::rows::{Measured, RowMaker};
 use super::sizes::Sizes;
 use super::todo::Todo;
-use crate::estimator::Start;
+use crate::estimator::{Sampled, Start};
 use crate::memory::growth_of;
-use crate::output::Finished;
-use crate::plan::{Job, Plan};
+use crate::output::{Done, Finished, Pieces};
+use crate::plan::{Job, Plan, Portion};
 use crate::problem::Problem;
 use crate::spec::ExperimentKind;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Runs jobs of a plan.
@@ -21,6 +23,8 @@ pub(super) struct JobRunner<'a> {
     /// libtorch threads that a job has.
     pub threads: usize,
     rows: RowMaker<'a>,
+    /// What is there already of jobs that are to be finished.
+    pieces: HashMap<usize, Pieces>,
     sizes: Sizes,
     cancel: Cancel,
     /// Whether other jobs run at the same time.
@@ -49,6 +53,7 @@ impl<'a> JobRunner<'a> {
             watch,
             threads: plan.threads,
             rows: RowMaker::new(plan, problems),
+            pieces: todo.pieces.clone(),
             sizes,
             cancel,
             side_by_side: false,
@@ -64,27 +69,44 @@ impl<'a> JobRunner<'a> {
         }
     }
 
-    /// Runs a job; where memory runs out, again with half the V_batch. `None` if it is cancelled.
-    pub fn perform(&self, index: usize, problem: &Problem, start: &Start) -> Option<Finished> {
+    /// Does a job or pieces of one, and hands in what comes of it; where memory runs out, again with half
+    /// the V_batch. Returns whether it has ended: `false` if it is cancelled.
+    pub fn perform(
+        &self,
+        portion: &Portion,
+        problem: &Problem,
+        start: &Start,
+        hand_in: &dyn Fn(Done),
+    ) -> bool {
+        let index = portion.job;
         let job = &self.plan.jobs[index];
         self.watch.started(index);
         tracing::debug!("job {index} begins: {job:?}");
         let asked = self.sizes.of(job);
         let mut v_batch = asked;
-        let (mut diagonals, mut files) = (Vec::new(), Vec::new());
-        let (rows, mut notes) = loop {
+        let mut pieces = self.pieces.get(&index).cloned().unwrap_or_default();
+        let finished = loop {
             let watch = self.watch.clone();
             let tell = move |progress| watch.progressed(index, progress);
-            let work = || self.repeated(job, v_batch, problem, start);
+            let notes = self.notes(job, v_batch, asked);
+            let work = || match self.plan.pieces(job) {
+                1 => Some(self.repeated(job, v_batch, problem, start)),
+                _ => self.summed(
+                    portion,
+                    v_batch,
+                    (problem, start),
+                    &notes,
+                    &mut pieces,
+                    hand_in,
+                ),
+            };
             let error = match self.cancel.attempt(tell, work) {
-                Ok((repeated, notes)) => {
-                    diagonals = self.rows.diagonals(index, problem, &repeated);
-                    let place = (problem.device(), self.threads);
-                    let (rows, found) = self.rows.rows(index, v_batch, &repeated, place);
-                    files = found;
-                    break (rows, notes);
+                Ok((Some(repeated), told)) => {
+                    break self.finished(index, v_batch, problem, &repeated, notes, told);
                 }
-                Err(Cut::Cancelled) => return None,
+                // Its pieces are handed in.
+                Ok((None, _)) => return true,
+                Err(Cut::Cancelled) => return false,
                 Err(Cut::Failed(error)) => error,
             };
             match v_batch {
@@ -92,25 +114,86 @@ impl<'a> JobRunner<'a> {
                     self.sizes.reduce(job, size / 2);
                     v_batch = Some(size / 2);
                 }
-                _ => break (self.rows.failure(job, v_batch, error), Vec::new()),
+                _ => {
+                    break Finished {
+                        index,
+                        rows: self.rows.failure(job, v_batch, error),
+                        notes,
+                        ..Finished::default()
+                    };
+                }
             }
         };
-        if v_batch < asked {
-            let (asked, used) = (asked.unwrap_or(1), v_batch.unwrap_or(1));
-            notes.push(format!(
-                "out of memory at V_batch = {asked}, went on with {used}"
-            ));
-        }
-        let notes = notes
-            .into_iter()
-            .map(|note| format!("{}: {note}", job.setting));
-        Some(Finished {
+        hand_in(Done::Job(finished));
+        true
+    }
+
+    /// What comes of a job that has gone well; `told` are the estimator's own notes.
+    fn finished(
+        &self,
+        index: usize,
+        v_batch: Option<u64>,
+        problem: &Problem,
+        repeated: &[Measured],
+        mut notes: Vec<String>,
+        told: Vec<String>,
+    ) -> Finished {
+        let setting = &self.plan.jobs[index].setting;
+        let place = (problem.device(), self.threads);
+        let (rows, files) = self.rows.rows(index, v_batch, repeated, place);
+        notes.splice(0..0, told.iter().map(|note| format!("{setting}: {note}")));
+        Finished {
             index,
             rows,
-            diagonals,
+            diagonals: self.rows.diagonals(index, problem, repeated),
             files,
-            notes: notes.chain(self.sizes.note(job)).collect(),
-        })
+            notes,
+        }
+    }
+
+    /// What a reader should know of the V_batch that a job is run with.
+    fn notes(&self, job: &Job, v_batch: Option<u64>, asked: Option<u64>) -> Vec<String> {
+        let less = (v_batch < asked).then(|| {
+            let (asked, used) = (asked.unwrap_or(1), v_batch.unwrap_or(1));
+            let setting = &job.setting;
+            format!("{setting}: out of memory at V_batch = {asked}, went on with {used}")
+        });
+        less.into_iter().chain(self.sizes.note(job)).collect()
+    }
+
+    /// The estimates of a sum over batches, where all of it is asked for, from pieces that are there
+    /// and those that are missing.
+    fn summed(
+        &self,
+        portion: &Portion,
+        v_batch: Option<u64>,
+        (problem, start): (&Problem, &Start),
+        notes: &[String],
+        pieces: &mut Pieces,
+        hand_in: &dyn Fn(Done),
+    ) -> Option<Vec<Measured>> {
+        let job = &self.plan.jobs[portion.job];
+        let making = Making {
+            sum: job.batch_sum()?,
+            work: Sampled {
+                start,
+                budget: &job.budget,
+                v_batch: v_batch.unwrap_or(1),
+            },
+            v_batch,
+            threads: self.threads,
+            notes: notes.to_vec(),
+        };
+        let mut make = || making.make(portion, problem.network(), pieces, hand_in);
+        let memory = match self.measures_memory(problem) {
+            true => growth_of(problem.device(), make).1,
+            false => {
+                make();
+                None
+            }
+        };
+        let whole = portion.pieces.is_none();
+        whole.then(|| vec![(pieces::estimates(job, pieces), memory)])
     }
 
     fn repeated(
@@ -130,12 +213,15 @@ impl<'a> JobRunner<'a> {
         for _ in 0..warmup {
             estimates();
         }
-        let device = problem.device();
-        // A process grows by what all jobs do; a card has one at a time.
-        let measured = |_| match self.side_by_side && !device.is_cuda() {
-            true => (estimates(), None),
-            false => growth_of(device, estimates),
+        let measured = |_| match self.measures_memory(problem) {
+            true => growth_of(problem.device(), estimates),
+            false => (estimates(), None),
         };
         (0..repeats).map(measured).collect()
+    }
+
+    /// A process grows by what all jobs do; a card has one at a time.
+    fn measures_memory(&self, problem: &Problem) -> bool {
+        !self.side_by_side || problem.device().is_cuda()
     }
 }

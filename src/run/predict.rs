@@ -8,7 +8,7 @@ use crate::curvature::chunk_memory;
 use crate::estimator::{Budget, Setting, Start};
 use crate::lists::VBatch;
 use crate::memory::{growth_of, release_freed_buffers};
-use crate::plan::{Job, Plan, Setup};
+use crate::plan::{Job, Plan, Portion, Setup};
 use crate::problem::{NetworkProblem, Problem};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -22,6 +22,8 @@ pub struct Prediction {
     pub job: usize,
     /// How many there are, counting repetitions.
     pub runs: u64,
+    /// As many, those of which only pieces are to be done counted with their share.
+    pub share: f64,
     /// What one run costs; `None` where the trial did not end in time, or failed.
     pub cost: Option<Cost>,
     /// Seconds that one run takes at least, where its trial was still under way at the end.
@@ -32,7 +34,7 @@ impl Prediction {
     /// Seconds that all its runs together add to a run of `plan`.
     pub fn seconds(&self, plan: &Plan) -> f64 {
         let one = self.cost.map_or(self.at_least, |cost| cost.seconds);
-        self.runs as f64 * one / self.beside(plan) as f64
+        self.share * one / self.beside(plan) as f64
     }
 
     /// How many of its runs go on side by side.
@@ -86,21 +88,20 @@ impl Trials {
     /// difference. One that is still under way at the end is cancelled, and the next plan's begin
     /// once it has ended; time that this takes is the next plan's.
     pub fn predict(&mut self, plan: &Arc<Plan>, stopped: &dyn Fn() -> bool) -> Vec<Prediction> {
-        let all: Vec<usize> = (0..plan.jobs.len()).collect();
-        self.of_settings(plan, settings(plan, &all), stopped)
+        self.of_settings(plan, settings(plan, &plan.portions()), stopped)
     }
 
-    /// Predicts the exact ones of `jobs`, and those of which there are so many that a trial adds little,
-    /// and waits until it has ended.
+    /// Predicts the exact ones of `portions`, and those of which there are so many that a trial adds
+    /// little, and waits until it has ended.
     ///
     /// Runs to a tolerance are not among them, since nobody knows how far they go.
     pub fn foresee(
         &mut self,
         plan: &Arc<Plan>,
-        jobs: &[usize],
+        portions: &[Portion],
         stopped: &dyn Fn() -> bool,
     ) -> Vec<Prediction> {
-        let mut long = settings(plan, jobs);
+        let mut long = settings(plan, portions);
         long.retain(|prediction| {
             let job = &plan.jobs[prediction.job];
             let probes = job.budget.counts().last().copied().unwrap_or(0);
@@ -182,18 +183,24 @@ fn try_all(plan: &Plan, jobs: &[Prediction], cancel: &Cancel, news: &Sender<News
     });
 }
 
-/// One prediction, still to be made, for every setting of `jobs`, with those counted.
-fn settings(plan: &Plan, jobs: &[usize]) -> Vec<Prediction> {
+/// One prediction, still to be made, for every setting of `portions`, with those counted.
+fn settings(plan: &Plan, portions: &[Portion]) -> Vec<Prediction> {
     let mut found: Vec<(_, Prediction)> = Vec::new();
-    for &index in jobs {
-        let job = &plan.jobs[index];
+    for portion in portions {
+        let (index, job) = (portion.job, &plan.jobs[portion.job]);
+        let runs = runs_of_a_job(plan);
+        let share = runs as f64 * plan.share(portion);
         let setting = (setting(job), job.problem, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
-            Some((_, prediction)) => prediction.runs += runs_of_a_job(plan),
+            Some((_, prediction)) => {
+                prediction.runs += runs;
+                prediction.share += share;
+            }
             None => {
                 let prediction = Prediction {
                     job: index,
-                    runs: runs_of_a_job(plan),
+                    runs,
+                    share,
                     cost: None,
                     at_least: 0.0,
                 };

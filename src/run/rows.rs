@@ -17,7 +17,7 @@ pub(super) struct RowMaker<'a> {
     parameters: Vec<(String, i64)>,
     /// Of every job: what its estimates are determined by, as a hash.
     result_keys: Vec<String>,
-    /// Of every problem: its eigenvalues, where it is given by them.
+    /// Of every problem that is in memory: its eigenvalues, where it is given by them.
     spectra: Vec<Option<Vec<f64>>>,
 }
 
@@ -156,7 +156,7 @@ impl<'a> RowMaker<'a> {
 
     /// The exact value of a quantity of a problem, where nothing has to be computed for it.
     fn exact(&self, problem: usize, quantity: Quantity) -> Option<f64> {
-        quantity.of_spectrum(self.spectra[problem].as_ref()?)
+        quantity.of_spectrum(self.spectra.get(problem)?.as_ref()?)
     }
 
     /// What tells the files of a job from those of all others, whatever the plan: a part of the hash

@@ -3,7 +3,7 @@
 use super::caught::{Cancel, Cut};
 use super::estimates::estimates;
 use super::todo::{Todo, runs_of_a_job};
-use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch};
+use crate::estimator::{Budget, Setting, Start, Trial, Work, v_batch, without_trial};
 use crate::lists::VBatch;
 use crate::memory::growth_of;
 use crate::plan::{Job, Multiplies, Plan};
@@ -49,7 +49,7 @@ impl Sizes {
         for &(index, v_batch) in &todo.v_batch {
             take(&mut sizes, &plan.jobs[index], v_batch);
         }
-        let jobs = todo.jobs.iter().map(|&index| &plan.jobs[index]);
+        let jobs = todo.portions.iter().map(|portion| &plan.jobs[portion.job]);
         let auto = jobs.filter(|job| job.v_batch == Some(VBatch::Auto));
         let open: Vec<&Job> = auto.filter(|job| !sizes.contains_key(&key(job))).collect();
         let mut found: HashMap<Multiplies, Found> = HashMap::new();
@@ -58,15 +58,22 @@ impl Sizes {
             if !found.contains_key(&product) {
                 let jobs = open.iter().filter(|other| other.multiplies() == product);
                 let work = work(plan, &problems[job.problem], jobs.copied());
-                let tried = tried(job, &problems[job.problem], &work, cancel)?;
-                found.insert(product.clone(), tried);
+                let size = match todo.apart {
+                    true => Found {
+                        v_batch: without_trial(&work),
+                        seconds: None,
+                    },
+                    false => tried(job, &problems[job.problem], &work, cancel)?,
+                };
+                found.insert(product.clone(), size);
             }
             let Found { v_batch, seconds } = found[&product];
             let v_batch = v_batch.min(job.budget.most().unwrap_or(1));
             sizes.entry(key(job)).or_insert_with(|| {
                 let how = match seconds {
-                    0.0 => "too little to do for a trial".into(),
-                    seconds => format!("trial {seconds:.1} s"),
+                    None => "the same in every part, without a trial".into(),
+                    Some(0.0) => "too little to do for a trial".into(),
+                    Some(seconds) => format!("trial {seconds:.1} s"),
                 };
                 let note = format!("{}: V_batch = auto takes {v_batch} ({how})", setting(job));
                 tell(&note);
@@ -108,11 +115,11 @@ fn take(sizes: &mut HashMap<Key, Size>, job: &Job, v_batch: u64) {
     size.v_batch = v_batch.min(size.v_batch);
 }
 
-/// What a trial found, and how long it took.
+/// A V_batch, and how long the trial took that found it, if one did.
 #[derive(Clone, Copy)]
 struct Found {
     v_batch: u64,
-    seconds: f64,
+    seconds: Option<f64>,
 }
 
 /// What there is to do in `jobs`, which are alike.
@@ -158,6 +165,9 @@ fn tried(job: &Job, problem: &Problem, work: &Work, cancel: &Cancel) -> Result<F
     });
     match cancel.is_set() {
         true => Err(Cut::Cancelled),
-        false => Ok(Found { v_batch, seconds }),
+        false => Ok(Found {
+            v_batch,
+            seconds: Some(seconds),
+        }),
     }
 }

@@ -1,24 +1,33 @@
 //! What is to be run of a plan, and how often.
 
-use crate::plan::Plan;
+use crate::output::Pieces;
+use crate::plan::{Plan, Portion};
 use crate::spec::ExperimentKind;
+use std::collections::HashMap;
 
 /// What is to be run of a plan.
 #[derive(Clone, Debug)]
 pub struct Todo {
-    /// Indices of jobs, rising.
-    pub jobs: Vec<usize>,
+    /// Jobs and pieces, by rising jobs.
+    pub portions: Vec<Portion>,
     /// The V_batch that jobs of an earlier run came to, by index: others of the same setting take
     /// the same.
     pub v_batch: Vec<(usize, u64)>,
+    /// Pieces that are there already, of jobs that are to be finished.
+    pub pieces: HashMap<usize, Pieces>,
+    /// Whether it is a part of a plan, of which other machines have the rest: `V_batch = "auto"` then
+    /// takes what follows from the plan alone, so that all take the same.
+    pub apart: bool,
 }
 
 impl Todo {
     /// All of `plan`.
     pub fn all(plan: &Plan) -> Self {
         Self {
-            jobs: (0..plan.jobs.len()).collect(),
+            portions: plan.portions(),
             v_batch: Vec::new(),
+            pieces: HashMap::new(),
+            apart: false,
         }
     }
 }

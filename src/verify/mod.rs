@@ -142,8 +142,8 @@ impl Reduced {
             plan,
             &Todo::all(plan),
             &(Arc::new(NoObserver) as Arc<_>),
-            |job| {
-                finished.push(job);
+            |done| {
+                finished.extend(done.job());
                 Ok(())
             },
         )?;

@@ -84,14 +84,14 @@ fn jobs(plan: &Arc<Plan>) -> Vec<Finished> {
 }
 
 fn jobs_watched(plan: &Arc<Plan>, watch: &Arc<dyn Observer>) -> Vec<Finished> {
-    let mut jobs = Vec::new();
-    run(plan, &Todo::all(plan), watch, |finished| {
-        let failure = finished.rows.failures.first();
-        assert!(failure.is_none(), "{failure:?}");
-        jobs.push(finished);
+    let mut jobs: Vec<Finished> = Vec::new();
+    run(plan, &Todo::all(plan), watch, |done| {
+        jobs.extend(done.job());
         Ok(())
     })
     .unwrap();
+    let failure = jobs.iter().find_map(|job| job.rows.failures.first());
+    assert!(failure.is_none(), "{failure:?}");
     jobs.sort_by_key(|job| job.index);
     jobs
 }

@@ -178,11 +178,11 @@ fn key(row: &Record) -> String {
 }
 
 /// Steele, Lea, Flood (OOPSLA 2014), SplitMix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     /// In [0, 1).
-    fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

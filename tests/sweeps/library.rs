@@ -86,8 +86,8 @@ impl Observer for Watch {
 fn finished(plan: &Arc<Plan>, watch: &Arc<Watch>) -> Vec<Finished> {
     let mut all = Vec::new();
     let observer: Arc<dyn Observer> = watch.clone();
-    let done = run(plan, &Todo::all(plan), &observer, |job| {
-        all.push(job);
+    let done = run(plan, &Todo::all(plan), &observer, |done| {
+        all.extend(done.job());
         Ok(())
     });
     done.unwrap();
@@ -199,8 +199,7 @@ fn what_fails_while_it_is_cancelled_is_not_reported() {
 fn short_runs_have_no_trial_before_them() {
     let guessed = |source: SpecText| {
         let plan = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap();
-        let all: Vec<usize> = (0..plan.jobs.len()).collect();
-        guess(&plan, &all)
+        guess(&plan, &plan.portions())
     };
     for name in [
         "smoke",

@@ -4,6 +4,7 @@ mod disk;
 mod kill;
 mod library;
 mod shards;
+mod slurm;
 mod stop;
 mod trouble;
 

@@ -6,16 +6,18 @@ mod passes;
 
 use super::cores::Cores;
 use super::estimator_spec::{Shares, estimator_spec};
-use super::samples::sample;
+use super::samples::{estimates, sample};
+use super::stream::PhiloxStream;
 use super::{
-    Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampling, Setting, Start, StreamKind, Task,
-    one_pass,
+    BatchSum, Budget, Estimate, EstimatorConfig, Expanded, Probe, Sampled, Sampling, Setting,
+    Start, StreamKind, Task, Term, batch_sum, one_pass,
 };
 use crate::curvature::chunk_memory;
 use crate::error::UserError;
 use crate::problem::{Curvature, Network, NetworkProblem, Problem, ProblemSpec};
 use passes::Passes;
 use std::time::Instant;
+use tch::Tensor;
 
 estimator_spec! {
     /// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
@@ -68,6 +70,10 @@ impl Task for PropagationTask {
         activations
     }
 
+    fn batch_sum(&self, budget: &Budget) -> Option<&dyn BatchSum> {
+        budget.is_given().then_some(self)
+    }
+
     fn run(
         &self,
         problem: &Problem,
@@ -75,21 +81,52 @@ impl Task for PropagationTask {
         budget: &Budget,
         v_batch: u64,
     ) -> Vec<Estimate> {
+        let sum = self.batch_sum(budget);
+        if let Some(estimates) = batch_sum::run(sum, problem, start, budget, v_batch) {
+            return estimates;
+        }
         let clock = Instant::now();
-        // Slices are prepared side by side, one on each thread.
-        let threads = tch::get_num_threads() as u64;
         let cores = Cores::of(problem, budget, v_batch);
         let _quiet = cores.quiet(problem);
         let stream = start.philox(problem);
         let problem = problem.network();
+        let bytes = self.bytes(problem);
         let all = one_pass::draws(problem, budget, v_batch);
-        let bytes = chunk_memory(problem.device(), self.memory) / threads;
-        let passes = |stream, batch: &NetworkProblem| {
-            let at = batch.linearize_for(self.curvature);
-            let passes = Passes::new(at, stream, all, bytes);
-            move |first, count| passes.draw(first, count)
-        };
+        let passes = |stream, batch: &NetworkProblem| self.passes(stream, batch, all, bytes);
         let draw = one_pass::over_batches(problem, stream, passes);
         sample(clock, budget, cores, draw)
+    }
+}
+
+impl PropagationTask {
+    /// The memory of a chunk where slices or batches are prepared side by side, one on each thread.
+    fn bytes(&self, problem: &NetworkProblem) -> u64 {
+        chunk_memory(problem.device(), self.memory) / tch::get_num_threads() as u64
+    }
+
+    /// Draws about `all` passes of a batch or slice.
+    fn passes(
+        &self,
+        stream: PhiloxStream,
+        batch: &NetworkProblem,
+        all: u64,
+        bytes: u64,
+    ) -> impl Fn(u64, u64) -> Tensor + use<> {
+        let passes = Passes::new(batch.linearize_for(self.curvature), stream, all, bytes);
+        move |first, count| passes.draw(first, count)
+    }
+}
+
+impl BatchSum for PropagationTask {
+    fn terms(&self, problem: &NetworkProblem, batches: &[usize], work: &Sampled<'_>) -> Vec<Term> {
+        let bytes = self.bytes(problem);
+        let all = work.budget.least();
+        one_pass::terms(problem, batches, work, |stream, batch| {
+            self.passes(stream, batch, all, bytes)
+        })
+    }
+
+    fn estimates(&self, sum: &Term, counts: &[u64]) -> Vec<Estimate> {
+        estimates(sum, counts)
     }
 }

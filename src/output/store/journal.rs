@@ -1,8 +1,10 @@
-//! `journal.jsonl`: every finished job with its rows, a line each, in the order in which they ended.
+//! `journal.jsonl`: every finished job with its rows, and every finished piece of a job that is still to be put
+//! together, a line each, in the order in which they ended.
 //!
 //! It is the truth from which all CSV files are made. A line is written in one go and counts once
 //! its end is there; what a kill has left of a line is cut off before the next one is written.
 
+use super::pieces::{Piece, Pieces};
 use super::tables::Rows;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,41 @@ pub(super) struct Entry {
     pub notes: Vec<String>,
 }
 
+/// A finished piece of a job.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct PieceEntry {
+    /// The job's key.
+    pub key: String,
+    /// What it came to.
+    #[serde(flatten)]
+    pub piece: Piece,
+}
+
+/// What a journal holds, by keys.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Finished jobs; of two with one key the later.
+    pub jobs: HashMap<String, Entry>,
+    /// Pieces of jobs that are not done.
+    pub pieces: HashMap<String, Pieces>,
+}
+
+impl Contents {
+    /// What the lines of `text` hold; those of another format are passed over.
+    fn of(text: &[u8]) -> Self {
+        let mut contents = Self::default();
+        for line in text.split(|&byte| byte == b'\n') {
+            if let Ok(entry) = serde_json::from_slice::<Entry>(line) {
+                contents.jobs.insert(entry.key.clone(), entry);
+            } else if let Ok(PieceEntry { key, piece }) = serde_json::from_slice(line) {
+                let pieces = contents.pieces.entry(key).or_default();
+                pieces.insert(piece.piece, piece);
+            }
+        }
+        contents
+    }
+}
+
 /// An open journal.
 pub(super) struct Journal {
     path: PathBuf,
@@ -37,16 +74,15 @@ impl Journal {
     /// A power cut may take what is younger than this; a kill takes nothing.
     const SYNCHRONISE: Duration = Duration::from_secs(1);
 
-    /// Opens the journal of `folder`, or starts it, and reads what it holds; a later entry for a
-    /// key replaces an earlier one, and lines of another format are passed over.
+    /// Opens the journal of `folder`, or starts it, and reads what it holds.
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn open(folder: &Path, fresh: bool) -> Result<(Self, HashMap<String, Entry>)> {
+    pub fn open(folder: &Path, fresh: bool) -> Result<(Self, Contents)> {
         let path = folder.join("journal.jsonl");
         let (file, text) =
             open(&path, fresh).with_context(|| format!("cannot write {}", path.display()))?;
-        let (whole, entries) = entries(&text);
+        let whole = whole(&text);
         let mut journal = Self {
             path,
             file,
@@ -54,20 +90,20 @@ impl Journal {
             synchronised: Instant::now(),
         };
         journal.cut().with_context(|| journal.context())?;
-        Ok((journal, entries))
+        Ok((journal, Contents::of(&text[..whole])))
     }
 
     /// Reads the journal of `folder` without writing to it; nothing, where it cannot be read.
-    pub fn read(folder: &Path) -> HashMap<String, Entry> {
-        let text = std::fs::read(folder.join("journal.jsonl"));
-        entries(&text.unwrap_or_default()).1
+    pub fn read(folder: &Path) -> Contents {
+        let text = std::fs::read(folder.join("journal.jsonl")).unwrap_or_default();
+        Contents::of(&text[..whole(&text)])
     }
 
-    /// Appends a finished job; after an error the journal is as it was before.
+    /// Appends an [`Entry`] or a [`PieceEntry`]; after an error the journal is as it was before.
     ///
     /// # Errors
     /// A full or failing disk.
-    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+    pub fn append(&mut self, entry: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(entry).context("a journal entry is JSON")?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
@@ -93,18 +129,10 @@ impl Journal {
     }
 }
 
-/// How long the whole lines of a journal are, and the entries in them.
-fn entries(text: &[u8]) -> (usize, HashMap<String, Entry>) {
-    let whole = text
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |end| end + 1);
-    let entries = text[..whole]
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Entry>(line).ok())
-        .map(|entry| (entry.key.clone(), entry))
-        .collect();
-    (whole, entries)
+/// How long the whole lines of a journal are.
+fn whole(text: &[u8]) -> usize {
+    let end = text.iter().rposition(|&byte| byte == b'\n');
+    end.map_or(0, |end| end + 1)
 }
 
 fn open(path: &Path, fresh: bool) -> std::io::Result<(File, Vec<u8>)> {
@@ -123,6 +151,7 @@ fn open(path: &Path, fresh: bool) -> std::io::Result<(File, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimator::Term;
 
     fn entry(key: &str) -> Entry {
         Entry {
@@ -144,13 +173,41 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let (mut journal, entries) = Journal::open(folder.path(), false).unwrap();
+            let (mut journal, held) = Journal::open(folder.path(), false).unwrap();
             let lines = usize::from(length >= first) + usize::from(length == whole.len());
-            assert_eq!(entries.len(), lines, "cut to {length} bytes");
+            assert_eq!(held.jobs.len(), lines, "cut to {length} bytes");
             journal.append(&entry("c")).unwrap();
-            let (_, entries) = Journal::open(folder.path(), false).unwrap();
-            assert_eq!(entries.len(), lines + 1);
-            assert_eq!(entries["c"].notes, ["of c"]);
+            let (_, held) = Journal::open(folder.path(), false).unwrap();
+            assert_eq!(held.jobs.len(), lines + 1);
+            assert_eq!(held.jobs["c"].notes, ["of c"]);
         }
+    }
+
+    /// Pieces stand beside jobs.
+    #[test]
+    fn pieces_are_told_from_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path(), true).unwrap();
+        let piece = |key: &str, piece| PieceEntry {
+            key: key.into(),
+            piece: Piece {
+                piece,
+                term: Term {
+                    rows: vec![vec![1.5]],
+                    seconds: vec![0.5],
+                },
+                v_batch: None,
+                threads: 2,
+                notes: Vec::new(),
+            },
+        };
+        journal.append(&entry("a")).unwrap();
+        journal.append(&piece("b", 3)).unwrap();
+        journal.append(&piece("b", 1)).unwrap();
+        journal.append(&piece("b", 3)).unwrap();
+        let held = Journal::read(folder.path());
+        assert_eq!(held.jobs.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(held.pieces["b"].keys().collect::<Vec<_>>(), [&1, &3]);
+        assert_eq!(held.pieces["b"][&3], piece("b", 3).piece);
     }
 }

@@ -1,9 +1,9 @@
 //! The folders that parts of an experiment were written to.
 
 use super::journal::Journal;
-use super::lock;
+use super::{left, lock};
 use crate::error::UserError;
-use crate::plan::{Machine, Part, Plan, cost};
+use crate::plan::{Machine, Part, Plan, Portion, cost};
 use crate::spec::{Spec, SpecText};
 use anyhow::{Context, Result};
 use std::fs::read_dir;
@@ -28,8 +28,8 @@ pub struct PartFolder {
 /// How far the part in a folder is.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Jobs that are its own.
-    pub jobs: usize,
+    /// Jobs, and pieces of jobs that are cut, that are its own.
+    pub all: usize,
     /// Those of them that are done.
     pub done: usize,
     /// Those of them that failed.
@@ -180,28 +180,33 @@ impl PartFolder {
     /// How far it is.
     pub fn progress(&self, plan: &Plan) -> Progress {
         let own = match self.part {
-            Some(part) => part.jobs(plan),
-            None => (0..plan.jobs.len()).collect(),
+            Some(part) => part.portions(plan),
+            None => plan.portions(),
         };
-        let (keys, entries) = (plan.keys_on(&self.machine), Journal::read(&self.folder));
+        let (keys, held) = (plan.keys_on(&self.machine), Journal::read(&self.folder));
         let mut progress = Progress {
-            jobs: own.len(),
             writer: lock::writer(&self.folder),
             ..Progress::default()
         };
         let (mut spent, mut seconds, mut left) = (0.0, 0.0, 0.0);
-        for index in own {
-            let cost = cost(plan, &plan.jobs[index]);
-            match entries.get(&keys[index]) {
-                None => left += cost,
-                Some(entry) if !entry.rows.failures.is_empty() => progress.failed += 1,
-                Some(entry) => {
-                    progress.done += 1;
-                    spent += cost;
-                    let rows = entry.rows.records.iter().map(|row| row.seconds);
-                    seconds += rows.fold(0.0, f64::max);
-                }
+        for portion in &own {
+            let (job, key) = (&plan.jobs[portion.job], &keys[portion.job]);
+            let (entry, pieces) = (held.jobs.get(key), held.pieces.get(key));
+            let all = portion.units();
+            let rest = left::left(portion, entry, pieces, true);
+            let rest = rest.as_ref().map_or(0, Portion::units);
+            (progress.all, progress.done) = (progress.all + all, progress.done + all - rest);
+            let each = plan.share(portion) * cost(plan, job) / all as f64;
+            spent += (all - rest) as f64 * each;
+            match entry {
+                Some(_) => progress.failed += rest,
+                None => left += rest as f64 * each,
             }
+            let rows = entry.into_iter().flat_map(|entry| &entry.rows.records);
+            seconds += rows.map(|row| row.seconds).fold(0.0, f64::max);
+            let own = portion.pieces.iter().flatten();
+            let pieces = own.filter_map(|piece| pieces?.get(piece)?.term.seconds.last());
+            seconds += pieces.sum::<f64>();
         }
         progress.seconds_left = (spent > 0.0).then(|| left * seconds / spent);
         progress

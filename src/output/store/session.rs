@@ -1,12 +1,14 @@
 //! The results folder of an experiment, from its first row to its figures.
 
-use super::journal::{Entry, Journal};
+use super::journal::{Entry, Journal, PieceEntry};
+use super::left::{are_there, has_failed, left};
 use super::lock::Lock;
 use super::manifest::{Manifest, Status};
 use super::part_folder::PartFolder;
+use super::pieces::{Piece, Pieces};
 use super::records::{FailureRecord, Record};
-use super::tables::{self, Finished, Rows};
-use crate::plan::{Part, Plan};
+use super::tables::{self, Done, Rows};
+use crate::plan::{Part, Plan, Portion};
 use crate::spec::SpecText;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
@@ -23,8 +25,10 @@ pub struct Session {
     journal: Journal,
     /// The key of every job of the plan, and its entry once it is finished.
     jobs: Vec<(String, Option<Entry>)>,
-    /// The jobs that the folder is for.
-    own: Vec<usize>,
+    /// Of jobs that are not finished: their pieces that are.
+    pieces: HashMap<usize, Pieces>,
+    /// What the folder is for.
+    own: Vec<Portion>,
     /// Of every job of the plan whether it computes an exact trace.
     exact: Vec<bool>,
     before: Before,
@@ -73,13 +77,15 @@ impl Session {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = Lock::take(folder)?;
-        let (journal, mut entries) = Journal::open(folder, fresh)?;
+        let (journal, held) = Journal::open(folder, fresh)?;
+        let (mut entries, mut pieces) = (held.jobs, HashMap::new());
+        let mut held_pieces = held.pieces;
         let known = entries.len();
-        let jobs: Vec<_> = plan
-            .keys()
-            .into_iter()
-            .map(|key| {
+        let keys = plan.keys().into_iter().enumerate();
+        let jobs: Vec<_> = keys
+            .map(|(index, key)| {
                 let entry = entries.remove(&key);
+                pieces.extend(held_pieces.remove(&key).map(|pieces| (index, pieces)));
                 (key, entry)
             })
             .collect();
@@ -97,9 +103,10 @@ impl Session {
             manifest,
             journal,
             jobs,
+            pieces,
             own: match part {
-                Some(part) => part.jobs(plan),
-                None => (0..plan.jobs.len()).collect(),
+                Some(part) => part.portions(plan),
+                None => plan.portions(),
             },
             exact: plan.jobs.iter().map(|job| job.task.is_exact()).collect(),
             before,
@@ -112,22 +119,9 @@ impl Session {
             due: Instant::now(),
             _lock: lock,
         };
+        (0..session.jobs.len()).for_each(|index| session.forgive(index));
         session.write_tables()?;
         Ok(session)
-    }
-
-    /// The jobs of `plan` that `folder` has no result of, by index; those that failed are among them
-    /// with `retry`. Nothing is written there.
-    pub fn missing(folder: &Path, plan: &Plan, retry: bool) -> Vec<usize> {
-        let entries = Journal::read(folder);
-        let missing = |key: &String| match entries.get(key) {
-            None => true,
-            Some(entry) => retry && has_failed(entry),
-        };
-        let jobs = plan.keys().into_iter().enumerate();
-        jobs.filter(|(_, key)| missing(key))
-            .map(|(index, _)| index)
-            .collect()
     }
 
     /// What an earlier run left.
@@ -140,19 +134,29 @@ impl Session {
         self.jobs[index].1.as_ref().map(|entry| &entry.rows)
     }
 
-    /// Whether a job of the plan is still to be done; those that failed are only with `retry`.
-    pub fn is_missing(&self, index: usize, retry: bool) -> bool {
-        match &self.jobs[index].1 {
-            None => true,
-            Some(entry) => retry && has_failed(entry),
-        }
+    /// What is still to be done of `portion`; jobs that failed are to be done again only with `retry`.
+    pub fn left(&self, portion: &Portion, retry: bool) -> Option<Portion> {
+        let entry = self.jobs[portion.job].1.as_ref();
+        left(portion, entry, self.pieces.get(&portion.job), retry)
     }
 
-    /// Writes the rows of a finished job.
+    /// The finished pieces of a job that is not finished.
+    pub fn pieces(&self, index: usize) -> Option<&Pieces> {
+        self.pieces.get(&index)
+    }
+
+    /// Writes what a run hands on.
     ///
     /// # Errors
     /// A full or failing disk; what was written before stays.
-    pub fn append(&mut self, finished: Finished) -> Result<()> {
+    pub fn append(&mut self, done: Done) -> Result<()> {
+        let finished = match done {
+            Done::Job(finished) => finished,
+            Done::Pieces { index, pieces } => {
+                let mut pieces = pieces.into_iter();
+                return pieces.try_for_each(|piece| self.store_piece(index, piece));
+            }
+        };
         for diagonal in &finished.diagonals {
             diagonal.write(&self.folder)?;
         }
@@ -172,15 +176,23 @@ impl Session {
     /// # Errors
     /// As of [`append`](Self::append), and files of the part that cannot be read.
     pub fn adopt(&mut self, plan: &Plan, part: &PartFolder) -> Result<()> {
-        let mut entries = Journal::read(&part.folder);
+        let mut held = Journal::read(&part.folder);
         part.copy_files(&self.folder)?;
         for (index, key) in plan.keys_on(&part.machine).iter().enumerate() {
-            let Some(entry) = entries.remove(key) else {
-                continue;
-            };
             let own = self.jobs[index].1.as_ref();
-            if own.is_none_or(|own| has_failed(own) && !has_failed(&entry)) {
+            let entry = held.jobs.remove(key);
+            let better =
+                |entry: &Entry| own.is_none_or(|own| has_failed(own) && !has_failed(entry));
+            if let Some(entry) = entry.filter(better) {
                 self.store(index, entry.rows, entry.notes)?;
+            } else if own.is_none_or(has_failed) {
+                let pieces = held.pieces.remove(key).unwrap_or_default();
+                let there = self.pieces.get(&index);
+                let there = there.into_iter().flat_map(|pieces| pieces.keys().copied());
+                let there: Vec<usize> = there.collect();
+                for piece in pieces.into_values().filter(|p| !there.contains(&p.piece)) {
+                    self.store_piece(index, piece)?;
+                }
             }
         }
         self.manifest.add_part(part.origin());
@@ -195,13 +207,34 @@ impl Session {
             .append(place.insert(Entry { key, rows, notes }))
     }
 
+    /// Keeps a piece of a job in the journal.
+    fn store_piece(&mut self, index: usize, piece: Piece) -> Result<()> {
+        let key = self.jobs[index].0.clone();
+        let line = PieceEntry { key, piece };
+        self.journal.append(&line)?;
+        let pieces = self.pieces.entry(index).or_default();
+        pieces.insert(line.piece.piece, line.piece);
+        self.forgive(index);
+        Ok(())
+    }
+
+    /// Forgets that a job has failed, once its own pieces are there.
+    fn forgive(&mut self, index: usize) {
+        let own = self.own.binary_search_by_key(&index, |own| own.job);
+        let own = own.map(|place| &self.own[place]);
+        if own.is_ok_and(|own| are_there(own, self.pieces.get(&index))) {
+            let entry = &mut self.jobs[index].1;
+            *entry = entry.take().filter(|entry| !has_failed(entry));
+        }
+    }
+
     /// Writes all tables and the manifest.
     ///
     /// # Errors
     /// A full or failing disk; the rows written so far stay.
     pub fn end(mut self, interrupted: bool) -> Result<Ended> {
         let mut files = self.write_tables()?;
-        let left = self.own.iter().any(|&index| self.jobs[index].1.is_none());
+        let left = self.own.iter().any(|own| self.left(own, false).is_some());
         let entries: Vec<Entry> = self
             .jobs
             .into_iter()
@@ -266,8 +299,4 @@ impl Session {
             row.exact = exact.get(&of(row)).copied().or(row.exact);
         }
     }
-}
-
-fn has_failed(entry: &Entry) -> bool {
-    !entry.rows.failures.is_empty()
 }

@@ -2,6 +2,7 @@
 
 use super::diagonals::Diagonal;
 use super::files::File;
+use super::pieces::Piece;
 use super::records::{FailureRecord, ParameterRecord, Record};
 use super::spectral::{DensityRecord, EigenvalueRecord, VarianceRecord};
 use anyhow::{Context, Result};
@@ -77,6 +78,30 @@ pub struct Finished {
     pub files: Vec<File>,
     /// What a reader should know of how they came about.
     pub notes: Vec<String>,
+}
+
+/// What a run hands on as soon as it is there.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// A job.
+    Job(Finished),
+    /// Pieces of job `index`, which is not finished with them.
+    Pieces {
+        /// Which job of the plan.
+        index: usize,
+        /// In the order in which they were computed.
+        pieces: Vec<Piece>,
+    },
+}
+
+impl Done {
+    /// The job, where it is finished.
+    pub fn job(self) -> Option<Finished> {
+        match self {
+            Self::Job(finished) => Some(finished),
+            Self::Pieces { .. } => None,
+        }
+    }
 }
 
 /// Replaces a CSV file by `rows`.
