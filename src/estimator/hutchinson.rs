@@ -185,10 +185,11 @@ impl HutchinsonTask {
         let clock = Instant::now();
         let cores = Cores::of(batch, work.budget, work.v_batch);
         let _quiet = cores.quiet(batch);
-        self.operator_spec.open(batch, work.budget.least(), |operator| {
-            let draw = self.draws(operator, work.start.philox(batch));
-            term(clock, work.budget.counts(), cores, draw, |_| {})
-        })
+        self.operator_spec
+            .open(batch, work.budget.least(), |operator| {
+                let draw = self.draws(operator, work.start.philox(batch));
+                term(clock, work.budget.counts(), cores, draw, |_| {})
+            })
     }
 }
 

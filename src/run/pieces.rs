@@ -88,7 +88,8 @@ pub fn combine(plan: &Plan, index: usize, pieces: &Pieces) -> Finished {
     let (estimates, more) = found.expect("means and standard errors of numbers");
     notes.extend(more.iter().map(|note| format!("{}: {note}", job.setting)));
     let measured: Measured = (estimates, None);
-    let (rows, files) = RowMaker::new(plan, &[]).rows(index, v_batch, &[measured], (plan.device, threads));
+    let (rows, files) =
+        RowMaker::new(plan, &[]).rows(index, v_batch, &[measured], (plan.device, threads));
     Finished {
         index,
         rows,

@@ -245,7 +245,7 @@ impl Cluster {
             "SLURM_CONF={}",
             self.folder.path().join("slurm.conf").display()
         );
-        let own = |process: &Process| process.variables.iter().any(|variable| *variable == conf);
+        let own = |process: &Process| process.variables.contains(&conf);
         for process in processes().iter().filter(|p| own(p) && meant(p)) {
             // SAFETY: it sends a signal to a process that this test has started.
             unsafe { libc::kill(process.id, libc::SIGKILL) };
