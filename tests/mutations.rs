@@ -139,9 +139,11 @@ fn specs(folder: &Path) -> Vec<String> {
     files::write_data(&folder.join("data"));
     std::fs::create_dir(folder.join("experiments")).unwrap();
     let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-    // The weights of a network that no other weights fit.
-    let (gpt, link) = (experiments.join("gpt"), folder.join("experiments/gpt"));
-    std::os::unix::fs::symlink(gpt, link).unwrap();
+    // Weights and tokens that fit no other network.
+    for own in ["gpt", "gpt2_small"] {
+        let (files, link) = (experiments.join(own), folder.join("experiments").join(own));
+        std::os::unix::fs::symlink(files, link).unwrap();
+    }
     let mut paths: Vec<_> = std::fs::read_dir(experiments)
         .unwrap()
         .map(|entry| entry.unwrap().path())
