@@ -138,7 +138,7 @@ const BOUNDS: &[(&str, &str, u64, u64)] = &[
     ("cnn", "forward parameter", 106, 0),
     ("cnn", "autodiff full", 291, 0),
     ("cnn", "autodiff parameter", 645, 0),
-    ("cnn", "hutchinson, hmp, signs", 81, 1),
+    ("cnn", "hutchinson, hmp, signs", 84, 1),
     ("cnn", "hutchinson, forward, normals", 56, 1),
     ("cnn", "activation", 136, 5),
     ("cnn", "activation, hadamard", 99, 5),
