@@ -36,13 +36,15 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 # minilm.toml is not checked: it wants what `make minilm` fetches.
 # The runner that checks the experiments is the one that the tests were linked with: `cargo build`
 # would compile tch and the library again, without the features that the test crates ask for.
+# Clippy is the compiler of our crates here, and rustdoc documents against what it has compiled:
+# `cargo clippy` and `cargo doc` would each check all dependencies first, which takes minutes.
+test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+test: export CLIPPY_ARGS = -Dwarnings
+test: export RUSTDOC = $(abspath scripts/rustdoc.sh)
 test: setup tools schedulers ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
-	scripts/test.sh --release --locked --lib --bins --tests --examples
-	$(CARGO) test --release --locked --doc
+	scripts/test.sh --release --locked --workspace
 	$(CARGO) bench --locked -- --test
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --locked
 	$(RUNNER) check $(filter-out experiments/minilm.toml,$(wildcard experiments/*.toml))
 	scripts/python_test.sh $(RUNNER)
 	@echo "make test: all checks passed"

@@ -22,7 +22,7 @@ python3 -m venv --clear --without-pip "$venv"
 pip() { python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q "$@"; }
 # What torch needs of Python, what the package needs, what the tests need.
 pip install --no-compile hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli \
-    pytest nbclient ipykernel codespell
+    pytest pytest-xdist nbclient ipykernel codespell
 git ls-files -z -- "*.md" "*.rs" "*.py" "*.toml" "*.sh" "*.cff" "*.css" "*.js" | xargs -0 "$venv/bin/codespell"
 RUNNER_BINARY=$runner pip install --no-compile --no-deps --no-build-isolation .
-"$venv/bin/python" -m pytest -q python/tests
+"$venv/bin/python" -m pytest -q -n 2 python/tests

@@ -1,7 +1,8 @@
 //! Estimators against exact traces and closed-form variances, in float64 with fixed seeds.
 //!
-//! An unbiased mean of many runs lies outside 4 standard errors with probability 6e-5; about 900
-//! such tests run here, so that an unlucky choice of seeds would be one in twenty.
+//! An unbiased mean of 40 runs lies outside 4.5 standard errors with probability 6e-5 (Student's t,
+//! 39 degrees of freedom); about 900 such tests run here, so that an unlucky choice of seeds would
+//! be one in twenty.
 
 use crate::support;
 use curvature_runner::curvature::{Blocks, ProductKind};
@@ -19,7 +20,7 @@ use support::cases::{around_attention, branches, normalisations, pooled_endings}
 use support::*;
 use tch::{Kind, Tensor};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 
 /// Sigmoid, tanh and relu networks of two to five linear layers, branches and normalisation; both
 /// losses and reductions.
@@ -76,13 +77,13 @@ fn assert_mean(case: &str, samples: &[f64], expected: f64) {
     let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
     let error = (variance / count).sqrt() + 1e-9 * expected.abs().max(1.0);
     assert!(
-        (mean - expected).abs() < 4.0 * error,
+        (mean - expected).abs() < 4.5 * error,
         "{case}: mean {mean}, expected {expected}, standard error {error}"
     );
 }
 
 /// Independent probes of one run, so that a problem is linearised once for all of them.
-const PROBES: u64 = 50;
+const PROBES: u64 = 25;
 
 /// Whether the probes of a run depend on each other: then a run of one probe shows most.
 fn hadamard(estimator: &EstimatorSpec) -> bool {

@@ -141,10 +141,7 @@ fn times(
     };
     let weight = || {
         for i in places() {
-            drop(match (&layer.gradient, dx) {
-                (Some(g), Some(dx)) => layer.parameters().adjoint_with_mixed(i, hz, g, dx),
-                _ => layer.parameters().adjoint(i, hz),
-            });
+            drop(layer.parameter_product(i, hz, dx));
         }
     };
     [

@@ -11,6 +11,10 @@ from typing import Any
 from . import launch
 
 
+# Exit code of a run that Ctrl-C has ended.
+INTERRUPTED = 130
+
+
 class RunnerError(Exception):
     """The runner could not do what it was asked for; the message is what it says on a command line.
 
@@ -64,6 +68,9 @@ def run(arguments: list[str | Path], progress: bool, allow_long: bool) -> None:
         raise
     finally:
         child.stderr.close()
+    # Ctrl-C came to the runner alone, as where whoever started Python had it ignored there.
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     if code != 0:
         raise RunnerError(message("".join(said), code), code)
 

@@ -125,7 +125,8 @@ def test_progress_is_shown_where_it_is_wanted(capfd):
 
 
 LONG = """
-import curvature_runner, sys, torch
+import curvature_runner, signal, sys, torch
+signal.signal(signal.SIGINT, getattr(signal, sys.argv[1]))
 model = torch.nn.Sequential(torch.nn.Linear(300, 300), torch.nn.Tanh(), torch.nn.Linear(300, 10))
 x, y = torch.randn(512, 300), torch.randint(10, (512,))
 print("begins", flush=True)
@@ -143,9 +144,10 @@ def test_a_run_of_days_is_refused_unless_it_is_allowed():
         curvature_runner.trace(model, "cross_entropy", (x, y), estimator=estimator, progress=False)
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(nothing_left_behind):
+@pytest.mark.parametrize("handler", ["default_int_handler", "SIG_IGN"])
+def test_ctrl_c_ends_it_and_leaves_nothing(nothing_left_behind, handler):
     child = subprocess.Popen(
-        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, text=True, env=os.environ, start_new_session=True
+        [sys.executable, "-c", LONG, handler], stdout=subprocess.PIPE, text=True, env=os.environ, start_new_session=True
     )
     assert child.stdout.readline() == "begins\n"
     folder = nothing_left_behind

@@ -21,16 +21,12 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) 
             let Some(i) = layer.place(index) else {
                 continue;
             };
-            let maps = layer.parameters();
-            let own = match (&layer.gradient, dx) {
-                (Some(g), Some(dx)) => maps.adjoint_with_mixed(i, hz, g, dx),
-                _ => maps.adjoint(i, hz),
-            };
+            let own = layer.parameter_product(i, hz, dx);
             product[place] = sum_present(product[place].take(), Some(own));
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {
-                below = sum_present(below, maps.mixed_input(i, g, v[place]));
+                below = sum_present(below, layer.parameters().mixed_input(i, g, v[place]));
             }
         }
         below

@@ -193,13 +193,13 @@ impl Moments {
 mod tests {
     use super::*;
 
-    /// Percentage points of Student's t from tables (Abramowitz and Stegun, table 26.10).
     #[test]
     fn what_is_no_number_has_no_probability() {
         assert!(student_cdf(f64::NAN, 3).is_nan());
         assert_eq!(student_cdf(f64::INFINITY, 3), 1.0);
     }
 
+    /// Percentage points of Student's t from tables (Abramowitz and Stegun, table 26.10).
     #[test]
     fn intervals_are_those_of_the_tables() {
         for (freedom, confidence, t) in [

@@ -103,42 +103,41 @@ const LARGE: f64 = 16.0;
 fn deal(plan: &Plan, count: usize) -> Vec<Vec<Portion>> {
     let costs: Vec<f64> = plan.jobs.iter().map(|job| cost(plan, job)).collect();
     let share = costs.iter().sum::<f64>() / count as f64;
-    let mut units: Vec<(u64, usize, usize)> = Vec::new();
+    // What it costs, its job, and which piece of it, if the job is cut.
+    let mut units: Vec<(u64, usize, Option<usize>)> = Vec::new();
     let mut whole = Vec::new();
     for (index, (job, cost)) in plan.jobs.iter().zip(&costs).enumerate() {
         let pieces = plan.pieces(job);
         whole.push(pieces);
-        let cut = if LARGE * cost > share { pieces } else { 1 };
         // Whole numbers, which every machine adds up alike.
-        let each = ((1000.0 * cost / cut as f64) as u64).max(1);
-        units.extend((0..cut).map(|piece| (each, index, if cut == 1 { ALL } else { piece })));
+        let each = |cut: usize| ((1000.0 * cost / cut as f64) as u64).max(1);
+        match LARGE * cost > share && pieces > 1 {
+            true => units.extend((0..pieces).map(|piece| (each(pieces), index, Some(piece)))),
+            false => units.push((each(1), index, None)),
+        }
     }
     units.sort_by_key(|&(cost, job, piece)| (Reverse(cost), job, piece));
     let mut lightest: BinaryHeap<_> = (0..count).map(|part| Reverse((0u64, part))).collect();
-    let mut parts: Vec<Vec<(usize, usize)>> = vec![Vec::new(); count];
+    let mut parts: Vec<Vec<(usize, Option<usize>)>> = vec![Vec::new(); count];
     for (cost, job, piece) in units {
         let Reverse((load, part)) = lightest.pop().expect("at least one part");
         lightest.push(Reverse((load.saturating_add(cost), part)));
         parts[part].push((job, piece));
     }
-    let portions = |mut units: Vec<(usize, usize)>| {
+    let portions = |mut units: Vec<(usize, Option<usize>)>| {
         units.sort_unstable();
         let jobs = units.chunk_by(|a, b| a.0 == b.0);
-        let portion = |units: &[(usize, usize)]| {
-            let (job, first) = units[0];
-            let all = first == ALL || units.len() == whole[job];
-            Portion {
-                job,
-                pieces: (!all).then(|| units.iter().map(|unit| unit.1).collect()),
-            }
+        let portion = |units: &[(usize, Option<usize>)]| {
+            let job = units[0].0;
+            let pieces: Option<Vec<usize>> = units.iter().map(|unit| unit.1).collect();
+            // All of its pieces are the job itself.
+            let pieces = pieces.filter(|pieces| pieces.len() < whole[job]);
+            Portion { job, pieces }
         };
         jobs.map(portion).collect()
     };
     parts.into_iter().map(portions).collect()
 }
-
-/// Stands for all pieces of a job that is not cut.
-const ALL: usize = usize::MAX;
 
 impl Plan {
     /// In how many pieces the work of a job can be cut, by the batches of its data; 1 where it cannot. The time of a

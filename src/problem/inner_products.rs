@@ -1,6 +1,6 @@
 //! Inner products of vectors in the shape of a parameter, in one pass over memory.
 
-use super::signs::{SIGNS_OF_BYTE, Signs};
+use super::signs::{SignTable, Signs};
 use rayon::prelude::*;
 use std::ops::{AddAssign, Mul};
 use tch::{Device, Kind, Tensor};
@@ -41,9 +41,8 @@ impl Signs {
             let bytes = &self.bits()[self.place(k, first) / 8..];
             let mut lanes = [F::default(); 8];
             for (u, &byte) in u.chunks(8).zip(bytes) {
-                for ((lane, &u), &sign) in
-                    lanes.iter_mut().zip(u).zip(&F::signs()[usize::from(byte)])
-                {
+                let signs = &F::OF_BYTE[usize::from(byte)];
+                for ((lane, &u), &sign) in lanes.iter_mut().zip(u).zip(signs) {
                     *lane += u * sign;
                 }
             }
@@ -111,37 +110,17 @@ fn numbers<F: Entry>(t: &Tensor) -> &[F] {
 
 /// A floating-point number.
 trait Entry:
-    Copy + Default + AddAssign + Mul<Output = Self> + Into<f64> + Send + Sync + 'static
+    SignTable + Copy + Default + AddAssign + Mul<Output = Self> + Into<f64> + Send + Sync
 {
     const KIND: Kind;
-
-    /// The eight signs of every byte, lowest bit first.
-    fn signs() -> &'static [[Self; 8]; 256];
 }
 
 impl Entry for f32 {
     const KIND: Kind = Kind::Float;
-
-    fn signs() -> &'static [[Self; 8]; 256] {
-        &SIGNS_OF_BYTE
-    }
 }
 
 impl Entry for f64 {
     const KIND: Kind = Kind::Double;
-
-    fn signs() -> &'static [[Self; 8]; 256] {
-        static SIGNS: [[f64; 8]; 256] = {
-            let mut signs = [[1.0; 8]; 256];
-            let mut i = 0;
-            while i < 256 * 8 {
-                signs[i / 8][i % 8] = SIGNS_OF_BYTE[i / 8][i % 8] as f64;
-                i += 1;
-            }
-            signs
-        };
-        &SIGNS
-    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,21 @@ impl LinearizedLayer {
         self.local.tangent_along(dx, &own.collect::<Vec<_>>())
     }
 
+    /// What a product with the Hessian is at parameter i, `[K, *shape]`: the adjoint of `hz: [K, N, *out]`,
+    /// and the mixed term of the input's tangents `dx: [K, N, *in]`, where the input has any.
+    pub fn parameter_product(&self, i: usize, hz: &Tensor, dx: Option<&Tensor>) -> Tensor {
+        let maps = self.parameters();
+        let mixed = self.gradient.as_ref().zip(dx);
+        let at_once = mixed.and_then(|(g, dx)| maps.adjoint_with_mixed(i, hz, g, dx));
+        at_once.unwrap_or_else(|| {
+            let adjoint = maps.adjoint(i, hz);
+            match mixed.and_then(|(g, dx)| maps.mixed_parameter(i, g, dx)) {
+                Some(mixed) => adjoint + mixed,
+                None => adjoint,
+            }
+        })
+    }
+
     /// How many entries its parameter i has.
     pub fn numel(&self, i: usize) -> i64 {
         self.parameters().shape(i).iter().product()

@@ -43,6 +43,7 @@ pub use names::Names;
 pub use network::{LayerSize, Network};
 pub use network_problem::NetworkProblem;
 pub use node::{ParameterInfo, Tensors, Tie};
+pub(crate) use signs::SignTable;
 pub use signs::Signs;
 pub use spec::{NetworkSpec, ProblemSpec};
 pub use tensors::epsilon;

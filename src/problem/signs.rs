@@ -2,18 +2,35 @@
 
 use tch::{Device, Kind, Tensor};
 
-/// The eight signs of every byte, lowest bit first.
-pub(super) static SIGNS_OF_BYTE: [[f32; 8]; 256] = {
-    let mut signs = [[1.0; 8]; 256];
-    let mut i = 0;
-    while i < 256 * 8 {
-        if (i / 8) >> (i % 8) & 1 == 1 {
-            signs[i / 8][i % 8] = -1.0;
+/// A floating-point type that signs are written out in.
+pub(crate) trait SignTable: Sized + 'static {
+    /// The eight signs of every byte, lowest bit first: +1 where a bit is 0.
+    const OF_BYTE: &'static [[Self; 8]; 256];
+}
+
+macro_rules! sign_table {
+    ($float:ty) => {
+        impl SignTable for $float {
+            const OF_BYTE: &'static [[Self; 8]; 256] = {
+                static TABLE: [[$float; 8]; 256] = {
+                    let mut signs = [[1.0; 8]; 256];
+                    let mut i = 0;
+                    while i < 256 * 8 {
+                        if (i / 8) >> (i % 8) & 1 == 1 {
+                            signs[i / 8][i % 8] = -1.0;
+                        }
+                        i += 1;
+                    }
+                    signs
+                };
+                &TABLE
+            };
         }
-        i += 1;
-    }
-    signs
-};
+    };
+}
+
+sign_table!(f32);
+sign_table!(f64);
 
 /// K sign vectors in the shape of one tensor: a bit an entry, +1 where it is 0.
 pub struct Signs {
@@ -64,7 +81,7 @@ impl Signs {
         let vectors = self.bytes.chunks(self.bytes_each);
         for (entries, bytes) in entries.chunks_mut(numel).zip(vectors) {
             for (entries, &byte) in entries.chunks_mut(8).zip(bytes) {
-                entries.copy_from_slice(&SIGNS_OF_BYTE[usize::from(byte)][..entries.len()]);
+                entries.copy_from_slice(&f32::OF_BYTE[usize::from(byte)][..entries.len()]);
             }
         }
         signs.to_kind(self.kind).to_device(self.device)

@@ -1,6 +1,7 @@
 //! Sweeps on a bad day: killed, interrupted, out of disk, out of memory, and run again.
 
 mod disk;
+mod experiments;
 mod kill;
 mod library;
 mod shards;

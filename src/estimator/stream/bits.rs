@@ -1,6 +1,7 @@
 //! The random bits of a space on the CPU, and the entries of probes that are made of them.
 
 use crate::estimator::Probe;
+use crate::problem::SignTable;
 use crate::problem::random::philox;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -98,7 +99,7 @@ impl RandomBits {
             let bits = self.block(probe, block);
             for (word, out) in bits.iter().zip(out.chunks_mut(32)) {
                 for (byte, out) in word.to_le_bytes().iter().zip(out.chunks_mut(8)) {
-                    out.copy_from_slice(&T::SIGNS[*byte as usize][..out.len()]);
+                    out.copy_from_slice(&T::OF_BYTE[usize::from(*byte)][..out.len()]);
                 }
             }
         });
@@ -132,7 +133,7 @@ fn by_blocks<T: Entry, const SIZE: usize>(
     let rest = out.len().min((SIZE - skipped) % SIZE);
     let (rest, whole) = out.split_at_mut(rest);
     if !rest.is_empty() {
-        let mut entries = [T::SIGNS[0][0]; SIZE];
+        let mut entries = [T::default(); SIZE];
         fill(block as u32, &mut entries);
         rest.copy_from_slice(&entries[skipped..][..rest.len()]);
         block += 1;
@@ -143,37 +144,21 @@ fn by_blocks<T: Entry, const SIZE: usize>(
 }
 
 /// A floating-point type that probes are made of.
-trait Entry: Copy + Send + Into<f64> + 'static {
-    /// The eight signs of every byte, lowest bit first.
-    const SIGNS: [[Self; 8]; 256];
-
+trait Entry: SignTable + Copy + Default + Send + Into<f64> {
     fn from_f64(value: f64) -> Self;
 }
 
-macro_rules! entry {
-    ($float:ty) => {
-        impl Entry for $float {
-            const SIGNS: [[Self; 8]; 256] = {
-                let mut table = [[1.0; 8]; 256];
-                let mut i = 0;
-                while i < 256 * 8 {
-                    if (i / 8) >> (i % 8) & 1 == 1 {
-                        table[i / 8][i % 8] = -1.0;
-                    }
-                    i += 1;
-                }
-                table
-            };
-
-            fn from_f64(value: f64) -> Self {
-                value as $float
-            }
-        }
-    };
+impl Entry for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
 }
 
-entry!(f32);
-entry!(f64);
+impl Entry for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::Point;
-use super::curve::{Curve, fewer, probes};
+use super::curve::{Curve, fewer, of_the_last_checkpoint, probes};
 use super::forest::{forest, rows};
 use super::numbers::significant;
 use super::plot::{BAND, Entry, Plot};
@@ -18,7 +18,8 @@ use anyhow::{Result, ensure};
 /// Estimates of the trace against V as an SVG: per setting a thin line for every seed where there are few settings, a strong
 /// one for their mean and a band of one standard deviation around it, or with one seed the interval that the
 /// estimate states at `confidence`; the exact trace is a dashed black line. At most eight settings, those of the
-/// smallest spread; where every setting has one V alone, a row for each instead, without an axis for V.
+/// smallest spread; where every setting has one V alone, a row for each instead, without an axis for V. Curves are
+/// those of the last checkpoint: traces of several have no scale in common.
 ///
 /// # Errors
 /// No row with a finite estimate from V probes.
@@ -58,6 +59,9 @@ pub fn convergence(records: &[Record], confidence: f64) -> Result<String> {
             (&label, &confidence),
             notes,
         ));
+    }
+    if let Some(last) = of_the_last_checkpoint(finite(), records) {
+        return convergence(&last, confidence);
     }
     let (curves, left_out) = fewer(curves);
     if left_out > 0 {

@@ -96,6 +96,17 @@ pub(super) fn probes(record: &Record) -> f64 {
     record.v.unwrap_or(0) as f64
 }
 
+/// Those of `records` at the last checkpoint among `drawn`; `None` if all are at one.
+pub(super) fn of_the_last_checkpoint<'a>(
+    drawn: impl Iterator<Item = &'a Record>,
+    records: &[Record],
+) -> Option<Vec<Record>> {
+    let last = &drawn.last()?.checkpoint;
+    let at_last = |record: &&Record| record.checkpoint == *last;
+    let kept: Vec<Record> = records.iter().filter(at_last).cloned().collect();
+    (kept.len() < records.len()).then_some(kept)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::store::sample::row;
@@ -109,5 +120,17 @@ mod tests {
         let mean = &Curve::new(&series.each[0]).means[0];
         assert_eq!((mean.v, mean.mean), (10.0, 3.0));
         assert!((mean.sd - 7f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_last_checkpoint_is_that_of_the_last_row_drawn() {
+        let at = |checkpoint: &str, estimate| Record {
+            checkpoint: Some(checkpoint.into()),
+            ..row(10, 0, estimate)
+        };
+        let rows = [at("step_2", 1.0), at("step_10", 2.0), at("step_10", 3.0)];
+        let kept = of_the_last_checkpoint(rows.iter(), &rows).unwrap();
+        assert_eq!(kept, rows[1..]);
+        assert_eq!(of_the_last_checkpoint(kept.iter(), &kept), None);
     }
 }

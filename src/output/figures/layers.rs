@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, WIDTH};
 use super::labels::subtitle;
 use super::plot::{MARGIN, finish, header, x_axis};
-use super::raster::{fit_end, text_width};
+use super::raster::{fit_name, text_width};
 use super::style::{INK, POINT, SMALL, Stroke, fill};
 use crate::output::conclusions::{self, LayerRow, most_precise};
 use crate::output::format;
@@ -35,7 +35,7 @@ pub fn layers(subtitle: &[String], rows: &[&LayerRow], confidence: f64) -> Strin
     let (rows, left_out) = largest(rows);
     let mut canvas = Canvas::default();
     let top = header(&mut canvas, subtitle, &[]);
-    let label = |row: &LayerRow| fit_end(&row.parameter, SMALL, 0.3 * WIDTH);
+    let label = |row: &LayerRow| fit_name(&row.parameter, SMALL, 0.3 * WIDTH);
     let widths = rows.iter().map(|row| text_width(&label(row), SMALL));
     let left = MARGIN + widths.fold(0.0, f64::max) + 6.0;
     let half = (WIDTH - MARGIN - left - GUTTER) / 2.0;

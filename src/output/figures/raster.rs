@@ -88,13 +88,27 @@ pub(super) fn fit(text: &str, size: f64, width: f64) -> String {
     fitted
 }
 
-/// `text`, cut and begun by … where it is wider than `width`: names of parameters differ at their ends.
-pub(super) fn fit_end(text: &str, size: f64, width: f64) -> String {
-    let mut fitted = text.to_string();
-    let mut cut = 0;
-    while cut < text.chars().count() && text_width(&fitted, size) > width {
-        cut += 1;
-        fitted = std::iter::once('…').chain(text.chars().skip(cut)).collect();
+/// The name of a parameter, its first words shortened to three letters each as far as `width` asks
+/// for it: "enc.lay.0.att.output.dense.weight"; if that is not enough, cut and begun by ….
+///
+/// Names differ in their numbers and at their ends.
+pub(super) fn fit_name(name: &str, size: f64, width: f64) -> String {
+    let wide = |text: &str| text_width(text, size) > width;
+    let mut words: Vec<&str> = name.split('.').collect();
+    let before_last = words.len() - 1;
+    for place in 0..before_last {
+        if !wide(&words.join(".")) {
+            break;
+        }
+        let word = words[place];
+        let is_number = word.parse::<u64>().is_ok();
+        let end = word.char_indices().nth(3).filter(|_| !is_number);
+        words[place] = &word[..end.map_or(word.len(), |(end, _)| end)];
+    }
+    let mut fitted = words.join(".");
+    while wide(&fitted) && fitted.chars().count() > 1 {
+        let kept = fitted.trim_start_matches('…').chars().skip(1);
+        fitted = std::iter::once('…').chain(kept).collect();
     }
     fitted
 }
@@ -162,8 +176,12 @@ mod tests {
         );
         assert!(text_width(&short, 10.0) <= 50.0);
         assert_eq!(fit("short", 10.0, 50.0), "short");
-        let end = fit_end("encoder.layer.query", 10.0, 50.0);
-        assert!(end.starts_with('…') && end.ends_with("query"), "{end}");
+        let name = "encoder.layer.11.attention.query";
+        for (width, fitted) in [(500.0, name), (100.0, "enc.lay.11.att.query")] {
+            assert_eq!(fit_name(name, 10.0, width), fitted);
+        }
+        let end = fit_name("a_name_without_any_dots", 10.0, 50.0);
+        assert!(end.starts_with('…') && end.ends_with("dots"), "{end}");
         assert!(text_width(&end, 10.0) <= 50.0);
     }
 }

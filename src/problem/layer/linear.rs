@@ -180,21 +180,17 @@ impl LocalParameters for LocalLinear {
     }
 
     /// A wide weight as one matrix product over the samples of both, which writes it once.
-    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Tensor {
+    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
         let (k, n) = (gz.size()[0], gz.size()[1]);
         let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
         // The samples of both are copied, for every vector.
         if i == BIAS || out * inputs < 4 * n * (out + inputs) {
-            let adjoint = LocalParameters::adjoint(self, i, gz);
-            return match self.mixed_parameter(i, g, dx) {
-                Some(mixed) => adjoint + mixed,
-                None => adjoint,
-            };
+            return None;
         }
         let each = |t: &Tensor| t.unsqueeze(0).expand([k, -1, -1], false);
         let outputs = Tensor::cat(&[gz.shallow_clone(), each(g)], 1);
         let inputs = Tensor::cat(&[each(&self.x), dx.shallow_clone()], 1);
-        outputs.transpose(1, 2).bmm(&inputs)
+        Some(outputs.transpose(1, 2).bmm(&inputs))
     }
 
     /// `Σ_n gᵀ dW dx`.

@@ -159,14 +159,16 @@ pub trait LocalParameters {
     /// The transpose of that, summed over samples: `[K, N, *in] -> [K, *shape]`; `None` if zero.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor>;
 
-    /// [`adjoint`](Self::adjoint) and [`mixed_parameter`](Self::mixed_parameter) added up: what a
-    /// product with the Hessian is at this parameter.
-    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Tensor {
-        let adjoint = self.adjoint(i, gz);
-        match self.mixed_parameter(i, g, dx) {
-            Some(mixed) => adjoint + mixed,
-            None => adjoint,
-        }
+    /// [`adjoint`](Self::adjoint) plus [`mixed_parameter`](Self::mixed_parameter), what a product with
+    /// the Hessian is at this parameter, without either by itself; `None` where adding them is as fast.
+    fn adjoint_with_mixed(
+        &self,
+        _i: usize,
+        _gz: &Tensor,
+        _g: &Tensor,
+        _dx: &Tensor,
+    ) -> Option<Tensor> {
+        None
     }
 
     /// `⟨g, ∂²z/∂x∂w_i [dx, dw]⟩` at fixed `g: [N, *out]`, summed over samples: `[K]` in float64;
