@@ -4,6 +4,7 @@ Everything the compiled functions need is passed as an argument: what a jitted f
 XLA would compute once, at compile time, and the network's own passes would go unmeasured.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -22,7 +23,7 @@ def jax_problem(problem: Problem) -> tuple[Loss, tuple[Parameters, jax.Array, ja
     reduce = {"mean": jnp.mean, "sum": jnp.sum}[problem.reduction]
 
     def loss(parameters: Parameters, x: jax.Array, y: jax.Array) -> jax.Array:
-        log_p = jax.nn.log_softmax(network(problem.layers, parameters, x))
+        log_p = jax.nn.log_softmax(network(problem.layers, parameters, x), axis=1)
         return -reduce(jnp.take_along_axis(log_p, y[:, None], axis=1))
 
     # Running statistics are no parameters.
@@ -62,6 +63,18 @@ def network(layers: list[dict], parameters: Parameters, hidden: jax.Array, place
                 hidden = jnp.tanh(hidden)
             case "relu":
                 hidden = jax.nn.relu(hidden)
+            case "gelu":
+                hidden = jax.nn.gelu(hidden, approximate=layer.get("approximate") == "tanh")
+            case "embedding":
+                hidden = weight[hidden]
+            case "positional_embedding":
+                hidden = hidden + weight
+            case "layer_norm":
+                hidden = standardised(hidden, layer) * weight + bias
+            case "attention":
+                hidden = attention(hidden, layer)
+            case "permute":
+                hidden = hidden.transpose(layer["dims"])
             case kind:
                 raise ValueError(f"unknown layer kind: {kind}")
     return hidden
@@ -73,6 +86,25 @@ def convolution(hidden: jax.Array, weight: jax.Array, layer: dict) -> jax.Array:
     return jax.lax.conv_general_dilated(
         hidden, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NCHW", "OIHW", "NCHW")
     )
+
+
+def standardised(hidden: jax.Array, layer: dict) -> jax.Array:
+    """torch.nn.LayerNorm without its weight and bias."""
+    axes = tuple(range(-len(layer["normalized_shape"]), 0))
+    centred = hidden - hidden.mean(axes, keepdims=True)
+    variance = jnp.square(centred).mean(axes, keepdims=True)
+    return centred / jnp.sqrt(variance + layer.get("eps", 1e-5))
+
+
+def attention(hidden: jax.Array, layer: dict) -> jax.Array:
+    """softmax(q k' / sqrt(d)) v by heads, over queries, keys and values side by side on the last axis."""
+    samples, positions, features = hidden.shape
+    by_part = hidden.reshape(samples, positions, 3, layer["heads"], features // (3 * layer["heads"]))
+    q, k, v = by_part.transpose(2, 0, 3, 1, 4)
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if layer.get("causal", False):
+        scores = jnp.where(jnp.tri(positions, dtype=bool), scores, -jnp.inf)
+    return (jax.nn.softmax(scores) @ v).transpose(0, 2, 1, 3).reshape(samples, positions, -1)
 
 
 def max_pool(hidden: jax.Array, layer: dict) -> jax.Array:

@@ -1,10 +1,10 @@
 """Writes the problems that the peers and our own program are compared on.
 
-    make_problems.py OUT_DIR [NAME ...]        reads data/mnist of the repository
+    make_problems.py OUT_DIR [NAME ...]        reads data/mnist and experiments/gpt of the repository
 
 Each folder holds problem.json, data.safetensors (x, y) and model.safetensors (state_dict names). The
-exact trace of the CNN takes minutes: what the present code has made is not made again.
-The batch is the one that PyTorch's shuffling DataLoader draws after the layers have been
+traces of the CNN and of the GPT take minutes: what the present code has made is not made again.
+A batch of MNIST is the one that PyTorch's shuffling DataLoader draws after the layers have been
 initialised under seed 0, as in BackPACK's example of Hutchinson trace estimation.
 """
 
@@ -16,14 +16,17 @@ from pathlib import Path
 
 import numpy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from exact_trace import exact_traces
+from sampled_trace import sampled_trace
 from torch_problem import build_loss, build_network
 
 HERE = Path(__file__).resolve().parent
 MNIST = HERE.parents[1] / "data" / "mnist"
+TEXT = HERE.parents[1] / "experiments" / "gpt" / "data.safetensors"
+SOURCES = ["make_problems.py", "exact_trace.py", "sampled_trace.py", "torch_problem.py"]
 LOSS = {"kind": "cross_entropy", "reduction": "mean"}
 MLP_EXAMPLE = [
     {"kind": "flatten"},
@@ -49,6 +52,8 @@ CNN = [
     {"kind": "flatten"},
     {"kind": "linear", "out": 10},
 ]
+
+
 def stage(out: int, stride: int, inputs: int) -> list[dict]:
     """Two basic blocks of a residual network, a rectifier after each."""
     layers = []
@@ -114,6 +119,31 @@ MLP_WIDE = [
     {"kind": "relu"},
     {"kind": "linear", "out": 10},
 ]
+
+
+def residual(*body: dict) -> dict:
+    """A layer norm and these layers, added to their input: half a block of a transformer."""
+    norm = {"kind": "layer_norm", "normalized_shape": [128]}
+    return {"kind": "residual", "body": [norm, *body]}
+
+
+BLOCK = [
+    residual(
+        {"kind": "linear", "out": 384},
+        {"kind": "attention", "heads": 4, "causal": True},
+        {"kind": "linear", "out": 128},
+    ),
+    residual({"kind": "linear", "out": 512}, {"kind": "gelu"}, {"kind": "linear", "out": 128}),
+]
+# The network of experiments/gpt.toml.
+GPT = [
+    {"kind": "embedding", "num_embeddings": 65, "embedding_dim": 128},
+    {"kind": "positional_embedding"},
+    *4 * BLOCK,
+    {"kind": "layer_norm", "normalized_shape": [128]},
+    {"kind": "linear", "out": 65, "bias": False},
+    {"kind": "permute", "dims": [0, 2, 1]},
+]
 # Layers; those whose initialisation the batch is drawn after; samples in the batch.
 PROBLEMS = {
     "mlp_example": (MLP_EXAMPLE, MLP_EXAMPLE, 256),
@@ -122,6 +152,8 @@ PROBLEMS = {
 }
 # Layers, and samples of random images [3, 32, 32] of ten classes. Long work: only when named.
 WIDE_PROBLEMS = {"resnet18": (RESNET18, 32), "vgg11": (VGG11, 32), "mlp_wide": (MLP_WIDE, 32)}
+# Layers, and how many of the sequences of experiments/gpt, the first ones. Long work too.
+TEXT_PROBLEMS = {"gpt": (GPT, 8)}
 
 
 def read_idx(path: Path) -> Tensor:
@@ -152,7 +184,7 @@ def first_shuffled_batch(size: int, batch: int) -> Tensor:
 
 def made_by() -> str:
     """A hash of the code and of torch's version."""
-    sources = [HERE / name for name in ("make_problems.py", "exact_trace.py", "torch_problem.py")]
+    sources = [HERE / name for name in SOURCES]
     content = b"".join(path.read_bytes() for path in sources) + torch.__version__.encode()
     return hashlib.sha256(content).hexdigest()
 
@@ -163,45 +195,66 @@ def is_made(folder: Path) -> bool:
     return description.exists() and json.loads(description.read_text()).get("made_by") == made_by()
 
 
+def reference(model: nn.Sequential, x: Tensor, y: Tensor) -> dict:
+    """What errors are measured against: the exact trace, and that of every parameter's block.
+
+    Over tokens a network is a transformer, whose exact trace takes hours: there it is an estimate, and
+    `exact_trace_std_error` says how far to trust it.
+    """
+    loss = build_loss(**LOSS)
+    if x.is_floating_point():
+        traces = exact_traces(model, loss, x, y)
+        return {"exact_trace": sum(traces.values()), "exact_trace_per_parameter": traces}
+    trace, std_error = sampled_trace(model, loss, x, y)
+    return {"exact_trace": trace, "exact_trace_std_error": std_error}
+
+
 def write_problem(folder: Path, layers: list[dict], model: nn.Sequential, x: Tensor, y: Tensor) -> None:
-    """Write one problem folder, with its exact trace per parameter; problem.json last."""
+    """Write one problem folder, with the trace that errors are measured against; problem.json last."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"x": x.contiguous(), "y": y.contiguous()}, folder / "data.safetensors")
     state = {name: t for name, t in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     save_file(state, folder / "model.safetensors")
-    traces = exact_traces(model, build_loss(**LOSS), x, y)
     description = {
         "name": folder.name,
         "made_by": made_by(),
         "layers": layers,
         "loss": LOSS,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "exact_trace": sum(traces.values()),
-        "exact_trace_per_parameter": traces,
+        **reference(model, x, y),
     }
     (folder / "problem.json").write_text(json.dumps(description, indent=2) + "\n")
-    print(f"{folder.name}: {description['parameters']} parameters, trace {description['exact_trace']:.6f}")
+    error = f" ± {description['exact_trace_std_error']:.6f}" if "exact_trace_std_error" in description else ""
+    trace = f"{description['exact_trace']:.6f}{error}"
+    print(f"{folder.name}: {description['parameters']} parameters, trace {trace}")
+
+
+def write_named(folder: Path, images: Tensor, labels: Tensor) -> None:
+    """Write the problem that the folder is named after; MNIST's images and labels are for those on it."""
+    name = folder.name
+    torch.manual_seed(0)
+    if name in WIDE_PROBLEMS:
+        layers, size = WIDE_PROBLEMS[name]
+        x, y = torch.randn(size, 3, 32, 32), torch.randint(10, (size,))
+    elif name in TEXT_PROBLEMS:
+        layers, size = TEXT_PROBLEMS[name]
+        text = load_file(TEXT)
+        x, y = text["x"][:size], text["y"][:size]
+    else:
+        layers, before, size = PROBLEMS[name]
+        build_network(before, images)
+        batch = first_shuffled_batch(len(images), size)
+        x, y = images[batch], labels[batch]
+        torch.manual_seed(0)
+    write_problem(folder, layers, build_network(layers, x), x, y)
 
 
 def main(out: Path, names: list[str]) -> None:
     """Write the problems of these names, or all."""
     images, labels = mnist(MNIST)
     for name in names or PROBLEMS:
-        if is_made(out / name):
-            continue
-        if name in WIDE_PROBLEMS:
-            layers, size = WIDE_PROBLEMS[name]
-            torch.manual_seed(0)
-            x, y = torch.randn(size, 3, 32, 32), torch.randint(10, (size,))
-            write_problem(out / name, layers, build_network(layers, x), x, y)
-            continue
-        layers, before, size = PROBLEMS[name]
-        torch.manual_seed(0)
-        build_network(before, images)
-        batch = first_shuffled_batch(len(images), size)
-        torch.manual_seed(0)
-        model = build_network(layers, images)
-        write_problem(out / name, layers, model, images[batch], labels[batch])
+        if not is_made(out / name):
+            write_named(out / name, images, labels)
 
 
 if __name__ == "__main__":

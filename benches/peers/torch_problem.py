@@ -25,6 +25,47 @@ class Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
+class PositionalEmbedding(nn.Module):
+    """A vector for every position, normal of variance 1 at first as torch.nn.Embedding's are."""
+
+    def __init__(self, shape: torch.Size):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight
+
+
+class Attention(nn.Module):
+    """softmax(q k' / sqrt(d)) v by heads, over queries, keys and values side by side on the last axis.
+
+    Written as products: torch's fused kernels are not differentiable twice.
+    """
+
+    def __init__(self, heads: int, causal: bool = False):
+        super().__init__()
+        self.heads, self.causal = heads, causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in x.chunk(3, dim=2))
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        if self.causal:
+            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
+            scores = scores.masked_fill(later, -math.inf)
+        return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+
+
+class Permute(nn.Module):
+    """The axes in another order, the samples first."""
+
+    def __init__(self, dims: list[int]):
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.dims)
+
+
 def build_network(layers: list[dict], x: Tensor) -> nn.Sequential:
     """The network in evaluation mode, initialised in order; input sizes follow from the batch `x`."""
     built, hidden = [], x[:1]
@@ -38,20 +79,19 @@ def build_network(layers: list[dict], x: Tensor) -> nn.Sequential:
 def build_layer(layer: dict, x: Tensor) -> nn.Module:
     """One layer by its kind, for inputs like `x`."""
     options = {key: value for key, value in layer.items() if key not in ("kind", "out")}
-    size_in = x.shape[1]
     match layer["kind"]:
         case "residual":
             return Residual(build_network(layer["body"], x), build_network(layer.get("shortcut", []), x))
         case "batch_norm2d":
-            return nn.BatchNorm2d(size_in, **options)
+            return nn.BatchNorm2d(x.shape[1], **options)
         case "adaptive_avg_pool2d":
             return nn.AdaptiveAvgPool2d(**options)
         case "flatten":
             return nn.Flatten()
         case "linear":
-            return nn.Linear(size_in, layer["out"], **options)
+            return nn.Linear(x.shape[-1], layer["out"], **options)
         case "conv2d":
-            return nn.Conv2d(size_in, layer["out"], **options)
+            return nn.Conv2d(x.shape[1], layer["out"], **options)
         case "max_pool2d":
             return nn.MaxPool2d(**options)
         case "sigmoid":
@@ -60,6 +100,18 @@ def build_layer(layer: dict, x: Tensor) -> nn.Module:
             return nn.Tanh()
         case "relu":
             return nn.ReLU()
+        case "gelu":
+            return nn.GELU(**options)
+        case "embedding":
+            return nn.Embedding(**options)
+        case "positional_embedding":
+            return PositionalEmbedding(x.shape[1:])
+        case "layer_norm":
+            return nn.LayerNorm(**options)
+        case "attention":
+            return Attention(**options)
+        case "permute":
+            return Permute(**options)
         case kind:
             raise ValueError(f"unknown layer kind: {kind}")
 
