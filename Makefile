@@ -70,12 +70,13 @@ OPERATIONS ?= $(wildcard benches/operations/*.toml) experiments/resnet18.toml ex
 operations: setup ## where the time of products goes, layer by layer: make operations [OPERATIONS=SPEC]
 	$(CARGO) run --release --locked --example operations -- $(OPERATIONS)
 
-compare: setup ## our work beside other people's libraries: make compare [PROBLEMS="mlp_example cnn"] [QUICK=1]
+compare: setup ## our work beside other people's libraries: make compare [PROBLEMS="mlp_example cnn"] [QUICK=1] [LEAVE_OUT="'jax/*/block'"]
 	benches/peers/setup.sh
 	$(CARGO) build --release --locked --examples
 	.peers/bin/python benches/peers/make_problems.py .peers/problems $(PROBLEMS)
 	.peers/bin/python benches/peers/compare.py --ours $(dir $(RUNNER))examples/ours --problems .peers/problems \
-		--out $(COMPARED) $(if $(PROBLEMS),--only $(PROBLEMS)) $(if $(QUICK),--quick)
+		--out $(COMPARED) $(if $(PROBLEMS),--only $(PROBLEMS)) $(if $(QUICK),--quick) \
+		$(if $(LEAVE_OUT),--leave-out $(LEAVE_OUT))
 	$(dir $(RUNNER))examples/compare_figures $(COMPARED)
 	$(if $(QUICK),,python3 scripts/refresh_docs.py)
 

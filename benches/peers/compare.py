@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from statistics import mean, median
 
@@ -247,7 +248,9 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     if options.ours:
         workers.append(Worker(shlex.split(options.ours), folder, logs / "ours.log", is_ours=True))
     candidates = [
-        Candidate(worker, m["method"], m["quantity"], m["V_batch"], m["unsupported"])
+        Candidate(
+            worker, m["method"], m["quantity"], m["V_batch"], m["unsupported"] or left_out(worker, m, options)
+        )
         for worker in workers
         for m in worker.methods
     ]
@@ -270,6 +273,12 @@ def compare(folder: Path, logs: Path, options: argparse.Namespace) -> dict:
     for worker in workers:
         worker.close()
     return {worker.name: worker.versions for worker in workers}
+
+
+def left_out(worker: Worker, method: dict, options: argparse.Namespace) -> str | None:
+    """Why the method is not run, if the command line says so."""
+    name = f"{worker.name}/{method['method']}/{method['quantity']}"
+    return "left out" if any(fnmatch(name, pattern) for pattern in options.leave_out) else None
 
 
 def tune_all(problem: str, candidates: list[Candidate], options: argparse.Namespace) -> None:
@@ -303,6 +312,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--problems", type=Path, required=True, help="folder written by make_problems.py")
     parser.add_argument("--only", nargs="+", help="names of the problems to run; default: all")
     parser.add_argument("--peers", nargs="*", default=PEERS, help="default: %(default)s")
+    parser.add_argument(
+        "--leave-out", nargs="+", default=[], metavar="PEER/METHOD/QUANTITY", help="patterns; the tables name them"
+    )
     parser.add_argument("--out", type=Path, default=Path("results/compare"))
     parser.add_argument("--V", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
