@@ -40,12 +40,12 @@ impl Signs {
         rows(self.count(), numbers::<F>(&u), |k, first, u| {
             let bytes = &self.bits()[self.place(k, first) / 8..];
             let mut lanes = [F::default(); 8];
-            for (u, &byte) in u.chunks(8).zip(bytes) {
-                let signs = &F::OF_BYTE[usize::from(byte)];
-                for ((lane, &u), &sign) in lanes.iter_mut().zip(u).zip(signs) {
-                    *lane += u * sign;
-                }
+            let signs = |byte: u8| &F::OF_BYTE[usize::from(byte)];
+            let (whole, rest) = u.as_chunks();
+            for (u, &byte) in whole.iter().zip(bytes) {
+                add(&mut lanes, u, signs(byte));
             }
+            add(&mut lanes, &padded(rest), signs(bytes[whole.len()]));
             sum(&lanes)
         })
     }
@@ -56,15 +56,29 @@ fn of_numbers<F: Entry>(v: &Tensor, u: &Tensor) -> Tensor {
     let (v, u) = (numbers::<F>(&v), numbers::<F>(&u));
     let numel = u.len() / count.max(1);
     rows(count, u, |k, first, u| {
-        let v = &v[k * numel + first..][..u.len()];
         let mut lanes = [F::default(); LANES];
-        for (v, u) in v.chunks(LANES).zip(u.chunks(LANES)) {
-            for ((lane, &v), &u) in lanes.iter_mut().zip(v).zip(u) {
-                *lane += v * u;
-            }
+        let (whole_v, rest_v) = v[k * numel + first..][..u.len()].as_chunks();
+        let (whole_u, rest_u) = u.as_chunks();
+        for (v, u) in whole_v.iter().zip(whole_u) {
+            add(&mut lanes, v, u);
         }
+        add(&mut lanes, &padded(rest_v), &padded(rest_u));
         sum(&lanes)
     })
+}
+
+/// Adds `v ∘ u` to the lanes.
+fn add<F: Entry, const N: usize>(lanes: &mut [F; N], v: &[F; N], u: &[F; N]) {
+    for i in 0..N {
+        lanes[i] += v[i] * u[i];
+    }
+}
+
+/// Fewer than N entries, zeros behind them.
+fn padded<F: Entry, const N: usize>(rest: &[F]) -> [F; N] {
+    let mut entries = [F::default(); N];
+    entries[..rest.len()].copy_from_slice(rest);
+    entries
 }
 
 /// The sums of `run(k, first, entries)` over the runs of `count` vectors, side by side unless this
