@@ -13,8 +13,7 @@ fi
 
 TEST_TIMES=$(mktemp)
 # libtorch's threads sleep where they wait: spinning, they take the cores from other tests.
-# One test more than there are cores: some wait for a scheduler or a clock.
-export TEST_TIMES OMP_WAIT_POLICY=passive RUST_TEST_THREADS=$(($(nproc) + 1))
+export TEST_TIMES OMP_WAIT_POLICY=passive
 trap 'rm -f "$TEST_TIMES"' EXIT
 code=0
 "${CARGO:-cargo}" test --config "target.'cfg(all())'.runner = '$(realpath "$0")'" "$@" || code=$?
