@@ -68,7 +68,7 @@ def run(arguments: list[str | Path], progress: bool, allow_long: bool) -> None:
         raise
     finally:
         child.stderr.close()
-    # Ctrl-C came to the runner alone, as where whoever started Python had it ignored there.
+    # Ctrl-C reached the runner alone: Python was started with SIGINT ignored.
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code != 0:

@@ -3,7 +3,7 @@
 use super::assert_same;
 use super::kill::Random;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 const EXPERIMENTS: [&str; 4] = ["convergence_philox", "panel", "trajectory", "layers"];
@@ -56,8 +56,7 @@ fn runner(folder: &Path, name: &str, arguments: &[&str]) -> Command {
         .arg(experiments.join(format!("{name}.toml")))
         .args(arguments)
         .args(["--device", "cpu", "-q"])
-        .current_dir(folder)
-        .stderr(Stdio::null());
+        .current_dir(folder);
     runner
 }
 
