@@ -123,9 +123,7 @@ fn numbers<F: Entry>(t: &Tensor) -> &[F] {
 }
 
 /// A floating-point number.
-trait Entry:
-    SignTable + Copy + Default + AddAssign + Mul<Output = Self> + Into<f64> + Send + Sync
-{
+trait Entry: SignTable + Default + AddAssign + Mul<Output = Self> + Into<f64> + Send + Sync {
     const KIND: Kind;
 }
 

@@ -132,6 +132,15 @@ impl<F: Number> Tile<F> {
     pub fn sum(&self) -> f64 {
         self.0.iter().map(|&x| x.into()).sum()
     }
+
+    /// Sample by sample `self[j] = f(self[j], j)`: by index, since `zip` is called, not inlined, in
+    /// builds without optimisation across the parts of a crate.
+    #[inline(always)]
+    fn update(&mut self, f: impl Fn(F, usize) -> F) {
+        for j in 0..TILE {
+            self.0[j] = f(self.0[j], j);
+        }
+    }
 }
 
 /// The samples of x summed with the signs of every row, whose bits begin at `places`: into
@@ -147,8 +156,9 @@ fn sums<F: Number>(x: &TiledMatrix, bits: &[u8], places: &[usize], result: &Tens
         let first = index * TILE;
         let width = TILE.min(samples - first);
         row_sums(tile, bits, places, &mut scratch, |row, sums| {
-            for (sums, row) in sums.iter().zip(result[row * samples..].chunks_mut(samples)) {
-                row[first..first + width].copy_from_slice(&sums.0[..width]);
+            for (i, sums) in sums.iter().enumerate() {
+                let start = (row + i) * samples + first;
+                result[start..start + width].copy_from_slice(&sums.0[..width]);
             }
         });
     }
@@ -187,10 +197,9 @@ pub(super) fn row_sums<F: Number>(
 
 /// Adds `Σ_row sums ∘ g` to `total`, column by column.
 pub(super) fn add_products<F: Number>(total: &mut Tile<F>, sums: &[Tile<F>], g: &[[F; TILE]]) {
-    for (sums, g) in sums.iter().zip(g) {
-        for (total, (sum, g)) in total.0.iter_mut().zip(sums.0.iter().zip(g)) {
-            *total += *sum * *g;
-        }
+    for (row, sums) in sums.iter().enumerate() {
+        let g = &g[row];
+        total.update(|total, j| total + sums.0[j] * g[j]);
     }
 }
 
@@ -228,19 +237,17 @@ fn add_signed_tile<F: Number>(
 ) {
     let mut tables = Box::new([[Tile::<F>::default(); ENTRIES]; TABLES]);
     for (block, columns) in tile.chunks(GROUP * TABLES).enumerate() {
-        let groups = columns.chunks(GROUP).chain(std::iter::repeat(&[][..]));
-        for (table, group) in tables.iter_mut().zip(groups) {
-            tabulate(group, table);
+        let mut groups = columns.chunks(GROUP);
+        for table in tables.iter_mut() {
+            tabulate(groups.next().unwrap_or_default(), table);
         }
         let (first, mask) = (block * GROUP * TABLES, (1u64 << columns.len()) - 1);
-        for (sums, place) in rows.iter_mut().zip(places) {
-            let word = word(bytes, place + first) & mask;
+        for (row, sums) in rows.iter_mut().enumerate() {
+            let word = word(bytes, places[row] + first) & mask;
             let mut total = *sums;
             for (t, table) in tables.iter().enumerate() {
                 let entry = &table[(word >> (GROUP * t)) as usize % ENTRIES];
-                for (total, entry) in total.0.iter_mut().zip(&entry.0) {
-                    *total += *entry;
-                }
+                total.update(|total, j| total + entry.0[j]);
             }
             *sums = total;
         }
@@ -252,21 +259,14 @@ fn add_signed_tile<F: Number>(
 fn tabulate<F: Number>(columns: &[[F; TILE]], table: &mut [Tile<F>; ENTRIES]) {
     table[0] = Tile::<F>::default();
     for column in columns {
-        for (sum, x) in table[0].0.iter_mut().zip(column) {
-            *sum += *x;
-        }
+        table[0].update(|sum, j| sum + column[j]);
     }
     for pattern in 1..1usize << columns.len() {
         // One sign more than in the pattern without its lowest bit.
         let without = pattern & (pattern - 1);
         let column = columns[pattern.trailing_zeros() as usize];
-        #[expect(
-            clippy::needless_range_loop,
-            reason = "iterators are not vectorised here"
-        )]
-        for j in 0..TILE {
-            table[pattern].0[j] = table[without].0[j] - (column[j] + column[j]);
-        }
+        let before = table[without];
+        table[pattern].update(|_, j| before.0[j] - (column[j] + column[j]));
     }
 }
 

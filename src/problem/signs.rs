@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 /// A floating-point type that signs are written out in.
-pub(crate) trait SignTable: Sized + 'static {
+pub(crate) trait SignTable: Copy + 'static {
     /// The eight signs of every byte, lowest bit first: +1 where a bit is 0.
     const OF_BYTE: &'static [[Self; 8]; 256];
 }
@@ -31,6 +31,18 @@ macro_rules! sign_table {
 
 sign_table!(f32);
 sign_table!(f64);
+
+/// Writes the bits of `bytes` out as signs, eight a byte but for the last.
+pub(crate) fn write_signs<F: SignTable>(bytes: &[u8], signs: &mut [F]) {
+    let (whole, rest) = signs.as_chunks_mut();
+    let (bytes, last) = bytes.split_at(whole.len());
+    for (i, &byte) in bytes.iter().enumerate() {
+        whole[i] = F::OF_BYTE[usize::from(byte)];
+    }
+    if !rest.is_empty() {
+        rest.copy_from_slice(&F::OF_BYTE[usize::from(last[0])][..rest.len()]);
+    }
+}
 
 /// K sign vectors in the shape of one tensor: a bit an entry, +1 where it is 0.
 pub struct Signs {
@@ -80,9 +92,7 @@ impl Signs {
         };
         let vectors = self.bytes.chunks(self.bytes_each);
         for (entries, bytes) in entries.chunks_mut(numel).zip(vectors) {
-            for (entries, &byte) in entries.chunks_mut(8).zip(bytes) {
-                entries.copy_from_slice(&f32::OF_BYTE[usize::from(byte)][..entries.len()]);
-            }
+            write_signs(bytes, entries);
         }
         signs.to_kind(self.kind).to_device(self.device)
     }

@@ -1,8 +1,8 @@
 //! The random bits of a space on the CPU, and the entries of probes that are made of them.
 
 use crate::estimator::Probe;
-use crate::problem::SignTable;
 use crate::problem::random::philox;
+use crate::problem::{SignTable, write_signs};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -35,11 +35,11 @@ pub(super) fn each_row<T: Send>(
 
 /// The words of a block in memory, lowest byte first.
 pub(super) fn bytes_of(words: [u32; 4]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (out, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *out = word.to_le_bytes();
-    }
-    bytes
+    let joined = words
+        .iter()
+        .rev()
+        .fold(0, |bits, &word| bits << 32 | u128::from(word));
+    joined.to_le_bytes()
 }
 
 /// The random bits of one space and batch under one key.
@@ -96,12 +96,7 @@ impl RandomBits {
     /// One bit a sign, 128 a block, lowest bit first: +1 where it is 0.
     fn signs<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
         by_blocks::<T, 128>(before, out, |block, out| {
-            let bits = self.block(probe, block);
-            for (word, out) in bits.iter().zip(out.chunks_mut(32)) {
-                for (byte, out) in word.to_le_bytes().iter().zip(out.chunks_mut(8)) {
-                    out.copy_from_slice(&T::OF_BYTE[usize::from(*byte)][..out.len()]);
-                }
-            }
+            write_signs(&bytes_of(self.block(probe, block)), out);
         });
     }
 
@@ -109,14 +104,16 @@ impl RandomBits {
     fn normals<T: Entry>(&self, probe: u64, before: u64, out: &mut [T]) {
         // The midpoints of 2^32 equal intervals: never 0, never 1.
         let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
+        let pair = |a, b| {
+            let radius = (-2.0 * unit(a).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(b)).sin_cos();
+            [radius * cos, radius * sin]
+        };
         by_blocks::<T, 4>(before, out, |block, out| {
-            let words = self.block(probe, block);
-            for (pair, out) in words.chunks_exact(2).zip(out.chunks_mut(2)) {
-                let radius = (-2.0 * unit(pair[0]).ln()).sqrt();
-                let (sin, cos) = (std::f64::consts::TAU * unit(pair[1])).sin_cos();
-                for (x, value) in out.iter_mut().zip([radius * cos, radius * sin]) {
-                    *x = T::from_f64(value);
-                }
+            let [a, b, c, d] = self.block(probe, block);
+            let values = [pair(a, b), pair(c, d)];
+            for (i, x) in out.iter_mut().enumerate() {
+                *x = T::from_f64(values.as_flattened()[i]);
             }
         });
     }
@@ -144,7 +141,7 @@ fn by_blocks<T: Entry, const SIZE: usize>(
 }
 
 /// A floating-point type that probes are made of.
-trait Entry: SignTable + Copy + Default + Send + Into<f64> {
+trait Entry: SignTable + Default + Send + Into<f64> {
     fn from_f64(value: f64) -> Self;
 }
 
