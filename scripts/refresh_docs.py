@@ -19,6 +19,8 @@ FIGURES = {
     "timing.svg": "results/timing/timing.svg",
     "layers.svg": "results/layers/layers.svg",
     "trajectory.svg": "results/trajectory/trajectory.svg",
+    "gpt.svg": "results/gpt/convergence.svg",
+    "gpt_layers.svg": "results/gpt/trajectory.svg",
     "density.svg": "results/spectrum/density.svg",
     "variance.svg": "results/spectrum/variance.svg",
 }

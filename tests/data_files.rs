@@ -113,7 +113,8 @@ fn a_module_without_second_derivative_is_refused() {
         model = { torchscript = 'fused.pt' }\nloss = { kind = 'cross_entropy' }\n";
     let source = SpecText::new(folder.join("fused.toml"), text.to_owned());
     let error = Plan::new(Spec::parse(&source).unwrap(), &source).unwrap_err();
-    let message = format!("{:?}", miette::Report::new(error));
+    let help = miette::Diagnostic::help(&error).expect("there is a way out");
+    let message = format!("{error} {help}");
     for words in ["no second derivative", "flash_attention", "--torchscript"] {
         assert!(message.contains(words), "{message}");
     }

@@ -2,8 +2,8 @@
 
 use super::curve::probes;
 use super::error_curves::{Cost, ErrorPoint, error_curves};
-use super::grid::grid;
 use super::series::{Compare, series};
+use super::stack::stack;
 use crate::output::format;
 use crate::output::store::{Record, Results};
 use crate::spec::ExperimentKind;
@@ -56,7 +56,7 @@ pub fn errors(records: &[Record], cost: Cost) -> Result<Option<String>> {
     Ok(match plots.len() {
         0 => None,
         1 => plots.pop(),
-        _ => Some(grid(&plots)?),
+        _ => Some(stack(&plots)?),
     })
 }
 
