@@ -11,7 +11,7 @@ set -euo pipefail
 DEVICE=${DEVICE:-cuda}
 LIMIT=${LIMIT:-240}
 # A name with 64 behind it: the same in float64.
-SPECS="smoke gpu_example gpu_example64 gpu_cnn gpu_cnn64 gpu_resnet18"
+SPECS="smoke gpu_example gpu_example64 gpu_cnn gpu_cnn64 gpu_resnet18 gpu_gpt"
 ALL_STEPS="device tests $SPECS bench peers"
 
 die() {
@@ -118,10 +118,10 @@ step() {
 }
 
 run() {
-    cd "$(dirname "$0")"
     out=${1:-gpu-results}
     mkdir -p "$out"
     out=$(realpath "$out")
+    cd "$(dirname "$0")"
     LD_LIBRARY_PATH=$(library_path) || exit 1
     export LD_LIBRARY_PATH DEVICE
     : >"$out/status.txt"
@@ -129,7 +129,7 @@ run() {
     for name in ${STEPS:-$ALL_STEPS}; do
         code=0
         begin=$(date +%s)
-        timeout "$LIMIT" "$0" step "$name" "$out" 2>&1 | tee "$out/$name.log" || code=$?
+        timeout "$LIMIT" ./gpu.sh step "$name" "$out" 2>&1 | tee "$out/$name.log" || code=$?
         echo "$name: exit code $code, $(($(date +%s) - begin)) s" | tee -a "$out/status.txt"
         [ "$code" = 0 ] || failed=1
         # Without its libraries or its card nothing else means anything.

@@ -4,6 +4,7 @@ mod browser;
 mod choice;
 mod compare;
 mod documentation;
+mod gpu_trip;
 mod identity;
 mod report;
 mod schema;
