@@ -50,8 +50,8 @@ fn growth_of_process<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
 
 /// Lets the allocator keep freed buffers for the next chunk instead of giving them back.
 ///
-/// Chunks allocate and free tensors of megabytes, which glibc gives back to the system one by one, or
-/// keeps where threads wait for each other: mapping them afresh costs up to half of a product's time.
+/// Chunks allocate and free tensors of megabytes. glibc gives each back to the system, and mapping it
+/// afresh costs up to half of a product's time, or keeps all in one arena, for which threads wait.
 /// On Linux mimalloc takes the place of its `malloc` in the whole process, libtorch's part of it too
 /// (Leijen, Zorn, de Moura, 2019, Mimalloc: Free List Sharding in Action): products of the example, of
 /// convolutional networks and of transformers take 0.7 to 1.0 of the time.

@@ -5,7 +5,7 @@ use super::estimates::estimates;
 use super::threads;
 use super::todo::runs_of_a_job;
 use crate::curvature::chunk_memory;
-use crate::estimator::{Budget, Setting, Start};
+use crate::estimator::{Budget, Start};
 use crate::lists::VBatch;
 use crate::memory::{growth_of, release_freed_buffers};
 use crate::plan::{Job, Plan, Portion, Setup};
@@ -190,7 +190,7 @@ fn settings(plan: &Plan, portions: &[Portion]) -> Vec<Prediction> {
         let (index, job) = (portion.job, &plan.jobs[portion.job]);
         let runs = runs_of_a_job(plan);
         let share = runs as f64 * plan.share(portion);
-        let setting = (setting(job), job.problem, job.v_batch, &job.budget);
+        let setting = (&job.setting, job.problem, job.v_batch, &job.budget);
         match found.iter_mut().find(|(other, _)| *other == setting) {
             Some((_, prediction)) => {
                 prediction.runs += runs;
@@ -212,10 +212,6 @@ fn settings(plan: &Plan, portions: &[Portion]) -> Vec<Prediction> {
         .into_iter()
         .map(|(_, prediction)| prediction)
         .collect()
-}
-
-fn setting(job: &Job) -> &Setting {
-    &job.setting
 }
 
 /// The V_batch of a trial.
@@ -253,8 +249,11 @@ fn trial(job: &Job, problem: &Problem) -> Cost {
 /// An exact trace that is predicted to take longer is not tried as a whole, in seconds.
 const SHORT: f64 = 0.5;
 
-/// The exact trace of one sample, of two and, if that of all is short, of all: every sample has as many
-/// columns of its own.
+/// A part of an exact trace that takes less says little about the rest, in seconds.
+const TELLING: f64 = 0.05;
+
+/// The exact trace of some samples, of twice as many and, if that of all is short, of all: every sample has
+/// as many columns of its own.
 fn exact_trial(job: &Job, problem: &Problem, network: &NetworkProblem) -> Cost {
     let run = |problem: &Problem| {
         release_freed_buffers();
@@ -269,8 +268,13 @@ fn exact_trial(job: &Job, problem: &Problem, network: &NetworkProblem) -> Cost {
     };
     let part = |count| run(&Problem::Network(network.first_samples(count)));
     part(1); // the first use of a kernel costs extra
-    let (one, two) = (part(1), part(2));
-    let others = network.samples() as f64 - 1.0;
+    let (mut count, mut one, mut two) = (1, part(1), part(2));
+    let batch = network.first_samples(i64::MAX).samples() as i64;
+    while two.seconds < TELLING && 4 * count <= batch {
+        count *= 2;
+        (one, two) = (two, part(2 * count));
+    }
+    let others = network.samples() as f64 / count as f64 - 1.0;
     let seconds = extrapolated(one.seconds, two.seconds, others);
     if seconds <= SHORT {
         return run(problem);
