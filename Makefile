@@ -38,7 +38,7 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 # would compile tch and the library again, without the features that the test crates ask for.
 # Clippy is the compiler of our crates here, and rustdoc documents against what it has compiled:
 # `cargo clippy` and `cargo doc` would each check all dependencies first, which takes minutes.
-test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+test: export RUSTC_WORKSPACE_WRAPPER = $(abspath scripts/rustc.sh)
 test: export CLIPPY_ARGS = -Dwarnings
 test: export RUSTDOC = $(abspath scripts/rustdoc.sh)
 test: setup tools schedulers ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
