@@ -18,6 +18,15 @@ const TOLERANCE_OF_PRODUCTS: f64 = 0.05;
 /// is smaller by more than this factor.
 const CLEARLY: f64 = 2.0;
 
+/// Columns that a pass of propagation takes, and about what a product costs.
+const COLUMNS_OF_A_DRAW: f64 = 2.0;
+
+/// A run to a tolerance takes about so many draws at least.
+const FEWEST_DRAWS: f64 = 10.0;
+
+/// Standard errors in half of a 95 % interval.
+const STANDARD_ERRORS: f64 = 1.96;
+
 /// Gives `spec` an estimator if it has none, and says which and why; a pilot has its problem on `place`.
 pub(super) fn choose(spec: &mut Spec, setup: &Setup, place: (Device, Kind)) -> Option<String> {
     if !spec.estimator.is_empty() {
@@ -81,7 +90,8 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
     }
 }
 
-/// Propagation, or products where a pilot finds that these need clearly fewer draws.
+/// Propagation, or products where a pilot finds that these need clearly fewer draws, or the exact trace where
+/// either would take as long.
 fn sampled(
     spec: &Spec,
     setup: &Setup,
@@ -91,18 +101,31 @@ fn sampled(
     let propagation = EstimatorSpec::Propagation(Propagation::default());
     let products = EstimatorSpec::Hutchinson(Hutchinson::default());
     let both = [&propagation, &products];
-    let Some([pass, product]) = pilot::spreads(setup, place, both, &spec.sampling) else {
+    let Some(pilot) = pilot::pilot(setup, place, both, &spec.sampling) else {
         return (propagation, Some(TOLERANCE), why.into());
     };
+    let [pass, product] = pilot.spreads;
     let found = format!(
         "{why}, and in a pilot a pass of propagation spread by {} % of the trace, a product by {} %",
         short(pass * 100.0),
         short(product * 100.0)
     );
-    match product.powi(2) * CLEARLY < pass.powi(2) {
-        true => (products, Some(TOLERANCE_OF_PRODUCTS), found),
-        false => (propagation, Some(TOLERANCE), found),
+    let (sampled, spread, tolerance) = match product.powi(2) * CLEARLY < pass.powi(2) {
+        true => (products, product, TOLERANCE_OF_PRODUCTS),
+        false => (propagation, pass, TOLERANCE),
+    };
+    let errors = STANDARD_ERRORS * spread / spec.sampling.rtol.unwrap_or(tolerance);
+    let draws = errors.powi(2).max(FEWEST_DRAWS);
+    // An exact value is worth the time of twice as many draws.
+    let sampling = 2.0 * COLUMNS_OF_A_DRAW * draws;
+    if spec.sampling.v.is_none() && pilot.exact_columns <= sampling {
+        let why = format!(
+            "it takes as much as {:.0} columns through the whole network, and sampling about {:.0} draws",
+            pilot.exact_columns, draws
+        );
+        return (EstimatorSpec::Exact(Exact::default()), None, why);
     }
+    (sampled, Some(tolerance), found)
 }
 
 /// Two digits.

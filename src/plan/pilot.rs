@@ -1,6 +1,8 @@
-//! Which of two ways of sampling needs fewer draws on a network: a few draws of both tell.
+//! Which way to the trace takes least on a network: a few draws of two ways of sampling tell, beside what the exact
+//! trace takes by count.
 
 use super::Setup;
+use crate::curvature::exact;
 use crate::estimator::{Budget, EstimatorSpec, Sampling, Start};
 use crate::problem::{Problem, ProblemSpec};
 use tch::{Device, Kind};
@@ -17,28 +19,35 @@ const MOST_BYTES: u64 = 1 << 28;
 /// No seed of a run: what a choice was made by is no part of what it finds.
 const SEED: u64 = 0x7069_6c6f_7473;
 
-/// Standard deviations of a draw relative to the mean of all of them.
-pub(super) type Spreads = [f64; 2];
+/// What a pilot has found.
+pub(super) struct Pilot {
+    /// Standard deviations of a draw relative to the mean of all of them.
+    pub(super) spreads: [f64; 2],
+    /// What the exact trace takes, in columns that go through the whole network.
+    pub(super) exact_columns: f64,
+}
 
 /// What [`DRAWS`] draws of both estimators spread, on the first batch of the last checkpoint.
 ///
 /// Cost: so many passes over one batch, whatever the data set holds; the result is a function of the
 /// problem alone, and not of how fast a machine is. `None` if one of them cannot sample it, or the network
 /// is too large for a pilot.
-pub(super) fn spreads(
+pub(super) fn pilot(
     setup: &Setup,
     (device, kind): (Device, Kind),
     estimators: [&EstimatorSpec; 2],
     shared: &Sampling,
-) -> Option<Spreads> {
+) -> Option<Pilot> {
     let (problems, _) = setup.build(device, kind);
-    let problem = match problems.into_iter().next_back()? {
-        Problem::Network(problem) => Problem::from(problem.on_batch(0)),
+    let network = match problems.into_iter().next_back()? {
+        Problem::Network(problem) => problem.on_batch(0),
         Problem::Matrix(_) => return None,
     };
-    if problem.bytes_per_probe() > MOST_BYTES {
+    if network.bytes_per_probe() > MOST_BYTES {
         return None;
     }
+    let exact_columns = exact::cost_in_columns(&network.first_samples(1).linearize());
+    let problem = Problem::from(network);
     let sampling = Sampling {
         v: None,
         rtol: Some(1.0),
@@ -56,5 +65,8 @@ pub(super) fn spreads(
     let found = [spread(estimators[0])?, spread(estimators[1])?];
     // The mean of the one that is surer of it.
     let surer = found.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(found.map(|(_, deviation)| deviation / surer.0.abs()))
+    Some(Pilot {
+        spreads: found.map(|(_, deviation)| deviation / surer.0.abs()),
+        exact_columns,
+    })
 }

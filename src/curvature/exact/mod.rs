@@ -30,28 +30,8 @@ pub fn diagonal(at: &Linearization) -> Vec<Tensor> {
 /// The exact diagonal as [`diagonal`] has it, in chunks of columns that take about `bytes` at most.
 pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
     let seen = at.seen_diagonal();
-    let loss = SquareRoot {
-        layer: at.top(),
-        above: seen.as_ref().map_or(at.top() + 1, |(layer, _)| *layer),
-        columns: at.loss().column_count(),
-    };
-    let reached_by_loss = loss.above;
-    let mut roots = vec![loss];
-    at.propagate_diagonals(|d| {
-        if d.ends {
-            let columns = d.layer.features();
-            roots.push(SquareRoot {
-                layer: d.index,
-                above: d.index,
-                columns,
-            });
-        }
-    });
-    roots.extend(at.non_diagonal_curvatures().map(|own| SquareRoot {
-        layer: own.below,
-        above: own.below + 1,
-        columns: own.matrix.signs().size()[1..].iter().product(),
-    }));
+    let reached_by_loss = seen.as_ref().map_or(at.top() + 1, |(layer, _)| *layer);
+    let roots = square_roots(at, reached_by_loss);
     let mut sum = Accumulator {
         at,
         modes: Modes::cheapest(at, &roots),
@@ -77,6 +57,39 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
     sum.forward_mode();
     let reached = |d: Option<Tensor>| d.expect("every parameter is reached");
     sum.diagonal.into_iter().map(reached).collect()
+}
+
+/// What [`diagonal`] costs by count of multiplications, in columns that go through the whole network once.
+pub fn cost_in_columns(at: &Linearization) -> f64 {
+    let reached_by_loss = at.seen_diagonal().map_or(at.top() + 1, |(layer, _)| layer);
+    let whole: f64 = at.layers().iter().map(LinearizedLayer::work).sum();
+    Modes::least_work(at, &square_roots(at, reached_by_loss)) / whole
+}
+
+/// Roots of all curvature that acts on parameters through more than diagonals; the layers below number
+/// `reached_by_loss` depend on that of the loss.
+fn square_roots(at: &Linearization, reached_by_loss: usize) -> Vec<SquareRoot> {
+    let mut roots = vec![SquareRoot {
+        layer: at.top(),
+        above: reached_by_loss,
+        columns: at.loss().column_count(),
+    }];
+    at.propagate_diagonals(|d| {
+        if d.ends {
+            let columns = d.layer.features();
+            roots.push(SquareRoot {
+                layer: d.index,
+                above: d.index,
+                columns,
+            });
+        }
+    });
+    roots.extend(at.non_diagonal_curvatures().map(|own| SquareRoot {
+        layer: own.below,
+        above: own.below + 1,
+        columns: own.matrix.signs().size()[1..].iter().product(),
+    }));
+    roots
 }
 
 /// The exact trace per parameter, summed in float64.

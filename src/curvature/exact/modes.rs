@@ -20,6 +20,15 @@ impl Modes {
     /// The cheapest modes found: beginning with the reverse mode for all, one layer after another from
     /// the bottom changes to the forward mode where that saves work.
     pub fn cheapest(at: &Linearization, roots: &[SquareRoot]) -> Self {
+        Self::with_work(at, roots).0
+    }
+
+    /// The work of the cheapest modes, in multiplications for a sample.
+    pub fn least_work(at: &Linearization, roots: &[SquareRoot]) -> f64 {
+        Self::with_work(at, roots).1
+    }
+
+    fn with_work(at: &Linearization, roots: &[SquareRoot]) -> (Self, f64) {
         let costs = Costs::new(at, roots);
         let alone = |index: usize| at.uses(index).count() < 2;
         let mut modes = Self {
@@ -41,7 +50,7 @@ impl Modes {
                 modes.reverse[index] = true;
             }
         }
-        modes
+        (modes, best)
     }
 
     /// The layers below number `above` with parameters in reverse mode.
