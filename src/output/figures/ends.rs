@@ -33,8 +33,9 @@ pub(super) fn draw(canvas: &mut Canvas, mut ends: Vec<End>, right: f64, (top, bo
     for (end, y) in ends.iter().zip(places) {
         let marker_at = (right + LEADER - 9.0, y);
         let colour = end.style.stroke.colour;
+        // Dotted, since it leads through the area of data where a line ends early.
         let leader = Stroke {
-            opacity: 0.6,
+            dash: "0.6 3",
             ..Stroke::solid(colour, 0.6)
         };
         let bend = (right + 2.0, end.at.1);
