@@ -92,7 +92,8 @@ impl VBatches {
     }
 }
 
-/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`; `0` is a list of one.
+/// Seeds of probe streams: `[0, 1]`, `{ from = 0, count = 15 }`, or `"continue"`; `5` is the one seed 5,
+/// not five seeds.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Seeds {

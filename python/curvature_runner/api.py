@@ -101,7 +101,10 @@ def diagonal(
     fields = answer(model, loss, data, spec, (folder, progress, allow_long), chosen)
     if not fields["diagonals"]:
         raise ValueError(f"found the estimator {estimator!r}, which gives no diagonal; take 'xdiag' or leave it out")
-    return Diagonal(**fields, tensors=next(iter(fields["diagonals"].values())))
+    tensors = next(iter(fields["diagonals"].values()))
+    # A file of tensors has them by name, the model in its own order.
+    in_order = [name for name, _ in model.named_parameters() if name in tensors]
+    return Diagonal(**fields, tensors={name: tensors[name] for name in dict.fromkeys([*in_order, *tensors])})
 
 
 def eigenvalues(
@@ -178,7 +181,7 @@ def compare(
     Args:
         estimators: Names or dicts: `["exact", "propagation", {"kind": "hutchinson", "blocks": "parameter"}]`.
         V: Numbers of probes; absent: what is usual for each estimator.
-        seeds: From how many seeds each is run.
+        seeds: How many seeds each is run with: 0, 1, ... In a spec, `seeds = 5` is the one seed 5.
 
     Other arguments and exceptions are those of [`trace`][curvature_runner.trace].
     """

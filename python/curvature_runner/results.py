@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import csv
 import html
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+SHARES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
+"""Of a spectral density, what is shown in text."""
 
 Cell = Union[float, int, str, bool, None]
 Row = dict[str, Cell]
@@ -250,6 +255,17 @@ class SpectralDensity(Result):
 
     nodes: list[float] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
+
+    def _headline(self) -> str:
+        return f"{len(self.nodes)} nodes; so much of the eigenvalues lies at or below these:"
+
+    def _table(self) -> Table:
+        """The nodes at which the weights from the smallest node on add up to some shares."""
+        nodes = sorted(zip(self.nodes, self.weights))
+        below = list(itertools.accumulate(weight for _, weight in nodes))
+        # Rounding keeps the sum of all weights just off 1.
+        found = ((share, bisect.bisect_left(below, share * below[-1] - 1e-9)) for share in SHARES)
+        return Table(["share", "eigenvalue"], [{"share": s, "eigenvalue": nodes[i][0]} for s, i in found])
 
 
 def read(out: Path, spec: str, notes: list[str]) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def test_eigenvalues_add_up_to_the_trace():
 def test_a_density_has_the_mass_of_one():
     model, loss, x, y = problem(CASES["mlp"])
     found = curvature_runner.spectral_density(model, loss, (x, y), V=4, steps=20, progress=False)
+    ends = found._table()["eigenvalue"]
+    assert (ends[0], ends[-1]) == (min(found.nodes), max(found.nodes)) and ends == sorted(ends)
     assert sum(found.weights) == pytest.approx(1.0)
     assert found.figure.svg.startswith("<svg")
 

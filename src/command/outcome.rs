@@ -2,7 +2,7 @@
 
 use super::columns::columns;
 use curvature_runner::output::format;
-use curvature_runner::output::{Outcome, Results, answers, outcomes};
+use curvature_runner::output::{FEWEST_RUNS, Outcome, Results, answers, outcomes};
 use curvature_runner::spec::ExperimentKind;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -55,16 +55,21 @@ fn shown(kind: ExperimentKind, all: &[Outcome]) -> Vec<&Outcome> {
 
 fn table(results: &Results, rows: &[&Outcome]) -> String {
     let interval = format!("± {}", format::percent(results.confidence()));
+    let [value, off_by, time] = match rows.iter().any(|row| row.summary.runs > 1) {
+        true => ["mean", "mean off by", "one run takes"],
+        false => ["estimate", "off by", "time"],
+    };
     let head = [
         "estimator",
         "V",
         "V_batch",
         "runs",
-        "estimate",
+        value,
         interval.as_str(),
-        "off by",
+        off_by,
+        "one run off by",
         "products",
-        "time",
+        time,
         "speed",
         "ended by",
     ];
@@ -84,6 +89,7 @@ fn table(results: &Results, rows: &[&Outcome]) -> String {
             estimate(row),
             interval_of(row),
             off(row),
+            one_run_off(row),
             number(products),
             format::seconds(summary.seconds),
             speed.map_or(String::new(), |speed| format!("{speed:.2}×")),
@@ -127,6 +133,17 @@ fn off(row: &Outcome) -> String {
     let relative = |exact: f64| ((row.summary.mean - exact) / exact).abs();
     let known = row.summary.exact.filter(|_| !row.exact);
     known.map_or(String::new(), |exact| format::percent(relative(exact)))
+}
+
+/// How far a single run is from the exact value, as root mean square of several.
+fn one_run_off(row: &Outcome) -> String {
+    let summary = &row.summary;
+    let several = summary
+        .rmse
+        .filter(|_| !row.exact && summary.runs >= FEWEST_RUNS);
+    let relative = |rmse: f64| Some(rmse / summary.exact?.abs());
+    let relative = several.and_then(relative);
+    relative.map_or(String::new(), format::percent)
 }
 
 /// What tells a setting from the others of the table: its settings only where nothing else does.

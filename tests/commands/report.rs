@@ -55,7 +55,7 @@ fn the_page_holds_everything_and_asks_for_nothing() {
         "linear 4 → tanh → linear 3",
         "<h1>The trace of the Hessian is ",
         "(exact, ",
-        "single estimates' 95 % intervals",
+        "95 % intervals of all",
         "hutchinson hmp full",
         " ± ",
         "By parameter",

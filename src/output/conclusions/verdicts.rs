@@ -5,8 +5,8 @@ use super::summary::SummaryRow;
 use crate::output::format;
 use crate::output::store::Record;
 
-/// Seeds that a root mean square is worth telling of.
-const FEWEST: usize = 3;
+/// Runs that a root mean square is worth telling of.
+pub const FEWEST_RUNS: usize = 3;
 /// Intervals of which a share is worth telling.
 const FEWEST_INTERVALS: usize = 20;
 
@@ -22,21 +22,38 @@ fn last(summary: &[SummaryRow]) -> impl Iterator<Item = &SummaryRow> {
         .filter(move |row| row.v.is_some() && !exceeded(row))
 }
 
-/// The setting of the smallest error, among those at their largest V with seeds enough to tell.
+/// What a run of the setting with the smallest error for its time costs, and how far off it is; among those at
+/// their largest V.
 pub(super) fn closest(summary: &[SummaryRow]) -> Option<String> {
     let matrices = grouped(summary, |row| (row.matrix.clone(), row.checkpoint.clone()));
-    let (_, best) = of_smallest_error(summary.iter().filter(|_| matrices.len() == 1))?;
-    let others = last(summary).count() > 1;
-    let (rmse, exact) = (best.rmse?, best.exact?);
+    if matrices.len() > 1 {
+        return None;
+    }
+    let error = |row: &SummaryRow| {
+        let known = row
+            .rmse
+            .filter(|rmse| rmse.is_finite() && row.runs >= FEWEST_RUNS);
+        Some(known? / row.exact?.abs())
+    };
+    let settings: Vec<(f64, &SummaryRow)> = last(summary)
+        .filter_map(|row| Some((error(row)?, row)))
+        .collect();
+    // The square of an error falls as the time grows.
+    let best = settings.iter().min_by(|(a, row), (b, other)| {
+        let (a, b) = (a.powi(2) * row.seconds, b.powi(2) * other.seconds);
+        a.total_cmp(&b)
+    });
+    let (error, row) = best?;
+    let best = match settings.len() {
+        1 => "",
+        _ => ", has the smallest error for its time",
+    };
     Some(format!(
-        "{} {}: {} off, as root mean square over {} runs.",
-        match others {
-            true => "Of the sampled estimates the closest is",
-            false => "A single estimate by",
-        },
-        best.identity().name(),
-        format::percent(rmse / exact.abs()),
-        best.runs,
+        "{}{best}: a run takes {} and is {} off (root mean square of {} runs).",
+        row.identity().name(),
+        format::seconds(row.seconds),
+        format::percent(*error),
+        row.runs,
     ))
 }
 
@@ -46,7 +63,7 @@ fn of_smallest_error<'a>(
     let error = |row: &'a SummaryRow| {
         let rmse = row
             .rmse
-            .filter(|rmse| rmse.is_finite() && row.runs >= FEWEST);
+            .filter(|rmse| rmse.is_finite() && row.runs >= FEWEST_RUNS);
         Some((rmse.filter(|_| row.v.is_some())?, row))
     };
     rows.filter_map(error)
@@ -88,10 +105,10 @@ pub(super) fn calibration(rows: &[Record], confidence: f64) -> Option<String> {
     let count = held.iter().filter(|held| **held).count();
     (held.len() >= FEWEST_INTERVALS).then(|| {
         format!(
-            "The exact value lies in {} of the {} single estimates' {} intervals.",
-            format::percent(count as f64 / held.len() as f64),
-            format::count(held.len() as u64),
+            "Of the {} intervals of all {} estimates, one for every run and V, {} contain the exact value.",
             format::percent(confidence),
+            format::count(held.len() as u64),
+            format::percent(count as f64 / held.len() as f64),
         )
     })
 }
@@ -153,27 +170,36 @@ mod tests {
         let said = calibration(&rows, 0.9).unwrap();
         assert_eq!(
             said,
-            "The exact value lies in 95 % of the 20 single estimates' 90 % intervals."
+            "Of the 90 % intervals of all 20 estimates, one for every run and V, 95 % contain the exact value."
         );
         // The repetition of a seed is no further estimate.
         assert_eq!(calibration(&[&rows[..19], &rows[..1]].concat(), 0.9), None);
     }
 
     #[test]
-    fn the_closest_has_the_smallest_error_at_its_largest_v() {
-        let of = |estimator: &str, v, error: f64| {
+    fn the_closest_has_the_smallest_error_for_its_time() {
+        let of = |estimator: &str, v, error: f64, seconds| {
             let estimate = |seed| Record {
                 estimator: estimator.into(),
                 exact: Some(10.0),
+                seconds,
                 ..row(v, seed, 10.0 + error * [1.0, -1.0, 1.0][seed as usize])
             };
             (0..3).map(estimate).collect::<Vec<_>>()
         };
-        let rows = [of("a", 10, 0.4), of("a", 100, 0.1), of("b", 100, 0.2)].concat();
-        let said = closest(&summarise(&rows)).unwrap();
+        let rows = [
+            of("a", 10, 0.4, 0.01),
+            of("a", 100, 0.1, 0.1),
+            of("b", 100, 0.05, 10.0),
+        ];
+        let rows = rows.concat();
         assert_eq!(
-            said,
-            "Of the sampled estimates the closest is a hmp parameter, V 100, V_batch 10: 1.00 % off, as root mean square over 3 runs."
+            closest(&summarise(&rows)).unwrap(),
+            "a hmp parameter, V 100, V_batch 10, has the smallest error for its time: a run takes 100 ms and is 1.00 % off (root mean square of 3 runs)."
+        );
+        assert_eq!(
+            closest(&summarise(&rows[..6])).unwrap(),
+            "a hmp parameter, V 100, V_batch 10: a run takes 100 ms and is 1.00 % off (root mean square of 3 runs)."
         );
         assert_eq!(
             closest(&summarise(&rows[..2])),
