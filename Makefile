@@ -49,7 +49,7 @@ test: setup tools schedulers ## formatting, lints, tests, benchmarks in test mod
 	scripts/python_test.sh $(RUNNER)
 	@echo "make test: all checks passed"
 
-python-test: build ## the Python package: its wheel in a fresh environment, and pytest
+python-test: build ## the Python package: its wheel in an environment of its own, and pytest
 	scripts/python_test.sh $(RUNNER)
 
 tools:

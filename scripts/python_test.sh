@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheel around a built runner, installs it in a fresh virtual environment beside the PyTorch that
+# Builds the wheel around a built runner, installs it in a virtual environment of its own beside the PyTorch that
 # setup.sh has unpacked, and runs the Python tests, after a look at everybody's spelling: scripts/python_test.sh RUNNER
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,16 +13,21 @@ torch=$(realpath "$(dirname "${LIBTORCH:-.libtorch/torch}")")
     exit 1
 }
 
-# pip of the Python that makes it installs into it, so that none is unpacked first.
-python3 -m venv --clear --without-pip "$venv"
-"$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | {
-    read -r site
-    echo "$torch" >"$site/torch.pth"
-}
-pip() { python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q "$@"; }
 # What torch needs of Python, what the package needs, what the tests need.
-pip install --no-compile hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli \
-    pytest pytest-xdist nbclient ipykernel codespell
+needed="hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli
+    pytest pytest-xdist nbclient ipykernel codespell"
+pip() { python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q "$@"; }
+# An environment that holds these, made by the same Python, is taken again; the package itself is always installed.
+stamp="$(python3 --version) $torch $needed"
+if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
+    # pip of the Python that makes it installs into it, so that none is unpacked first.
+    python3 -m venv --clear --without-pip "$venv"
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    echo "$torch" >"$site/torch.pth"
+    # shellcheck disable=SC2086 # a word each
+    pip install --no-compile $needed
+    echo "$stamp" >"$venv/stamp"
+fi
 git ls-files -z -- "*.md" "*.rs" "*.py" "*.toml" "*.sh" "*.cff" "*.css" "*.js" | xargs -0 "$venv/bin/codespell"
-RUNNER_BINARY=$runner pip install --no-compile --no-deps --no-build-isolation .
+RUNNER_BINARY=$runner pip install --no-compile --no-deps --no-build-isolation --force-reinstall .
 "$venv/bin/python" -m pytest -q -n 2 python/tests

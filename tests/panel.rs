@@ -493,10 +493,12 @@ fn intervals_of_leave_one_out_cover_what_is_documented() {
 }
 
 /// Runs to a tolerance keep it in the stated share, whatever the sign of the trace. 95 % are promised;
-/// the rule is careful and keeps 98.5 % or more, which fall below 95 % of 300 seeds with probability 2e-5.
+/// the rule is careful and keeps 98.5 % or more, which fall below 95 % of 300 seeds with probability 2e-5. A hundred
+/// seeds are enough where 98 of them keep it, as 2 in 1,000 would do of a rule that keeps 90 %.
 #[test]
 fn tolerances_are_kept() {
-    const SEEDS: u64 = 300;
+    const SEEDS: [u64; 2] = [100, 300];
+    const ENOUGH: f64 = 0.98;
     for (name, problem, spec, trace) in problems() {
         let mut cases = match name {
             "positive" => vec![
@@ -519,10 +521,17 @@ fn tolerances_are_kept() {
         for (text, rtol) in cases.drain(..) {
             let task = estimator(text, &spec);
             let tolerance = Tolerance::new(Some(rtol), None, 0.95, 100_000).unwrap();
-            let runs = runs(&task, &problem, &Budget::Tolerance(tolerance), SEEDS);
             let kept =
                 |run: &&Vec<Estimate>| (run[0].value.mean - trace).abs() <= rtol * trace.abs();
-            let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
+            let of = |seeds| {
+                let runs = runs(&task, &problem, &Budget::Tolerance(tolerance), seeds);
+                let share = runs.iter().filter(kept).count() as f64 / runs.len() as f64;
+                (runs, share)
+            };
+            let (mut runs, mut share) = of(SEEDS[0]);
+            if share < ENOUGH {
+                (runs, share) = of(SEEDS[1]);
+            }
             let spent =
                 runs.iter().map(|run| run[0].products as f64).sum::<f64>() / runs.len() as f64;
             println!(

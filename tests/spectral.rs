@@ -769,10 +769,12 @@ fn every_artefact_has_its_file() {
     assert_eq!(std::fs::read(results.join("density.csv")).unwrap(), before);
 }
 
-/// Runs to a tolerance keep it in the stated share, every quantity by itself. 95 % are promised.
+/// Runs to a tolerance keep it in the stated share, every quantity by itself. 95 % are promised; eighty seeds are
+/// enough where 78 of them keep it, as 1 in 100 would do of a rule that keeps 90 %.
 #[test]
 fn tolerances_are_kept() {
-    const SEEDS: u64 = 200;
+    const SEEDS: [u64; 2] = [80, 200];
+    const ENOUGH: f64 = 78.0 / 80.0;
     const RTOL: f64 = 0.05;
     let case = Case::matrix(SpectrumSpec::Exp(Exp { base: 0.9 }), 100, Basis::Haar);
     let eigenvalues = case.eigenvalues();
@@ -784,18 +786,31 @@ fn tolerances_are_kept() {
         case.task::<LogDet>("delta = [0.01, 0.5]\nsteps = 60"),
     ] {
         let budget = Budget::Tolerance(tolerance);
-        let runs = each_seed(&task, &case.problem, &budget, 50, SEEDS);
-        for (index, first) in runs[0].iter().enumerate() {
-            let expected = match first.quantity {
-                Quantity::DiagonalSquared => diagonal,
-                quantity => quantity.of_spectrum(&eigenvalues).unwrap(),
+        let of = |seeds: u64| -> Vec<(Quantity, f64)> {
+            let runs = each_seed(&task, &case.problem, &budget, 50, seeds);
+            let share = |(index, first): (usize, &Estimate)| {
+                let expected = match first.quantity {
+                    Quantity::DiagonalSquared => diagonal,
+                    quantity => quantity.of_spectrum(&eigenvalues).unwrap(),
+                };
+                let all = runs.iter().map(|run| &run[index]);
+                assert!(all.clone().all(|e| e.stop == Some(Stop::Tolerance)));
+                let within =
+                    |e: &&Estimate| (e.value.mean - expected).abs() <= RTOL * expected.abs();
+                (
+                    first.quantity,
+                    all.filter(within).count() as f64 / seeds as f64,
+                )
             };
-            let all = runs.iter().map(|run| &run[index]);
-            assert!(all.clone().all(|e| e.stop == Some(Stop::Tolerance)));
-            let within = |e: &&Estimate| (e.value.mean - expected).abs() <= RTOL * expected.abs();
-            let share = all.filter(within).count() as f64 / SEEDS as f64;
-            println!("{:?}: {:.1} %", first.quantity, 100.0 * share);
-            assert!(share >= 0.95, "{:?}: {share}", first.quantity);
+            runs[0].iter().enumerate().map(share).collect()
+        };
+        let mut shares = of(SEEDS[0]);
+        if shares.iter().any(|(_, share)| *share < ENOUGH) {
+            shares = of(SEEDS[1]);
+        }
+        for (quantity, share) in shares {
+            println!("{quantity:?}: {:.1} %", 100.0 * share);
+            assert!(share >= 0.95, "{quantity:?}: {share}");
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Sweeps on a bad day: killed, interrupted, out of disk, out of memory, and run again.
 
+// Tests begin in the order of their names: this one, which waits for schedulers, beside all others.
+mod cluster;
 mod disk;
 mod experiments;
 mod kill;
 mod library;
 mod shards;
-mod slurm;
 mod stop;
 mod trouble;
 
