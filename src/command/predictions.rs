@@ -10,6 +10,7 @@ use std::fmt::Write;
 pub fn text(plan: &Plan, predictions: &[Prediction]) -> String {
     let mut text = String::new();
     let (mut products, mut seconds, mut memory, mut known) = (0, 0.0, 0, true);
+    let mut longest = 0.0f64;
     let _ = writeln!(text, "  predicted from a short trial, a run each:");
     for prediction in predictions {
         let job = &plan.jobs[prediction.job];
@@ -25,6 +26,7 @@ pub fn text(plan: &Plan, predictions: &[Prediction]) -> String {
         };
         products += prediction.runs * cost.products;
         seconds += prediction.seconds(plan);
+        longest = longest.max(cost.seconds);
         let beside = if plan.spreads() {
             1
         } else {
@@ -45,7 +47,8 @@ pub fn text(plan: &Plan, predictions: &[Prediction]) -> String {
     let _ = writeln!(
         text,
         "  in all: {products} products, about {}, {} beyond network and data{more}",
-        duration(seconds),
+        // Runs side by side take as long as the longest of them at least.
+        duration(seconds.max(longest)),
         ByteSize(memory),
     );
     text

@@ -249,7 +249,7 @@ fn trial(job: &Job, problem: &Problem) -> Cost {
 /// An exact trace that is predicted to take longer is not tried as a whole, in seconds.
 const SHORT: f64 = 0.5;
 
-/// A part of an exact trace that takes less says little about the rest, in seconds.
+/// A part of a run that takes less says little about the rest, in seconds.
 const TELLING: f64 = 0.05;
 
 /// The exact trace of some samples, of twice as many and, if that of all is short, of all: every sample has
@@ -317,16 +317,22 @@ fn sampled_trial(job: &Job, problem: &Problem) -> Cost {
     };
     // The first use of a kernel costs extra, and of memory that the others use again.
     let (_, _, memory) = run(&first(v_batch));
-    let (one, two) = (run(&first(v_batch)), run(&first(2 * v_batch)));
-    let batches = (most - v_batch) as f64 / v_batch as f64;
+    let mut probes = v_batch;
+    let (mut one, mut two) = (run(&first(probes)), run(&first(2 * probes)));
+    while two.0 < TELLING && 4 * probes <= most {
+        probes *= 2;
+        (one, two) = (two, run(&first(2 * probes)));
+    }
+    let others = (most - probes) as f64 / probes as f64;
     Cost {
-        products: extrapolated(one.1, two.1, batches).round() as u64,
-        seconds: extrapolated(one.0, two.0, batches),
+        products: extrapolated(one.1, two.1, others).round() as u64,
+        seconds: extrapolated(one.0, two.0, others),
         memory: memory.max(one.2).max(two.2),
     }
 }
 
-/// What `batches` more than one cost, where one costs `one` and two cost `two`.
+/// What `batches` more than one cost, where one costs `one` and two cost `two`; a batch is here as many probes
+/// as the trial took at once.
 ///
 /// On a busy machine two may take less time than one. A batch is then taken to cost a twentieth of
 /// what two did: a run of weeks must not pass for one of seconds.

@@ -122,6 +122,9 @@ struct Found {
     seconds: Option<f64>,
 }
 
+/// How far a run to a tolerance goes, nobody knows: a trial is to pay where it ends after so many probes.
+const TO_A_TOLERANCE: u64 = 1000;
+
 /// What there is to do in `jobs`, which are alike.
 fn work<'a>(plan: &Plan, problem: &Problem, jobs: impl Iterator<Item = &'a Job>) -> Work {
     let batches = match problem {
@@ -132,6 +135,10 @@ fn work<'a>(plan: &Plan, problem: &Problem, jobs: impl Iterator<Item = &'a Job>)
     for job in jobs {
         let probes = job.budget.most().unwrap_or(1);
         most = most.max(probes);
+        let probes = match job.budget {
+            Budget::Tolerance(_) => probes.min(TO_A_TOLERANCE),
+            _ => probes,
+        };
         // An estimator may need several products to have k at once.
         let alone = probes / job.task.trial(1000).div_ceil(1000).max(1);
         let times = runs_of_a_job(plan).saturating_mul(batches);
