@@ -21,6 +21,9 @@ const CLEARLY: f64 = 2.0;
 /// Columns that a pass of propagation takes, and about what a product costs.
 const COLUMNS_OF_A_DRAW: f64 = 2.0;
 
+/// Multiplications that take no time to speak of: less than a second on one core.
+const SHORT: f64 = 1e10;
+
 /// A run to a tolerance takes about so many draws at least.
 const FEWEST_DRAWS: f64 = 10.0;
 
@@ -70,7 +73,7 @@ fn best(network: Option<&Network>) -> (EstimatorSpec, Option<f64>, String) {
     }
     match columns(network) {
         columns @ ..=MOST_COLUMNS => {
-            let why = format!("it takes at most {columns} columns");
+            let why = format!("a backward pass of at most {columns} columns gives it");
             (exact, None, why)
         }
         columns => {
@@ -106,7 +109,7 @@ fn sampled(
     };
     let [pass, product] = pilot.spreads;
     let found = format!(
-        "{why}, and in a pilot a pass of propagation spread by {} % of the trace, a product by {} %",
+        "{why}, and in a pilot the standard deviation of a pass of propagation was {} % of the trace, that of a product {} %",
         short(pass * 100.0),
         short(product * 100.0)
     );
@@ -116,16 +119,25 @@ fn sampled(
     };
     let errors = STANDARD_ERRORS * spread / spec.sampling.rtol.unwrap_or(tolerance);
     let draws = errors.powi(2).max(FEWEST_DRAWS);
-    // An exact value is worth the time of twice as many draws.
+    // An exact value is worth the time of twice as many draws, and whatever takes no time to speak of.
     let sampling = 2.0 * COLUMNS_OF_A_DRAW * draws;
-    if spec.sampling.v.is_none() && pilot.exact_columns <= sampling {
+    let is_short = pilot.exact_columns * multiplications(setup) <= SHORT;
+    if spec.sampling.v.is_none() && (is_short || pilot.exact_columns <= sampling) {
         let why = format!(
-            "it takes as much as {:.0} columns through the whole network, and sampling about {:.0} draws",
+            "it takes as much as {:.0} columns back through the whole network, and sampling about {:.0} draws",
             pilot.exact_columns, draws
         );
         return (EstimatorSpec::Exact(Exact::default()), None, why);
     }
     (sampled, Some(tolerance), found)
+}
+
+/// Multiplications of a column with all parameters, for all samples at all checkpoints.
+fn multiplications(setup: &Setup) -> f64 {
+    let network = setup.network();
+    let samples = network.dataset.selection.samples(network.dataset.len());
+    let of_a_sample: f64 = network.network.sizes().map(|l| l.multiplications).sum();
+    of_a_sample * samples as f64 * setup.problems() as f64
 }
 
 /// Two digits.

@@ -23,7 +23,7 @@ const SEED: u64 = 0x7069_6c6f_7473;
 pub(super) struct Pilot {
     /// Standard deviations of a draw relative to the mean of all of them.
     pub(super) spreads: [f64; 2],
-    /// What the exact trace takes, in columns that go through the whole network.
+    /// What the exact trace takes of a batch, in columns that go through the whole network.
     pub(super) exact_columns: f64,
 }
 

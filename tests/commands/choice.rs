@@ -42,11 +42,14 @@ fn a_pilot_takes_what_spreads_less() {
     let initial = chosen_for_gpt("");
     assert!(initial.contains("so kind = \"propagation\""), "{initial}");
     for line in [trained, initial] {
-        assert!(line.contains("in a pilot a pass of propagation"), "{line}");
+        assert!(
+            line.contains("in a pilot the standard deviation of a pass of propagation"),
+            "{line}"
+        );
     }
 }
 
-/// The 1,024 curved entries stand directly over a convolution, which sees them as a diagonal: the exact trace takes
+/// The 9,216 curved entries stand directly over a convolution, which sees them as a diagonal: the exact trace takes
 /// little more than the columns of the loss. Over another convolution every entry takes a column of its own.
 #[test]
 fn the_exact_trace_is_taken_where_it_takes_as_long_as_sampling() {
@@ -54,7 +57,7 @@ fn the_exact_trace_is_taken_where_it_takes_as_long_as_sampling() {
     let of = |before: &str| {
         format!(
             r#"
-            data  = {{ source = "synthetic_classification", samples = 64, shape = [3, 8, 8], classes = 3 }}
+            data  = {{ source = "synthetic_classification", samples = 64, shape = [3, 24, 24], classes = 3 }}
             model = {{ layers = [{before}{{ kind = "silu" }}, {{ kind = "flatten" }}, {{ kind = "linear", out = 3 }}] }}
             loss  = {{ kind = "cross_entropy" }}"#
         )
