@@ -122,11 +122,14 @@ def check_model(model: nn.Module) -> None:
     if next(model.parameters(), None) is None:
         raise ValueError("the model has no parameters, so there is no Hessian")
     for name, module in model.named_modules():
-        differs = isinstance(module, (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm))
-        if module.training and differs:
+        draws = isinstance(module, nn.modules.dropout._DropoutNd)
+        mixes = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if module.training and (draws or mixes):
+            where = f'module "{name}"' if name else "the model"
+            what = "its output is another at every call" if draws else "the samples of a batch act on each other"
             raise ValueError(
-                f"{name or 'the model'} ({type(module).__name__}) is in training mode, in which the loss is "
-                "another at every call; call model.eval() first, the curvature is that of the model as it is used"
+                f"{where} ({type(module).__name__}) is in training mode, in which {what}; "
+                "call model.eval() first, the curvature is that of the model as it is used"
             )
 
 

@@ -6,6 +6,7 @@ import bisect
 import csv
 import html
 import itertools
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -175,8 +176,11 @@ class Result:
         identity = self.summary.columns[: self.summary.columns.index("runs")] if self.summary.columns else []
         differs = [name for name in identity if len(set(self.summary[name]) - {None}) > 1]
         telling = [name for name in identity if name in ("estimator", "V") or name in differs]
-        found = ("mean", "std_error", "rmse", "products", "seconds")
-        return self.summary.select(*telling, *(name for name in found if any(self.summary[name])))
+        # What is of one run and not of their mean says so.
+        found = {"mean": "mean", "std_error_of_a_run": "std_error", "rmse_of_a_run": "rmse"}
+        found |= {"products": "products", "seconds": "seconds"}
+        shown = {name: column for name, column in found.items() if any(self.summary[column])}
+        return self.summary.select(*telling, **shown)
 
 
 @dataclass(frozen=True, repr=False)
@@ -206,7 +210,12 @@ class Trace(Result):
         if self.interval is None:
             return f"{self.value:.6g}"
         low, high = self.interval
-        return f"{self.value:.6g} ± {(high - low) / 2:.2g}"
+        half = (high - low) / 2
+        # Two digits of the half, and as many decimals of the value.
+        places = 1 - math.floor(math.log10(half)) if half > 0 else 6
+        if 0 <= places <= 6:
+            return f"{self.value:.{places}f} ± {half:.{places}f}"
+        return f"{self.value:.6g} ± {half:.2g}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -257,7 +266,7 @@ class SpectralDensity(Result):
     weights: list[float] = field(default_factory=list)
 
     def _headline(self) -> str:
-        return f"{len(self.nodes)} nodes; so much of the eigenvalues lies at or below these:"
+        return f"{len(self.nodes)} nodes of quadrature; the share of eigenvalues that lies at or below a value:"
 
     def _table(self) -> Table:
         """The nodes at which the weights from the smallest node on add up to some shares."""

@@ -72,7 +72,7 @@ def test_estimators_are_compared():
     assert len(found.summary.where(estimator="exact")) == 1
     assert found.summary.where(estimator="hutchinson")["V"] == [10, 40]
     assert found.figure is not None and found.figure.svg in found._repr_html_()
-    columns = ["estimator", "V", "mean", "std_error", "rmse", "products", "seconds"]
+    columns = ["estimator", "V", "mean", "std_error_of_a_run", "rmse_of_a_run", "products", "seconds"]
     assert repr(found).splitlines()[0].split() == columns
 
 

@@ -35,7 +35,7 @@ def test_a_model_on_another_device_is_copied():
 
 
 def test_training_mode_is_refused_where_it_matters_and_kept():
-    with pytest.raises(ValueError, match=r"2 \(Dropout\) is in training mode.*model.eval\(\)"):
+    with pytest.raises(ValueError, match=r'module "2" \(Dropout\) is in training mode.*model.eval\(\)'):
         trace(mlp(nn.Dropout(0.5)))
     model = mlp()
     assert model.training

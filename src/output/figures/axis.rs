@@ -91,13 +91,14 @@ impl Axis {
         }
         let fine = log_ticks(self.lo, self.hi, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let decades = log_ticks(self.lo, self.hi, &[1]);
-        let steps = log_ticks(self.lo, self.hi, &[1, 2, 5]);
-        let major = match (decades.len(), steps.len()) {
+        let steps = [&[1, 2, 5][..], &[1, 2, 3, 5, 7]].map(|f| log_ticks(self.lo, self.hi, f));
+        let enough = steps.into_iter().find(|steps| steps.len() >= 3);
+        let major = match (decades.len(), enough) {
             (3.., _) => {
                 let stride = decades.len().div_ceil(6);
                 decades.iter().copied().step_by(stride).collect()
             }
-            (_, 3..) => steps,
+            (_, Some(steps)) if self.hi > 2.0 * self.lo => steps,
             _ => linear_ticks(self.lo, self.hi),
         };
         let minor = if decades.len() > 8 { decades } else { fine };
@@ -189,6 +190,7 @@ mod tests {
             (Axis::log([10.0, 1000.0]), "10 100 1000"),
             (Axis::log([10.0, 80.0]), "10 20 50"),
             (Axis::log([0.12, 4.0]), "0.2 0.5 1 2"),
+            (Axis::log([0.0025, 0.018]), "0.003 0.005 0.007 0.01"),
             (Axis::log([40.0, 60.0]), "40 45 50 55 60"),
             (Axis::log([48.0]), "48"),
             (Axis::log([1e2, 1e9]), "10² 10⁴ 10⁶ 10⁸"),

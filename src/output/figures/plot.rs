@@ -155,11 +155,16 @@ pub(super) fn x_axis(
         let x = axis.at(value);
         canvas.line(&[(x, bottom), (x, bottom + 2.5)], Stroke::solid(INK, 0.5));
     }
+    let mut free_from = f64::NEG_INFINITY;
     for (value, text) in ticks.major {
         let x = axis.at(value);
         canvas.line(&[(x, top), (x, bottom)], Stroke::solid(FAINT, 0.6));
         canvas.line(&[(x, bottom), (x, bottom + 4.5)], stroke);
-        canvas.text((x, bottom + 11.0), Anchor::Middle, SMALL, INK, &text);
+        let half = text_width(&text, SMALL) / 2.0;
+        if x - half >= free_from {
+            canvas.text((x, bottom + 11.0), Anchor::Middle, SMALL, INK, &text);
+            free_from = x + half + SMALL / 2.0;
+        }
     }
     let label = fit(label, LABEL, WIDTH - 2.0 * MARGIN);
     // Below the middle of the axis, as far as the page allows.
