@@ -12,13 +12,15 @@ mod rows;
 mod sizes;
 mod threads;
 mod todo;
+mod trial;
 
 pub use caught::GRACE;
 pub use guess::guess;
 pub use observer::{NoObserver, Observer};
 pub use pieces::combine;
-pub use predict::{Cost, Prediction, Trials};
+pub use predict::{Prediction, Trials};
 pub use todo::Todo;
+pub use trial::Cost;
 
 use crate::estimator::{Start, StreamKind, TorchStream};
 use crate::lists::Seed;
