@@ -43,7 +43,10 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
     assert "no layer rules" in found.notes[0]
     low, high = found.interval
     assert low < found.value < high
-    assert str(found) == f"{found.value:.6g} ± {(high - low) / 2:.2g}"
+    value, half = str(found).split(" ± ")
+    assert float(half) == float(f"{(high - low) / 2:.2g}")
+    # As many decimals as the half.
+    assert value == f"{found.value:.{len(half.split('.')[1])}f}"
 
 
 def test_the_fallback_takes_its_best_way_by_itself():
