@@ -155,15 +155,13 @@ pub(super) fn x_axis(
         let x = axis.at(value);
         canvas.line(&[(x, bottom), (x, bottom + 2.5)], Stroke::solid(INK, 0.5));
     }
-    let mut free_from = f64::NEG_INFINITY;
-    for (value, text) in ticks.major {
-        let x = axis.at(value);
+    let labelled = labelled(axis, &ticks.major);
+    for ((value, text), labelled) in ticks.major.iter().zip(labelled) {
+        let x = axis.at(*value);
         canvas.line(&[(x, top), (x, bottom)], Stroke::solid(FAINT, 0.6));
         canvas.line(&[(x, bottom), (x, bottom + 4.5)], stroke);
-        let half = text_width(&text, SMALL) / 2.0;
-        if x - half >= free_from {
-            canvas.text((x, bottom + 11.0), Anchor::Middle, SMALL, INK, &text);
-            free_from = x + half + SMALL / 2.0;
+        if labelled {
+            canvas.text((x, bottom + 11.0), Anchor::Middle, SMALL, INK, text);
         }
     }
     let label = fit(label, LABEL, WIDTH - 2.0 * MARGIN);
@@ -172,6 +170,29 @@ pub(super) fn x_axis(
     let middle = ((axis.from + axis.to) / 2.0).clamp(half, (WIDTH - half).max(half));
     canvas.text((middle, bottom + 26.0), Anchor::Middle, LABEL, INK, &label);
     bottom + 34.0
+}
+
+/// Which ticks below the area have a label, so that none stands over another; powers of ten come first.
+fn labelled(axis: &Axis, ticks: &[(f64, String)]) -> Vec<bool> {
+    let is_power = |&index: &usize| {
+        let power = ticks[index].0.log10();
+        (power - power.round()).abs() < 1e-9
+    };
+    let (powers, others): (Vec<_>, Vec<_>) = (0..ticks.len()).partition(is_power);
+    let mut taken: Vec<(f64, f64)> = Vec::new();
+    let mut labelled = vec![false; ticks.len()];
+    for index in powers.into_iter().chain(others) {
+        let (value, text) = &ticks[index];
+        let (x, half) = (axis.at(*value), text_width(text, SMALL) / 2.0 + 1.0);
+        if taken
+            .iter()
+            .all(|&(from, to)| x + half < from || to < x - half)
+        {
+            labelled[index] = true;
+            taken.push((x - half, x + half));
+        }
+    }
+    labelled
 }
 
 /// Draws the axis on the left of the area between `left` and `right`.
@@ -224,6 +245,17 @@ fn wrap(parts: &[String], between: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_stand_beside_each_other_powers_of_ten_first() {
+        let axis = Axis::log([0.004, 0.05]);
+        let ticks = axis.ticks().major;
+        let texts: Vec<&str> = ticks.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["0.005", "0.01", "0.02", "0.05"]);
+        let in_width = |width| labelled(&axis.between(0.0, width), &ticks);
+        assert_eq!(in_width(300.0), [true; 4]);
+        assert_eq!(in_width(60.0), [false, true, false, true]);
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_entries() {
