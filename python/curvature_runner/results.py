@@ -179,8 +179,8 @@ class Result:
         # What is of one run and not of their mean says so.
         found = {"mean": "mean", "std_error_of_a_run": "std_error", "rmse_of_a_run": "rmse"}
         found |= {"products": "products", "seconds": "seconds"}
-        shown = {name: column for name, column in found.items() if any(self.summary[column])}
-        return self.summary.select(*telling, **shown)
+        known = {name: column for name, column in found.items() if any(self.summary[column])}
+        return self.summary.select(*telling, **known)
 
 
 @dataclass(frozen=True, repr=False)

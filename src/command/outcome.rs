@@ -2,7 +2,7 @@
 
 use super::columns::columns;
 use curvature_runner::output::format;
-use curvature_runner::output::{FEWEST_RUNS, Outcome, Results, answers, outcomes};
+use curvature_runner::output::{Outcome, Results, answers, outcomes};
 use curvature_runner::spec::ExperimentKind;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -135,15 +135,10 @@ fn off(row: &Outcome) -> String {
     known.map_or(String::new(), |exact| format::percent(relative(exact)))
 }
 
-/// How far a single run is from the exact value, as root mean square of several.
+/// How far a single run is from the exact value.
 fn one_run_off(row: &Outcome) -> String {
-    let summary = &row.summary;
-    let several = summary
-        .rmse
-        .filter(|_| !row.exact && summary.runs >= FEWEST_RUNS);
-    let relative = |rmse: f64| Some(rmse / summary.exact?.abs());
-    let relative = several.and_then(relative);
-    relative.map_or(String::new(), format::percent)
+    let error = row.summary.error_of_a_run().filter(|_| !row.exact);
+    error.map_or(String::new(), format::percent)
 }
 
 /// What tells a setting from the others of the table: its settings only where nothing else does.

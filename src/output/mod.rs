@@ -14,8 +14,8 @@ mod page;
 mod redraw;
 
 pub use conclusions::{
-    Compared, Comparison, FEWEST_RUNS, LayerRow, Outcome, Precision, Speed, SummaryRow, answers,
-    compare, layers, outcomes, summarise, unlike,
+    Compared, Comparison, LayerRow, Outcome, Precision, Speed, SummaryRow, answers, compare,
+    layers, outcomes, summarise, unlike,
 };
 pub use redraw::redraw;
 pub use store::{

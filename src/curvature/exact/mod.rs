@@ -59,7 +59,9 @@ pub fn diagonal_within(at: &Linearization, bytes: u64) -> Vec<Tensor> {
     sum.diagonal.into_iter().map(reached).collect()
 }
 
-/// What [`diagonal`] costs by count of multiplications, in columns that go through the whole network once.
+/// What [`diagonal`] costs by count of multiplications, in columns `[N, *]` that go through the whole network once.
+///
+/// Cost: one propagation of diagonals; no column is propagated. The same for any number of samples.
 pub fn cost_in_columns(at: &Linearization) -> f64 {
     let reached_by_loss = at.seen_diagonal().map_or(at.top() + 1, |(layer, _)| layer);
     let whole: f64 = at.layers().iter().map(LinearizedLayer::work).sum();

@@ -22,4 +22,3 @@ pub use outcome::{Outcome, outcomes};
 pub(super) use statistics::median;
 pub use summary::{SummaryRow, summarise};
 pub use unlike::unlike;
-pub use verdicts::FEWEST_RUNS;

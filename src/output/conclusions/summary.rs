@@ -37,6 +37,17 @@ setting_row! {
     }
 }
 
+/// Runs that a root mean square is worth telling of.
+const FEWEST_RUNS: usize = 3;
+
+impl SummaryRow {
+    /// How far a single run is from the exact value, relative to it, as root mean square of three runs or more.
+    pub fn error_of_a_run(&self) -> Option<f64> {
+        let known = |rmse: &f64| rmse.is_finite() && self.runs >= FEWEST_RUNS;
+        Some(self.rmse.filter(known)? / self.exact?.abs())
+    }
+}
+
 /// Summarises `records`, in the order in which settings first appear.
 pub fn summarise(records: &[Record]) -> Vec<SummaryRow> {
     let groups = grouped(records, |record| record.identity().over_runs());

@@ -5,8 +5,6 @@ use super::summary::SummaryRow;
 use crate::output::format;
 use crate::output::store::Record;
 
-/// Runs that a root mean square is worth telling of.
-pub const FEWEST_RUNS: usize = 3;
 /// Intervals of which a share is worth telling.
 const FEWEST_INTERVALS: usize = 20;
 
@@ -29,14 +27,8 @@ pub(super) fn closest(summary: &[SummaryRow]) -> Option<String> {
     if matrices.len() > 1 {
         return None;
     }
-    let error = |row: &SummaryRow| {
-        let known = row
-            .rmse
-            .filter(|rmse| rmse.is_finite() && row.runs >= FEWEST_RUNS);
-        Some(known? / row.exact?.abs())
-    };
     let settings: Vec<(f64, &SummaryRow)> = last(summary)
-        .filter_map(|row| Some((error(row)?, row)))
+        .filter_map(|row| Some((row.error_of_a_run()?, row)))
         .collect();
     // The square of an error falls as the time grows.
     let best = settings.iter().min_by(|(a, row), (b, other)| {
@@ -60,13 +52,8 @@ pub(super) fn closest(summary: &[SummaryRow]) -> Option<String> {
 fn of_smallest_error<'a>(
     rows: impl Iterator<Item = &'a SummaryRow>,
 ) -> Option<(f64, &'a SummaryRow)> {
-    let error = |row: &'a SummaryRow| {
-        let rmse = row
-            .rmse
-            .filter(|rmse| rmse.is_finite() && row.runs >= FEWEST_RUNS);
-        Some((rmse.filter(|_| row.v.is_some())?, row))
-    };
-    rows.filter_map(error)
+    rows.filter(|row| row.v.is_some())
+        .filter_map(|row| Some((row.error_of_a_run()?, row)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
