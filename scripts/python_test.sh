@@ -3,6 +3,10 @@
 # setup.sh has unpacked, and runs the Python tests, after a look at everybody's spelling: scripts/python_test.sh RUNNER
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Many programs import torch, which takes seconds where Python may not keep what it compiles.
+unset PYTHONDONTWRITEBYTECODE
+# libtorch's threads sleep where they wait: spinning, they take the cores from other tests.
+export OMP_WAIT_POLICY=passive
 
 runner=$(realpath "$1")
 venv=${CARGO_TARGET_DIR:-target}/python

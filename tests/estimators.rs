@@ -107,7 +107,7 @@ fn every_estimator_is_unbiased() {
             let total: f64 = expected.iter().sum();
             let case = format!("{estimator:?} on {name}");
             let (count, seeds) = match hadamard(&estimator) {
-                true => (1, RUNS * probes / 4),
+                true => (1, RUNS * probes / 10),
                 false => (probes, RUNS),
             };
             let estimates = runs(&problem, &estimator, count, seeds);

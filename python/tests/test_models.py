@@ -52,7 +52,7 @@ def test_what_has_no_layers_is_sampled_and_says_so(name):
 def test_the_fallback_takes_its_best_way_by_itself():
     model, loss, x, y = problem(CASES["shared attention"])
     with pytest.warns(curvature_runner.FallbackWarning):
-        found = curvature_runner.trace(model, loss, (x, y), progress=False)
+        found = curvature_runner.trace(model, loss, (x, y), rtol=0.15, progress=False)
     whole = sum(d.sum().item() for d in diagonals(model, loss, x, y).values())
     assert abs(found.value - whole) < 4 * found.std_error
     assert any("autodiff" in note and "TorchScript" in note for note in found.notes)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const LONG: &str = r#"
 kind = "convergence"
 threads = 1
-sampling = { V = [200, 2000], V_batch = [4], seeds = { from = 0, count = 6 } }
+sampling = { V = [200, 2000], V_batch = [4], seeds = { from = 0, count = 3 } }
 estimator = [
   { kind = "hutchinson", blocks = "full", product = "autodiff" },
   { kind = "hutchinson", blocks = "parameter", product = "hmp" },

@@ -63,7 +63,7 @@ fn undivided() -> Sweep {
 #[test]
 fn parts_in_any_order_make_the_whole() {
     let whole = undivided();
-    for count in [1, 2, 3, 7, 16] {
+    for count in [1, 3, 16] {
         let sweep = in_batches(FEW);
         let later = count / 2;
         run_parts(&sweep, (later + 1..=count).chain(1..=later), count);
