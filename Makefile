@@ -10,7 +10,7 @@ RUNNER = $(or $(CARGO_TARGET_DIR),target)/release/runner
 export CUDA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools schedulers build install run results test python-test minilm bench operations compare book dist clean distclean
+.PHONY: help setup tools build install run results test python-test minilm bench operations compare book dist clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,7 +41,8 @@ install: build ## put `runner` on the path: a link in ~/.local/bin (PREFIX=/usr/
 test: export RUSTC_WORKSPACE_WRAPPER = $(abspath scripts/rustc.sh)
 test: export CLIPPY_ARGS = -Dwarnings
 test: export RUSTDOC = $(abspath scripts/rustdoc.sh)
-test: setup tools schedulers ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
+test: tools ## formatting, lints, tests, benchmarks in test mode, docs, a check of every experiment, the Python package
+	@scripts/prepare_tests.sh
 	$(CARGO) fmt --all --check
 	scripts/test.sh --release --locked --workspace
 	$(CARGO) bench --locked -- --test
@@ -58,9 +59,6 @@ tools:
 
 minilm: setup ## fetch the sentence encoder of experiments/minilm.toml, and train its probe
 	scripts/minilm.sh
-
-schedulers:
-	@scripts/slurm/install.sh
 
 bench: setup ## measure; writes the criterion report and results/sizes
 	$(CARGO) bench --locked

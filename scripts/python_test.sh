@@ -17,21 +17,9 @@ torch=$(realpath "$(dirname "${LIBTORCH:-.libtorch/torch}")")
     exit 1
 }
 
-# What torch needs of Python, what the package needs, what the tests need.
-needed="hatchling filelock typing-extensions sympy networkx jinja2 fsspec numpy safetensors tomli
-    pytest pytest-xdist nbclient ipykernel codespell"
-pip() { python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q "$@"; }
-# An environment that holds these, made by the same Python, is taken again; the package itself is always installed.
-stamp="$(python3 --version) $torch $needed"
-if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
-    # pip of the Python that makes it installs into it, so that none is unpacked first.
-    python3 -m venv --clear --without-pip "$venv"
-    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    echo "$torch" >"$site/torch.pth"
-    # shellcheck disable=SC2086 # a word each
-    pip install --no-compile $needed
-    echo "$stamp" >"$venv/stamp"
-fi
+scripts/python_env.sh "$venv"
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+echo "$torch" >"$site/torch.pth"
 git ls-files -z -- "*.md" "*.rs" "*.py" "*.toml" "*.sh" "*.cff" "*.css" "*.js" | xargs -0 "$venv/bin/codespell"
-RUNNER_BINARY=$runner pip install --no-compile --no-deps --no-build-isolation --force-reinstall .
+RUNNER_BINARY=$runner python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q install --no-compile --no-deps --no-build-isolation --force-reinstall .
 "$venv/bin/python" -m pytest -q -n 2 python/tests

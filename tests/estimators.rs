@@ -145,7 +145,7 @@ fn variance_of_a_quadratic_form_is_the_closed_form() {
             (Probe::Gaussian, 2.0 * square(&matrix)),
         ] {
             let estimator = hutchinson(blocks.clone(), ProductKind::Forward, probe);
-            let samples: Vec<f64> = runs(&problem, &estimator, 1, 8000)
+            let samples: Vec<f64> = runs(&problem, &estimator, 1, 4000)
                 .iter()
                 .map(|e| e.value.mean)
                 .collect();

@@ -8,7 +8,7 @@ from worker import Worker
 # What a method without a choice of V_batch is first tried with. A multiple of 6 suits Hutch++,
 # which spends its products in thirds, and XTrace, which spends them in halves.
 FIRST_V = 30
-# Where the search for the best V_batch begins.
+# Where the search for the best V_batch begins, unless as many probes take longer than all of the search may.
 FIRST_V_BATCH = 20
 TRIALS = 3
 # What a compiler may take before a first answer, beyond the time for the answer itself.
@@ -71,14 +71,13 @@ class Candidate:
 def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
     """Find the best V_batch and the time per probe; a method that fails becomes unsupported.
 
-    From FIRST_V_BATCH up and then down, until two sizes in a row are no better. `seconds` are those
-    of timed runs, never of compilation, and end a direction only once a size was no better: as long
-    as chunks get faster, the search goes on to the largest.
+    From FIRST_V_BATCH up and then down, until two sizes in a row are no better; on wide networks from the
+    smallest size up. `seconds` are those of timed runs, never of compilation, and end a direction only
+    once a size was no better: as long as chunks get faster, the search goes on to the largest.
     """
     sizes = candidate.V_batches or [None]
     search = Search(candidate, V, seconds, timeout)
-    first = min(range(len(sizes)), key=lambda i: abs((sizes[i] or FIRST_V_BATCH) - FIRST_V_BATCH))
-    best = first
+    best = search.first(sizes)
     for way in (1, -1):
         misses, i = 0, best
         if search.time(sizes[best]) == math.inf and way == 1:
@@ -104,6 +103,14 @@ class Search:
         self.spent = 0.0
         self.failure = "no chunk size could be timed"
         self.known: dict[int | None, float] = {}
+
+    def first(self, sizes: list[int | None]) -> int:
+        """Where to begin among `sizes`."""
+        if len(sizes) == 1:
+            return 0
+        near = min(range(len(sizes)), key=lambda i: abs(sizes[i] - FIRST_V_BATCH))
+        too_long = self.seconds < self.time(sizes[0]) * FIRST_V_BATCH < math.inf
+        return 0 if too_long else near
 
     def time(self, V_batch: int | None) -> float:
         """Seconds per probe; infinite where it fails."""

@@ -10,7 +10,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
-const V_BATCHES: [u64; 8] = [5, 10, 20, 50, 100, 200, 500, 1000];
+const V_BATCHES: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /// V_batch where a request names none: estimators that need all their products at once.
 const WHOLE: u64 = 100;

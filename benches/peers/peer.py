@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy
 from safetensors.numpy import load_file
 
-V_BATCHES = [5, 10, 20, 50, 100, 200, 500, 1000]
+V_BATCHES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 THREADS = len(os.sched_getaffinity(0))
 
 

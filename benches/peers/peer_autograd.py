@@ -52,7 +52,7 @@ serve(
     "autograd",
     ["torch"],
     [
-        Method("double_backward", "block", hutchinson(block_product), [1, *V_BATCHES]),
-        Method("double_backward", "full", hutchinson(full_product), [1, *V_BATCHES]),
+        Method("double_backward", "block", hutchinson(block_product), V_BATCHES),
+        Method("double_backward", "full", hutchinson(full_product), V_BATCHES),
     ],
 )

@@ -25,11 +25,15 @@ impl Noise {
         self.positive.size()
     }
 
-    /// The positive or the negative part's columns from signs v.
-    pub fn root(&self, sign: f64, v: &Tensor) -> Option<Tensor> {
-        match sign > 0.0 {
-            true => Some(&self.positive * v),
-            false => self.negative.as_ref().map(|root| root * v),
+    /// A column of that sign with the curvature's own one from signs v added to it.
+    pub fn onto(&self, column: Option<Tensor>, sign: f64, v: &Tensor) -> Option<Tensor> {
+        let root = match sign > 0.0 {
+            true => Some(&self.positive),
+            false => self.negative.as_ref(),
+        };
+        match (column, root) {
+            (Some(column), Some(root)) => Some(column.addcmul(root, v)),
+            (column, root) => column.or_else(|| root.map(|root| root * v)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Passes of random columns down a network.
 
 use super::exactly::Exactly;
+use super::noise::Noise;
 use crate::estimator::Probe;
 use crate::estimator::stream::{PhiloxStream, Space};
 use crate::problem::{Adjoints, Linearization, sum_present};
@@ -63,16 +64,21 @@ impl Passes {
             let v = noise.map(|noise| signs(Space::DiagonalCurvature(index), &noise.shape()));
             let noise = noise.zip(v.as_ref());
             for column in &mut columns {
-                let own = noise.and_then(|(noise, v)| noise.root(column.sign, v));
-                self.step(index, column, own, &traces);
+                self.step(index, column, noise, &traces);
             }
         }
         traces
     }
 
-    /// Takes a column from the output of layer `index` to its input, with the noise `own` added to it
+    /// Takes a column from the output of layer `index` to its input, with noise from signs added to it
     /// there, and adds its part to the traces of the layer's parameters.
-    fn step(&self, index: usize, column: &mut Column<'_>, own: Option<Tensor>, traces: &Tensor) {
+    fn step(
+        &self,
+        index: usize,
+        column: &mut Column<'_>,
+        noise: Option<(&Noise, &Tensor)>,
+        traces: &Tensor,
+    ) {
         let layer = &self.at.layers()[index];
         let (settled, fresh) = (column.settled.take(index), column.fresh.take(index));
         let seen = self.exactly.seen[index];
@@ -85,7 +91,10 @@ impl Passes {
                 self.add_traces(traces, index, &part, column.sign);
             }
         }
-        let settled = sum_present(settled, own);
+        let settled = match noise {
+            Some((noise, v)) => noise.onto(settled, column.sign, v),
+            None => settled,
+        };
         if layer.hands_on() {
             if let Some(fresh) = fresh {
                 for source in layer.sources() {

@@ -48,6 +48,7 @@ mod positions;
 mod product;
 mod relu;
 mod rms_norm;
+mod row_sums;
 mod rules;
 mod select;
 mod selu;
