@@ -45,7 +45,6 @@ test: tools ## formatting, lints, tests, benchmarks in test mode, docs, a check 
 	@scripts/prepare_tests.sh
 	$(CARGO) fmt --all --check
 	scripts/test.sh --release --locked --workspace
-	$(CARGO) bench --locked -- --test
 	$(RUNNER) check $(filter-out experiments/minilm.toml,$(wildcard experiments/*.toml))
 	scripts/python_test.sh $(RUNNER)
 	@echo "make test: all checks passed"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from worker import Worker
 
-# What a method without a choice of V_batch is first tried with. A multiple of 6 suits Hutch++,
+# What an estimator that needs all its products at once is first tried with. A multiple of 6 suits Hutch++,
 # which spends its products in thirds, and XTrace, which spends them in halves.
 FIRST_V = 30
 # Where the search for the best V_batch begins, unless as many probes take longer than all of the search may.
@@ -35,6 +35,11 @@ class Candidate:
         """Whether the method draws probes at all."""
         return self.quantity != "exact"
 
+    @property
+    def step(self) -> int:
+        """The fewest probes that it is asked for."""
+        return self.V_batch or (FIRST_V if self.method in WHOLE else 1)
+
     def ask(self, V: int, seed: int, timeout: float) -> dict:
         """Let the worker do the work once."""
         V_batch = self.V_batch and min(self.V_batch, V)
@@ -52,8 +57,7 @@ class Candidate:
         """V, or the multiple of V_batch nearest below that takes no longer than `seconds`."""
         if not self.samples or self.seconds_per_probe * V <= seconds:
             return V
-        step = self.V_batch or FIRST_V
-        return max(step, int(seconds / self.seconds_per_probe) // step * step)
+        return max(self.step, int(seconds / self.seconds_per_probe) // self.step * self.step)
 
     def identity(self, problem: str, V: int) -> dict:
         """The columns that say whose row this is."""
@@ -120,8 +124,9 @@ class Search:
 
     def _measure(self, V_batch: int | None) -> float:
         """The best of some runs, as long as V probes or a twentieth of the time, at least one chunk."""
-        candidate, chunk = self.candidate, V_batch or FIRST_V
+        candidate = self.candidate
         candidate.V_batch = V_batch
+        chunk = candidate.step
         once = self._run(chunk)
         if once == math.inf:
             return once
