@@ -21,5 +21,6 @@ scripts/python_env.sh "$venv"
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "$torch" >"$site/torch.pth"
 git ls-files -z -- "*.md" "*.rs" "*.py" "*.toml" "*.sh" "*.cff" "*.css" "*.js" | xargs -0 "$venv/bin/codespell"
-RUNNER_BINARY=$runner python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q install --no-compile --no-deps --no-build-isolation --force-reinstall .
+RUNNER_BINARY=$runner python3 -m pip --python "$venv/bin/python" --disable-pip-version-check -q install \
+    --no-compile --no-deps --no-build-isolation --force-reinstall .
 "$venv/bin/python" -m pytest -q -n 2 python/tests

@@ -1,6 +1,7 @@
 //! Every fuzz target runs on something to read and on something to refuse, so that none rots between long runs.
 
-use curvature_runner_fuzz::{idx, safetensors, spec};
+use curvature_runner_fuzz::{idx, safetensors as file, spec};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 #[test]
 fn every_target_runs() {
@@ -20,7 +21,9 @@ fn every_target_runs() {
     .concat();
     idx::read(&images);
     idx::read(&images[..9]);
-    let empty = [&2u64.to_le_bytes()[..], b"{}"].concat();
-    safetensors::read(&empty);
-    safetensors::read(b"name = 'fuzz'");
+    let bytes = [0u8; 4 * 3 * 4];
+    let view = |shape| TensorView::new(Dtype::F32, shape, &bytes).expect("as many bytes");
+    let data = [("x", view(vec![4, 3])), ("y", view(vec![4, 3]))];
+    file::read(&serialize(data, None).expect("two tensors"));
+    file::read(b"name = 'fuzz'");
 }

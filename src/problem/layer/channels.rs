@@ -111,7 +111,7 @@ fn sums_on_cpu<F: Number>(x: &Tensor, y: Option<&Tensor>) -> Tensor {
 /// Numbers that are summed side by side.
 const LANES: usize = 16;
 
-pub(super) fn sum<F: Number>(x: &[F]) -> F {
+fn sum<F: Number>(x: &[F]) -> F {
     let mut lanes = [F::default(); LANES];
     let (whole, rest) = x.as_chunks::<LANES>();
     for x in whole {
@@ -123,7 +123,7 @@ pub(super) fn sum<F: Number>(x: &[F]) -> F {
         .fold(F::default(), |sum, x| sum + *x)
 }
 
-pub(super) fn inner<F: Number>(x: &[F], y: &[F]) -> F {
+fn inner<F: Number>(x: &[F], y: &[F]) -> F {
     let mut lanes = [F::default(); LANES];
     let ((whole, rest), (by, last)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
     for (x, y) in whole.iter().zip(by) {

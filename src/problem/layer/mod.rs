@@ -48,7 +48,6 @@ mod positions;
 mod product;
 mod relu;
 mod rms_norm;
-mod row_sums;
 mod rules;
 mod select;
 mod selu;

@@ -1,9 +1,8 @@
 //! Entries standardised by their own mean and variance, group by group, and the curvature of that.
 
 use super::normalisation::Standardised;
-use super::row_sums::{Along, RowSum};
 use super::{OwnCurvature, PartialTrace, Symmetric};
-use crate::problem::tensors::epsilon;
+use crate::problem::tensors::{epsilon, plus_product};
 use tch::{Kind, Tensor};
 
 /// What entries are measured from.
@@ -23,10 +22,6 @@ impl Centre {
             Self::Zero => x.copy(),
         }
     }
-
-    fn is_mean(self) -> bool {
-        matches!(self, Self::Mean)
-    }
 }
 
 /// `x̂ = P x/σ` in groups of m entries that lie side by side, `σ² = |P x|²/m + ε`.
@@ -39,8 +34,6 @@ pub(super) struct StandardisedGroups {
     normal: Tensor,
     /// `1/σ: [N, G, 1]`.
     slope: Tensor,
-    /// `−1/(m σ)`.
-    along: Tensor,
     /// P.
     centre: Centre,
 }
@@ -55,7 +48,6 @@ impl StandardisedGroups {
         Self {
             value: normal.reshape(x.size()),
             normal,
-            along: &slope / -(m as f64),
             slope,
             centre,
         }
@@ -73,17 +65,11 @@ impl Standardised for StandardisedGroups {
     }
 
     fn jacobian(&self, dx: &Tensor) -> Tensor {
-        let along = Along {
-            row: &self.normal,
-            of_part: Some(&self.along),
-            own: None,
-        };
-        let sum = RowSum {
-            centred: self.centre.is_mean(),
-            scale: Some(&self.slope),
-            along: &[along],
-        };
-        sum.of(&self.groups(dx)).reshape(dx.size())
+        let d = self.groups(dx);
+        let along = mean(&(&d * &self.normal)).neg();
+        let mut rest = plus_product(self.centre.of(&d), &self.normal, &along);
+        rest *= &self.slope;
+        rest.reshape(dx.size())
     }
 
     fn own_curvature(&self, u: &Tensor) -> OwnCurvature {
@@ -136,19 +122,10 @@ impl GroupedCurvature {
         }
     }
 
-    /// `a P d + Σ_i b_i e_i e_iᵀ d` over the eigenvectors e of the plane: `[K, N, G, m]` likewise.
-    fn combined(&self, d: &Tensor, a: Option<&Tensor>, b: [&Tensor; 2]) -> Tensor {
-        let along = [0, 1].map(|i| Along {
-            row: &self.eigenvectors[i],
-            of_part: Some(b[i]),
-            own: None,
-        });
-        let sum = RowSum {
-            centred: self.centre.is_mean(),
-            scale: a,
-            along: &along,
-        };
-        sum.of(d)
+    /// What of `d: [K, N, G, m]` is centred and orthogonal to the plane.
+    fn outside(&self, d: &Tensor) -> Tensor {
+        let less = |rest, e: &Tensor| plus_product(rest, e, &sum(&(d * e)).neg());
+        self.eigenvectors.iter().fold(self.centre.of(d), less)
     }
 
     /// `[K, N, G, m] -> [K, N, *in]`.
@@ -161,8 +138,12 @@ impl Symmetric for GroupedCurvature {
     fn apply(&self, dx: &Tensor) -> Tensor {
         let size = self.eigenvectors[0].size();
         let d = dx.reshape([&dx.size()[..1], size.as_slice()].concat());
-        let [first, second] = self.eigenvalues.each_ref().map(|value| value - &self.other);
-        self.in_shape(self.combined(&d, Some(&self.other), [&first, &second]))
+        let mut product = self.outside(&d);
+        product *= &self.other;
+        for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
+            product = plus_product(product, e, &(sum(&(&d * e)) * value));
+        }
+        self.in_shape(product)
     }
 
     /// One for every entry of a group, then two for the plane: `[N, G, m + 2]`.
@@ -175,22 +156,15 @@ impl Symmetric for GroupedCurvature {
     /// What the columns outside the plane give is of one sign in every group.
     fn roots(&self, v: &Tensor) -> [Tensor; 2] {
         let m = self.eigenvectors[0].size()[2];
-        let less = self.other.full_like(-1);
-        let outside = self.combined(&v.narrow(3, 0, m), None, [&less, &less]);
+        let outside = self.outside(&v.narrow(3, 0, m));
         [1.0, -1.0].map(|sign| {
             let root = |value: &Tensor| (value * sign).clamp_min(0.0).sqrt();
-            let own = [0, 1].map(|i| v.narrow(3, m + i as i64, 1) * root(&self.eigenvalues[i]));
-            let along = [0, 1].map(|i| Along {
-                row: &self.eigenvectors[i],
-                of_part: None,
-                own: Some(&own[i]),
-            });
-            let sum = RowSum {
-                centred: false,
-                scale: Some(&root(&self.other)),
-                along: &along,
-            };
-            self.in_shape(sum.of(&outside))
+            let mut column = &outside * root(&self.other);
+            for (i, (e, value)) in self.eigenvectors.iter().zip(&self.eigenvalues).enumerate() {
+                let v = v.narrow(3, m + i as i64, 1) * root(value);
+                column = plus_product(column, e, &v);
+            }
+            self.in_shape(column)
         })
     }
 
