@@ -2,10 +2,11 @@
 
 use crate::support;
 use curvature_runner::problem::generator::TorchGenerator;
+use curvature_runner::problem::layer::ColumnPair;
 use curvature_runner::problem::{LinearizedLayer, Vectors};
 use support::cases::cases;
 use support::*;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const TOLERANCE: f64 = 1e-12;
 
@@ -25,6 +26,15 @@ fn sum(t: &Tensor, axes: &[i64]) -> Tensor {
 fn assert_close(case: &str, found: &Tensor, expected: &Tensor) {
     let error = relative_error(found, expected);
     assert!(error < TOLERANCE, "{case}: off by {error:e}");
+}
+
+/// Unit vectors of the entries of a sample, the same for all: `[W, N, *w]` for `shape = [N, *w]`.
+fn units(shape: &[i64]) -> Tensor {
+    let entries: i64 = shape[1..].iter().product();
+    Tensor::eye(entries, (Kind::Double, Device::Cpu))
+        .unsqueeze(1)
+        .expand([-1, shape[0], -1], false)
+        .reshape([&[entries], shape].concat())
 }
 
 /// Calls `check(case, layer, shape of its input)` for every layer; those on the data have none.
@@ -116,7 +126,7 @@ fn rules_take_any_layout() {
     });
 }
 
-/// `H_n` in columns and signs, and times the unit vectors.
+/// `H_n` in columns and signs, in pairs of columns, and times the unit vectors.
 #[test]
 fn roots_of_curvature_that_is_no_diagonal() {
     let mut seen = 0;
@@ -124,17 +134,19 @@ fn roots_of_curvature_that_is_no_diagonal() {
         let at = problem.linearize();
         for own in at.non_diagonal_curvatures() {
             let size = at.layers()[own.below].output.clone();
-            let features: i64 = size[1..].iter().product();
-            let units = Tensor::eye(features, (Kind::Double, problem.device()))
-                .unsqueeze(1)
-                .expand([-1, size[0], -1], false)
-                .reshape([&[features], size.as_slice()].concat());
-            let matrix = own.matrix.apply(&units).flatten(2, -1).transpose(0, 1);
+            let matrix = own.matrix.apply(&units(&size));
+            let matrix = matrix.flatten(2, -1).transpose(0, 1);
             let count = own.matrix.signs().size()[1..].iter().product();
             let (s, sign) = own.matrix.columns(0, count);
             let s = s.flatten(2, -1).transpose(0, 1);
             let signed = &s * sign.tr().unsqueeze(-1);
             assert_close(&case, &signed.transpose(1, 2).matmul(&s), &matrix);
+            let [a, b] = (own.matrix)
+                .pair(&units(&own.matrix.pair_shape()))
+                .map(|column| column.flatten(2, -1).transpose(0, 1));
+            let product = a.transpose(1, 2).matmul(&b);
+            let symmetric = (&product + product.transpose(1, 2)) / 2.0;
+            assert_close(&case, &symmetric, &matrix);
             seen += 1;
         }
     }
@@ -161,11 +173,17 @@ fn columns_give_diagonal_and_trace() {
     each_parameter(|case, layer, i| {
         let (maps, s) = (layer.parameters(), columns(layer));
         let squares = pulled(layer, i, &s).square();
-        let trace = maps.trace_of_columns(i, &s);
-        assert_eq!(trace.kind(), Kind::Double);
-        assert_close(case, &trace, &sum(&squares, &[0, 1]));
-        maps.expect_columns(1_000_000);
-        assert_close(case, &maps.trace_of_columns(i, &s), &trace);
+        let other = numbers(&s.size(), 9);
+        let products = pulled(layer, i, &s) * pulled(layer, i, &other);
+        let (same, pair) = (ColumnPair::twice(&s), ColumnPair::of(&s, &other));
+        for _ in 0..2 {
+            let trace = maps.trace_of_columns(i, &same);
+            assert_eq!(trace.kind(), Kind::Double);
+            assert_close(case, &trace, &sum(&squares, &[0, 1]));
+            let trace = maps.trace_of_columns(i, &pair);
+            assert_close(case, &trace, &sum(&products, &[0, 1]));
+            maps.expect_columns(1_000_000);
+        }
         let all = maps.diagonal_of_columns(i, &s, None);
         assert_eq!(all.size(), maps.shape(i), "{case}");
         assert_close(case, &all.flatten(0, -1), &sum(&squares, &[0, 2]));

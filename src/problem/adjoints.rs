@@ -23,6 +23,16 @@ impl<'a> Adjoints<'a> {
         }
     }
 
+    /// The same adjoints once more.
+    pub fn shallow_clone(&self) -> Self {
+        let own = |sum: &Option<Tensor>| sum.as_ref().map(Tensor::shallow_clone);
+        Self {
+            layers: self.layers,
+            sums: self.sums.iter().map(own).collect(),
+            needed: self.needed.clone(),
+        }
+    }
+
     /// Adds `h: [K, N, *out]` at the output of layer `index`.
     pub fn add(&mut self, index: usize, h: Tensor) {
         self.sums[index] = sum_present(self.sums[index].take(), Some(h));

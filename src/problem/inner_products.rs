@@ -12,7 +12,8 @@ const LANES: usize = 32;
 /// Entries of a vector that one thread takes.
 const PART: usize = 64 * RUN;
 
-/// `Σ v_k ∘ u_k` over all but the first axis: `[K, *shape] -> [K]` in float64.
+/// `Σ v_k ∘ u_k` over all but the first axis, for `v: [K, *shape]` and `u: [K, *shape]`, or `[1, *shape]` for all:
+/// `[K]` in float64.
 pub(super) fn dot(v: &Tensor, u: &Tensor) -> Tensor {
     match (v.device(), v.kind()) {
         (Device::Cpu, Kind::Float) => of_numbers::<f32>(v, u),
@@ -54,11 +55,12 @@ impl Signs {
 fn of_numbers<F: Entry>(v: &Tensor, u: &Tensor) -> Tensor {
     let (count, v, u) = (v.size()[0] as usize, v.contiguous(), u.contiguous());
     let (v, u) = (numbers::<F>(&v), numbers::<F>(&u));
-    let numel = u.len() / count.max(1);
-    rows(count, u, |k, first, u| {
+    let numel = v.len() / count.max(1);
+    let row = |k| if u.len() == numel { 0 } else { k * numel };
+    rows(count, v, |k, first, v| {
         let mut lanes = [F::default(); LANES];
-        let (whole_v, rest_v) = v[k * numel + first..][..u.len()].as_chunks();
-        let (whole_u, rest_u) = u.as_chunks();
+        let (whole_v, rest_v) = v.as_chunks();
+        let (whole_u, rest_u) = u[row(k) + first..][..v.len()].as_chunks();
         for (v, u) in whole_v.iter().zip(whole_u) {
             add(&mut lanes, v, u);
         }

@@ -2,7 +2,7 @@
 
 use super::noise::Noise;
 use crate::curvature::{chunks, widest};
-use crate::problem::layer::PartialTrace;
+use crate::problem::layer::{ColumnPair, PartialTrace};
 use crate::problem::{Linearization, LinearizedLayer, NonDiagonalCurvature};
 use tch::{Kind, Tensor};
 
@@ -104,8 +104,12 @@ impl Exactly {
             let columns = at.loss().columns(first, count);
             at.propagate_adjoints(at.top(), columns, Some(&[topmost]), |index, layer, s| {
                 if index == topmost {
+                    let pair = ColumnPair::twice(s);
                     self.know(layer, |layer, i| {
-                        layer.parameters().trace_of_columns(i, s).sum(Kind::Double)
+                        layer
+                            .parameters()
+                            .trace_of_columns(i, &pair)
+                            .sum(Kind::Double)
                     });
                 }
                 None

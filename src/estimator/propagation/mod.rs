@@ -22,12 +22,12 @@ use tch::Tensor;
 estimator_spec! {
     /// `kind = "propagation"`: V random passes, each an unbiased estimate of every parameter's trace.
     ///
-    /// A pass pulls one random column `c` per sample down, `c cᵀ` having the Hessian `H_n` at the
-    /// current place as its mean: it starts as the loss's root times signs, each adjoint maps it, and a
-    /// layer's curvature `diag(r)` is added as `√|r| ∘ v` with fresh signs v, to a second column where
-    /// r is negative, and one that is no diagonal as a signed root times v likewise (Martens, Sutskever, Swersky, ICML 2012, arXiv:1206.6464, whose complex square
-    /// root has these two columns as its real and imaginary part). A block's trace is then
-    /// `Σ_n ‖J_nᵀ c_n‖²` of the first less that of the second. Three things are taken exactly instead of
+    /// A pass pulls a pair of random columns `a, b` per sample down, the symmetric part of `a bᵀ` having the
+    /// Hessian `H_n` at the current place as its mean: both start as the loss's root times signs, each adjoint
+    /// maps them, and a layer's curvature `diag(r)` is added as `√|r| ∘ v` to a and `sign(r) √|r| ∘ v` to b with fresh
+    /// signs v, and one that is no diagonal as a pair of its own. (Martens, Sutskever, Swersky, ICML 2012,
+    /// arXiv:1206.6464, have `a aᵀ − b bᵀ`, the real part of a complex square root; sum and difference of their
+    /// columns are ours.) A block's trace is then `Σ_n ⟨J_nᵀ a_n, J_nᵀ b_n⟩`. Three things are taken exactly instead of
     /// sampled: diagonal curvature that stands directly over a parameter; that of attention and of norms, where
     /// nothing but additions stands between them and a linear layer, an embedding or a vector for every
     /// position; and the whole topmost block.

@@ -4,6 +4,7 @@ use super::exactly::Exactly;
 use super::noise::Noise;
 use crate::estimator::Probe;
 use crate::estimator::stream::{PhiloxStream, Space};
+use crate::problem::layer::ColumnPair;
 use crate::problem::{Adjoints, Linearization, sum_present};
 use tch::Tensor;
 
@@ -14,13 +15,21 @@ pub(super) struct Passes {
     exactly: Exactly,
 }
 
-/// The columns of one sign on their way down.
+/// The first or the second columns of pairs on their way down.
 struct Column<'a> {
-    sign: f64,
     /// All of them but what is `fresh`.
     settled: Adjoints<'a>,
     /// The noise of layers right above, which parameters leave out that have seen its curvature.
     fresh: Adjoints<'a>,
+}
+
+impl Column<'_> {
+    fn shallow_clone(&self) -> Self {
+        Self {
+            settled: self.settled.shallow_clone(),
+            fresh: self.fresh.shallow_clone(),
+        }
+    }
 }
 
 impl Passes {
@@ -51,97 +60,130 @@ impl Passes {
             self.stream
                 .draw(Probe::Rademacher, space, first, count, shape)
         };
-        let mut columns = [1.0, -1.0].map(|sign| Column {
-            sign,
+        let mut column = Column {
             settled: at.adjoints(None),
             fresh: at.adjoints(None),
-        });
+        };
         let root = signs(Space::Loss, &at.loss().root_shape());
-        columns[0].settled.add(at.top(), at.loss().root(&root));
+        column.settled.add(at.top(), at.loss().root(&root));
+        let mut columns = vec![column];
         for index in (lowest..=at.top()).rev() {
-            self.add_roots(index, &mut columns, &signs);
+            if columns.len() == 1 && self.parts_columns(index) {
+                columns.push(columns[0].shallow_clone());
+            }
+            self.add_pairs(index, &mut columns, &signs);
             let noise = exactly.noise[index].as_ref();
             let v = noise.map(|noise| signs(Space::DiagonalCurvature(index), &noise.shape()));
-            let noise = noise.zip(v.as_ref());
-            for column in &mut columns {
-                self.step(index, column, noise, &traces);
-            }
+            self.step(index, &mut columns, noise.zip(v.as_ref()), &traces);
         }
         traces
     }
 
-    /// Takes a column from the output of layer `index` to its input, with noise from signs added to it
-    /// there, and adds its part to the traces of the layer's parameters.
+    /// Whether curvature at the output of layer `index` makes the columns of a pair different.
+    fn parts_columns(&self, index: usize) -> bool {
+        let mut general = self.at.non_diagonal_curvatures();
+        let noise = self.exactly.noise[index].as_ref();
+        noise.is_some_and(Noise::is_indefinite) || general.any(|own| own.below == index)
+    }
+
+    /// Takes pairs from the output of layer `index` to its input, with noise from signs added to them
+    /// there, and adds their part to the traces of the layer's parameters.
+    ///
+    /// Of pairs with two equal columns, one is in `columns`.
     fn step(
         &self,
         index: usize,
-        column: &mut Column<'_>,
+        columns: &mut [Column<'_>],
         noise: Option<(&Noise, &Tensor)>,
         traces: &Tensor,
     ) {
-        let layer = &self.at.layers()[index];
-        let (settled, fresh) = (column.settled.take(index), column.fresh.take(index));
-        let seen = self.exactly.seen[index];
-        if self.exactly.samples(&self.at, index) {
-            let part = match seen {
-                true => settled.as_ref().map(Tensor::shallow_clone),
-                false => sum(&settled, &fresh),
+        let take = |column: &mut Column<'_>| [column.settled.take(index), column.fresh.take(index)];
+        let taken: Vec<[Option<Tensor>; 2]> = columns.iter_mut().map(take).collect();
+        self.add_traces(traces, index, &taken);
+        for (i, (column, [settled, fresh])) in columns.iter_mut().zip(taken).enumerate() {
+            let settled = match noise {
+                Some((noise, v)) => Some(plus_noise(settled, noise.roots()[i], v)),
+                None => settled,
             };
-            if let Some(part) = part {
-                self.add_traces(traces, index, &part, column.sign);
+            self.hand_down(index, column, settled, fresh);
+        }
+    }
+
+    /// Takes a column from the output of layer `index` to its input.
+    fn hand_down(
+        &self,
+        index: usize,
+        column: &mut Column<'_>,
+        settled: Option<Tensor>,
+        fresh: Option<Tensor>,
+    ) {
+        let layer = &self.at.layers()[index];
+        if !layer.hands_on() {
+            if let Some(all) = sum_present(settled, fresh) {
+                column.settled.propagate(index, &all, None);
+            }
+            return;
+        }
+        if let Some(fresh) = fresh {
+            for source in layer.sources() {
+                let adjoints = match self.exactly.alone[source] {
+                    true => &mut column.fresh,
+                    false => &mut column.settled,
+                };
+                adjoints.add(source, fresh.shallow_clone());
             }
         }
-        let settled = match noise {
-            Some((noise, v)) => noise.onto(settled, column.sign, v),
-            None => settled,
-        };
-        if layer.hands_on() {
-            if let Some(fresh) = fresh {
-                for source in layer.sources() {
-                    let adjoints = match self.exactly.alone[source] {
-                        true => &mut column.fresh,
-                        false => &mut column.settled,
-                    };
-                    adjoints.add(source, fresh.shallow_clone());
-                }
-            }
-            if let Some(settled) = settled {
-                column.settled.propagate(index, &settled, None);
-            }
-        } else if let Some(all) = sum_present(settled, fresh) {
-            column.settled.propagate(index, &all, None);
+        if let Some(settled) = settled {
+            column.settled.propagate(index, &settled, None);
         }
     }
 
     /// Adds the curvature that is no diagonal and stands at the output of layer `index`, as noise.
-    fn add_roots(
+    fn add_pairs(
         &self,
         index: usize,
-        [positive, negative]: &mut [Column<'_>; 2],
+        columns: &mut [Column<'_>],
         signs: &impl Fn(Space, &[i64]) -> Tensor,
     ) {
         let standing = self.at.non_diagonal_curvatures();
         for own in standing.filter(|own| own.below == index) {
-            let shape = own.matrix.root_shape();
+            let shape = own.matrix.pair_shape();
             let v = signs(Space::NonDiagonalCurvature(own.layer), &shape);
-            let [plus, minus] = own.matrix.roots(&v);
-            positive.fresh.add(index, plus);
-            negative.fresh.add(index, minus);
+            for (column, noise) in columns.iter_mut().zip(own.matrix.pair(&v)) {
+                column.fresh.add(index, noise);
+            }
         }
     }
 
-    /// Adds `± Σ_n ‖J_nᵀ c_n‖²` to the rows of a layer's parameters.
-    fn add_traces(&self, traces: &Tensor, index: usize, column: &Tensor, sign: f64) {
+    /// Adds `Σ_n ⟨J_nᵀ a_n, J_nᵀ b_n⟩` to the rows of the parameters of layer `index`, for pairs of which
+    /// `settled` and `fresh` parts stand at its output.
+    fn add_traces(&self, traces: &Tensor, index: usize, columns: &[[Option<Tensor>; 2]]) {
+        if !self.exactly.samples(&self.at, index) {
+            return;
+        }
+        let own = |t: &Option<Tensor>| t.as_ref().map(Tensor::shallow_clone);
+        let sampled = |[settled, fresh]: &[Option<Tensor>; 2]| match self.exactly.seen[index] {
+            true => own(settled),
+            false => sum_present(own(settled), own(fresh)),
+        };
+        let mut sampled = columns.iter().map(sampled);
+        let Some(first) = sampled.next().flatten() else {
+            return;
+        };
+        let second = sampled.next().flatten();
+        let pair = ColumnPair { first, second };
         let layer = &self.at.layers()[index];
         for (i, &parameter) in layer.indices.iter().enumerate() {
             let mut row = traces.get(parameter as i64);
-            row += layer.parameters().trace_of_columns(i, column) * sign;
+            row += layer.parameters().trace_of_columns(i, &pair);
         }
     }
 }
 
-/// The sum of two columns, of which an absent one is zero.
-fn sum(a: &Option<Tensor>, b: &Option<Tensor>) -> Option<Tensor> {
-    let own = |t: &Option<Tensor>| t.as_ref().map(Tensor::shallow_clone);
-    sum_present(own(a), own(b))
+/// A column, of which an absent one is zero, plus noise from a root and signs v.
+fn plus_noise(column: Option<Tensor>, root: &Tensor, v: &Tensor) -> Tensor {
+    match column {
+        Some(column) => column.addcmul(root, v),
+        None => root * v,
+    }
 }

@@ -1,6 +1,8 @@
 //! A vector that all positions share.
 
-use super::{Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape};
+use super::{
+    ColumnPair, Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape,
+};
 use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,10 +135,9 @@ impl LocalParameters for LocalBias {
         (positions == 1).then(|| self.ones.shallow_clone())
     }
 
-    fn trace_of_columns(&self, _i: usize, s: &Tensor) -> Tensor {
-        let sums = self.over_positions(s, 2).to_kind(Kind::Double);
-        sums.square()
-            .sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
+    fn trace_of_columns(&self, _i: usize, s: &ColumnPair) -> Tensor {
+        let sums = s.map(|s| self.over_positions(s, 2).to_kind(Kind::Double));
+        (sums.product()).sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
     }
 
     fn sample_tangent(&self, _i: usize, dw: &Tensor) -> Tensor {

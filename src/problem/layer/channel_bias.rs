@@ -1,5 +1,6 @@
 //! The rules of a bias per channel, which all positions share.
 
+use super::ColumnPair;
 use tch::{Kind, Tensor};
 
 /// `z[n, c, t] = … + b[c]`: outputs `[N, C, *positions]`.
@@ -43,10 +44,10 @@ impl ChannelBias {
         alone.then(|| Tensor::ones([like.size()[0]], (like.kind(), like.device())))
     }
 
-    /// `Σ_nc (Σ_t s_knct)²`: `[K]` in float64.
-    pub fn trace_of_columns(&self, s: &Tensor) -> Tensor {
-        let squares = per_channel(s).to_kind(Kind::Double).square();
-        squares.sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
+    /// `Σ_nc (Σ_t a_knct) (Σ_t b_knct)`: `[K]` in float64.
+    pub fn trace_of_columns(&self, s: &ColumnPair) -> Tensor {
+        let sums = s.map(|s| per_channel(s).to_kind(Kind::Double));
+        (sums.product()).sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
     }
 
     /// `[K, N, C] -> [K, N, C, *positions]`.

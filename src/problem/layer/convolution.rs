@@ -4,7 +4,7 @@ use super::batched_columns;
 use super::channel_bias::ChannelBias;
 use super::correlation::{Correlation, MOST_FLOATS, chunks};
 use super::sign_correlation::{add_tangent, mixed_form, pays};
-use super::{Init, Layer, Local, LocalParameters, ParameterShape};
+use super::{ColumnPair, Init, Layer, Local, LocalParameters, ParameterShape};
 use crate::problem::signs::Signs;
 use crate::problem::vectors::Vectors;
 use std::sync::OnceLock;
@@ -278,7 +278,7 @@ impl LocalParameters for LocalConvolution {
         }
     }
 
-    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
+    fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor {
         match i {
             BIAS => self.bias.trace_of_columns(s),
             _ => self.norms(s),

@@ -1,5 +1,6 @@
 //! Squares of what columns give in the weight of a convolution.
 
+use super::ColumnPair;
 use super::convolution::LocalConvolution;
 use super::correlation::{MOST_FLOATS, chunks};
 use tch::{Device, Kind, Tensor};
@@ -73,9 +74,9 @@ impl LocalConvolution {
         sum.reshape(self.map.weight())
     }
 
-    /// `Σ_n ‖left rightᵀ‖²`, or by the smaller matrix `⟨left (rightᵀ right), left⟩`.
-    pub fn norms(&self, s: &Tensor) -> Tensor {
-        let (k, g, [left, right]) = (s.size()[0], self.map.groups, self.sides());
+    /// `Σ_n ⟨left(a) rightᵀ, left(b) rightᵀ⟩`, or by the smaller matrix `⟨left(a) (rightᵀ right), left(b)⟩`.
+    pub fn norms(&self, s: &ColumnPair) -> Tensor {
+        let (k, g, [left, right]) = (s.first.size()[0], self.map.groups, self.sides());
         let gram = self.gram.get();
         let wide = gram.map_or(right, |_| self.map.positions());
         let floats = g * left * wide * k + self.map.column_floats();
@@ -84,15 +85,24 @@ impl LocalConvolution {
             false => MOST_FLOATS,
         };
         self.over_samples(at_once, floats, |start, length| {
-            let s = self.left(&s.narrow(1, start, length));
+            let s = s.map(|s| self.left(&s.narrow(1, start, length)));
             let sums = match gram {
-                Some(gram) => (s.bmm(&gram.narrow(0, start * g, length * g)) * s)
-                    .reshape([length * g, k, -1])
-                    .sum_dim_intlist(-1, false, None::<Kind>),
-                // MKL is faster with the larger factor first.
-                None => (self.right(start, length).bmm(&s.transpose(1, 2)).square())
-                    .view([length * g, right, k, left])
-                    .sum_dim_intlist([1, 3].as_slice(), false, None::<Kind>),
+                Some(gram) => {
+                    let [a, b] = s.both();
+                    (a.bmm(&gram.narrow(0, start * g, length * g)) * b)
+                        .reshape([length * g, k, -1])
+                        .sum_dim_intlist(-1, false, None::<Kind>)
+                }
+                None => {
+                    // MKL is faster with the larger factor first.
+                    let of_x = self.right(start, length);
+                    let products = s.map(|s| of_x.bmm(&s.transpose(1, 2)));
+                    (products.product().view([length * g, right, k, left])).sum_dim_intlist(
+                        [1, 3].as_slice(),
+                        false,
+                        None::<Kind>,
+                    )
+                }
             };
             sums.sum_dim_intlist(0, false, Kind::Double)
         })

@@ -2,8 +2,10 @@
 
 use super::per_dimension::PerDimension;
 use super::{
-    Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace,
+    ColumnPair, Init, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape,
+    PartialTrace,
 };
+use crate::problem::tensors::sum_entries;
 use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -202,10 +204,9 @@ impl LocalParameters for LocalEmbedding {
         alone.then(|| self.counts.flatten(0, -1))
     }
 
-    fn trace_of_columns(&self, _i: usize, s: &Tensor) -> Tensor {
-        let sums = self.within_samples(&self.counted(s));
-        let squares = sums.to_kind(Kind::Double).square();
-        squares.sum_dim_intlist([1, 2, 3].as_slice(), false, None::<Kind>)
+    fn trace_of_columns(&self, _i: usize, s: &ColumnPair) -> Tensor {
+        let sums = s.map(|s| self.within_samples(&self.counted(s)));
+        sum_entries(&sums.product()).sum_dim_intlist(1, false, None::<Kind>)
     }
 
     fn sample_tangent(&self, _i: usize, dw: &Tensor) -> Tensor {

@@ -2,9 +2,13 @@
 
 use super::positions::AtPositions;
 use super::weights::{BIAS, LinearWeights, WEIGHT};
-use super::{Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape, PartialTrace};
+use super::{
+    ColumnPair, Layer, LayerConfig, LayerError, Local, LocalParameters, ParameterShape,
+    PartialTrace,
+};
 use crate::problem::sign_products::TiledMatrix;
 use crate::problem::signs::Signs;
+use crate::problem::tensors::sum_entries;
 use crate::problem::vectors::Vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -230,11 +234,11 @@ impl LocalParameters for LocalLinear {
         })
     }
 
-    /// `Σ_n γ_n ‖s_kn‖²`.
-    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        let squares = (s * s).sum_dim_intlist(-1, false, None::<Kind>);
+    /// `Σ_n γ_n ⟨a_kn, b_kn⟩`.
+    fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor {
+        let products = sum_entries(&s.product());
         let factor = self.trace_factor(i).expect("no positions share the weight");
-        (squares.to_kind(Kind::Double) * factor).sum_dim_intlist(1, false, None::<Kind>)
+        (products * factor).sum_dim_intlist(1, false, None::<Kind>)
     }
 
     fn trace_of_partial(&self, i: usize, partial: &PartialTrace) -> Option<Tensor> {

@@ -3,7 +3,7 @@
 use super::channel_bias::ChannelBias;
 use super::channels::{ChannelSum, channel_sums};
 use super::elementwise::finite;
-use super::{Init, LayerError, Local, LocalParameters, OwnCurvature, ParameterShape};
+use super::{ColumnPair, Init, LayerError, Local, LocalParameters, OwnCurvature, ParameterShape};
 use crate::problem::vectors::Vectors;
 use tch::Tensor;
 
@@ -324,8 +324,8 @@ impl<S: Standardised> LocalParameters for Normalised<S> {
         }
     }
 
-    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        let s = self.affine.by_channel(&self.as_for_bias(i, s));
+    fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor {
+        let s = s.map(|s| self.affine.by_channel(&self.as_for_bias(i, s)));
         self.affine.bias().trace_of_columns(&s)
     }
 

@@ -14,15 +14,14 @@ pub trait Symmetric {
     /// `R_n v_n` with `H_n = R_n diag(σ_n) R_nᵀ`: `[K, N, *w] -> [K, N, *in]`.
     fn root(&self, v: &Tensor) -> Tensor;
 
-    /// Columns of either sign: `R_n v_n` of the columns with `σ = 1`, and of those with `σ = −1`, so that the
-    /// outer products of the first less those of the second have `H_n` as their mean over signs v.
-    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
-        let sign = self.signs();
-        [sign.clamp_min(0.0), sign.clamp_max(0.0)].map(|sign| self.root(&(v * sign)))
+    /// Columns a and b from signs v, the symmetric part of whose outer products `a bᵀ` has `H_n` as its
+    /// mean: `[K, N, *u] -> [K, N, *in]` each.
+    fn pair(&self, v: &Tensor) -> [Tensor; 2] {
+        [self.root(v), self.root(&(v * self.signs()))]
     }
 
-    /// The shape `[N, *w]` of what a root takes.
-    fn root_shape(&self) -> Vec<i64> {
+    /// The shape `[N, *u]` of what a pair takes.
+    fn pair_shape(&self) -> Vec<i64> {
         self.signs().size()
     }
 

@@ -1,6 +1,7 @@
 //! The rules of a parameter that stands in some entries of an output, or is added to them.
 
-use super::{Local, LocalParameters, PartialTrace};
+use super::{ColumnPair, Local, LocalParameters, PartialTrace};
+use crate::problem::tensors::sum_entries;
 use crate::problem::vectors::Vectors;
 use tch::{Kind, Tensor};
 
@@ -117,11 +118,8 @@ impl LocalParameters for OwnEntries {
         all.then(|| Tensor::ones(&self.output[..1], options))
     }
 
-    fn trace_of_columns(&self, _i: usize, s: &Tensor) -> Tensor {
-        let squares = self.own(s).to_kind(Kind::Double).square();
-        squares
-            .flatten(1, -1)
-            .sum_dim_intlist(1, false, None::<Kind>)
+    fn trace_of_columns(&self, _i: usize, s: &ColumnPair) -> Tensor {
+        sum_entries(&s.map(|s| self.own(s)).product()).sum_dim_intlist(1, false, None::<Kind>)
     }
 
     fn sample_tangent(&self, _i: usize, dw: &Tensor) -> Tensor {

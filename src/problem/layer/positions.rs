@@ -2,7 +2,9 @@
 
 use super::correlation::{MOST_FLOATS, chunks};
 use super::weights::{BIAS, LinearWeights, WEIGHT};
-use super::{Layer, Local, LocalParameters, ParameterShape, PartialTrace};
+use super::{ColumnPair, Layer, Local, LocalParameters, ParameterShape, PartialTrace};
+use crate::problem::inner_products::dot;
+use crate::problem::tensors::sum_entries;
 use crate::problem::vectors::Vectors;
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
@@ -100,29 +102,25 @@ impl LocalAtPositions {
         }
     }
 
-    /// `Σ_n ‖s_knᵀ x_n‖²`: `[K, N, T, out] -> [K]` in float64.
+    /// `Σ_n ⟨a_knᵀ x_n, b_knᵀ x_n⟩`: `[K, N, T, out] -> [K]` in float64.
     ///
-    /// Of the two ways to it, `⟨s sᵀ, x xᵀ⟩` and the product itself, by the smaller matrices.
-    fn norms(&self, s: &Tensor) -> Tensor {
-        let (k, t) = (s.size()[0], self.positions());
+    /// Of the two ways to it, `⟨a bᵀ, x xᵀ⟩` and the products themselves, by the smaller matrices.
+    fn norms(&self, s: &ColumnPair) -> Tensor {
+        let (k, t) = (s.first.size()[0], self.positions());
         let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
         let by_positions = t * t <= out * inputs && t <= inputs.max(out);
         let floats = k * if by_positions { t * t } else { out * inputs };
         let part = |(start, length)| {
-            let s = s.narrow(1, start, length).flatten(0, 1);
-            let squares = match by_positions {
-                true => {
-                    let pairs = s.bmm(&s.transpose(1, 2)).view([k, length, t, t]);
-                    pairs * self.gram(start, length)
-                }
-                false => {
-                    let x = self.x.narrow(0, start, length).unsqueeze(0);
-                    let x = x.expand([k, -1, -1, -1], false).flatten(0, 1);
-                    let product = s.transpose(1, 2).bmm(&x);
-                    product.square().view([k, length, out, inputs])
-                }
-            };
-            squares.sum_dim_intlist([1, 2, 3].as_slice(), false, Kind::Double)
+            let s = s.map(|s| s.narrow(1, start, length).flatten(0, 1));
+            if by_positions {
+                let [a, b] = s.both();
+                let pairs = a.bmm(&b.transpose(1, 2)).view([k, -1]);
+                return dot(&pairs, &self.gram(start, length).reshape([1, -1]));
+            }
+            let x = self.x.narrow(0, start, length).unsqueeze(0);
+            let x = x.expand([k, -1, -1, -1], false).flatten(0, 1);
+            let products = s.map(|s| s.transpose(1, 2).bmm(&x).view([k, length, out, inputs]));
+            sum_entries(&products.product()).sum_dim_intlist(1, false, None::<Kind>)
         };
         let parts = chunks(MOST_FLOATS, self.samples(), floats).map(part);
         parts.reduce(|a, b| a + b).expect("a batch has samples")
@@ -260,15 +258,13 @@ impl LocalParameters for LocalAtPositions {
         !bool::try_from(equal.any()).expect("a truth value")
     }
 
-    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor {
-        let s = self.by_sample(s);
-        match i {
-            BIAS => {
-                let sums = s.sum_dim_intlist(2, false, Kind::Double);
-                (sums.square()).sum_dim_intlist([1, 2].as_slice(), false, None::<Kind>)
-            }
-            _ => self.norms(&s),
+    fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor {
+        let s = s.map(|s| self.by_sample(s));
+        if i == WEIGHT {
+            return self.norms(&s);
         }
+        let sums = s.map(|s| s.sum_dim_intlist(2, false, None::<Kind>));
+        sum_entries(&sums.product()).sum_dim_intlist(1, false, None::<Kind>)
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {

@@ -64,6 +64,22 @@ impl Symmetric for Coupling {
         Tensor::cat(&[&self.0 * db, &self.0 * da], 2)
     }
 
+    /// `√|g|` in a, and `2 g/√|g|` in b.
+    fn pair(&self, v: &Tensor) -> [Tensor; 2] {
+        let root = self.0.abs().sqrt();
+        let zero = v.zeros_like();
+        let in_b = v * (&root * self.0.sign()) * 2.0;
+        [
+            Tensor::cat(&[&(v * root), &zero], 2),
+            Tensor::cat(&[&zero, &in_b], 2),
+        ]
+    }
+
+    /// One for every entry.
+    fn pair_shape(&self) -> Vec<i64> {
+        self.0.size()
+    }
+
     /// Two for every entry: `2 g da db = g/2 ((da + db)² − (da − db)²)`.
     fn signs(&self) -> Tensor {
         let sign = self.0.sign();

@@ -1,6 +1,6 @@
 //! What every layer tells of itself: its function and the derivatives at a point.
 
-use super::{OwnCurvature, ParameterShape, PartialTrace};
+use super::{ColumnPair, OwnCurvature, ParameterShape, PartialTrace};
 use crate::problem::signs::Signs;
 use crate::problem::tensors::samples_innermost;
 use crate::problem::vectors::Vectors;
@@ -207,8 +207,9 @@ pub trait LocalParameters {
         false
     }
 
-    /// `Σ_n ‖(∂z_n/∂w_i)ᵀ s_kn‖²` for every column: `[K, N, *out] -> [K]` in float64.
-    fn trace_of_columns(&self, i: usize, s: &Tensor) -> Tensor;
+    /// `Σ_n ⟨(∂z_n/∂w_i)ᵀ a_kn, (∂z_n/∂w_i)ᵀ b_kn⟩` for every pair of columns: `[K, N, *out] -> [K]` in
+    /// float64.
+    fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor;
 
     /// Prepares for traces of about so many columns in all, where that saves work.
     fn expect_columns(&self, _count: u64) {}

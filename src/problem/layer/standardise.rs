@@ -2,7 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{OwnCurvature, PartialTrace, Symmetric};
-use crate::problem::tensors::{epsilon, plus_product};
+use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
 /// What entries are measured from.
@@ -78,124 +78,129 @@ impl Standardised for StandardisedGroups {
     }
 }
 
-/// `Σ_a u_a ∂²x̂_a/∂x² = −(u x̂ᵀ + x̂ uᵀ + (uᵀx̂) P − 3 (uᵀx̂) x̂x̂ᵀ/m)/(m σ²)` for `u = P u`: a
-/// multiple `κ` of P but for the plane of `x̂` and u, in which it is a 2 × 2 matrix.
+/// `Σ_a u_a ∂²x̂_a/∂x² = −(u x̂ᵀ + x̂ uᵀ + (uᵀx̂) P − 3 (uᵀx̂) x̂x̂ᵀ/m)/(m σ²)` for `u = P u`: a multiple `κ` of P,
+/// and the form `(x̂ᵀd) (yᵀd)` with `y = −(2 u − 3 (uᵀx̂) x̂/m)/(m σ²)`.
 struct GroupedCurvature {
     /// The input's shape, `[N, *in]`.
     shape: Vec<i64>,
-    /// Orthonormal eigenvectors in that plane, zero where there is none: `[N, G, m]`.
-    eigenvectors: [Tensor; 2],
-    /// Their eigenvalues: `[N, G, 1]`.
-    eigenvalues: [Tensor; 2],
-    /// That of all vectors `P x` orthogonal to them, `κ: [N, G, 1]`.
-    other: Tensor,
+    /// `x̂` and y, scaled to the same length: `[N, G, m]`.
+    factors: [Tensor; 2],
+    /// `κ: [N, G, 1]`.
+    multiple: Tensor,
     /// P.
     centre: Centre,
 }
 
 impl GroupedCurvature {
     fn new(at: &StandardisedGroups, u: &Tensor) -> Self {
-        let m = at.normal.size()[2] as f64;
-        let radius = norm(&at.normal);
-        let first = unit(&at.normal, &at.slope.zeros_like());
-        let alpha = sum(&(u * &first));
-        // Twice, for what rounding leaves of the first direction in a small rest; one as small as
-        // rounding is none, as for two entries, whose centred vectors have one direction alone.
-        let rest = u - &alpha * &first;
-        let rest = &rest - sum(&(&rest * &first)) * &first;
-        let beta = norm(&rest);
-        let second = unit(&rest, &(norm(u) * (16.0 * epsilon(u.kind()))));
-        let factor = at.slope.square() * &radius / -m;
-        let other = &factor * &alpha;
-        let along = &other * (3.0 - radius.square() * (3.0 / m));
-        let mixed = &factor * beta;
-        let (half, middle) = ((&along - &other) / 2.0, (&along + &other) / 2.0);
-        let spread = (half.square() + mixed.square()).sqrt();
-        let angle = mixed.atan2(&half) / 2.0;
-        let (cos, sin) = (angle.cos(), angle.sin());
+        let (normal, m) = (&at.normal, at.normal.size()[2] as f64);
+        let alpha = sum(&(u * normal));
+        let square = at.slope.square() / -m;
+        let y = plus_product(u * 2.0, normal, &(&alpha * (-3.0 / m))) * &square;
+        let scale = (norm(&y) / norm(normal)).sqrt();
+        let usable = scale.isfinite().logical_and(&scale.gt(0.0));
+        let scale = scale.where_self(&usable, &scale.ones_like());
         Self {
             shape: at.value.size(),
-            eigenvectors: [&first * &cos + &second * &sin, second * cos - first * sin],
-            eigenvalues: [&middle + &spread, middle - spread],
-            other,
+            factors: [normal * &scale, y / scale],
+            multiple: square * alpha,
             centre: at.centre,
         }
     }
 
-    /// What of `d: [K, N, G, m]` is centred and orthogonal to the plane.
-    fn outside(&self, d: &Tensor) -> Tensor {
-        let less = |rest, e: &Tensor| plus_product(rest, e, &sum(&(d * e)).neg());
-        self.eigenvectors.iter().fold(self.centre.of(d), less)
+    /// The shape of groups and of what they have of their own, `[N, G, m]`.
+    fn size(&self) -> Vec<i64> {
+        self.factors[0].size()
+    }
+
+    /// What the first factor is multiplied by, and `√|κ| P` of the rest of `v: [K, N, G m + G columns]`.
+    fn split(&self, v: &Tensor, columns: i64) -> [Tensor; 2] {
+        let [_, groups, m] = self.size()[..] else {
+            unreachable!("three axes")
+        };
+        let shaped = |first, width| {
+            let part = v.narrow(2, first, groups * width);
+            part.reshape([&v.size()[..2], &[groups, width]].concat())
+        };
+        let outside = self.centre.of(&shaped(0, m));
+        [
+            shaped(groups * m, columns),
+            outside * self.multiple.abs().sqrt(),
+        ]
     }
 
     /// `[K, N, G, m] -> [K, N, *in]`.
     fn in_shape(&self, d: Tensor) -> Tensor {
         d.reshape([&d.size()[..1], self.shape.as_slice()].concat())
     }
+
+    /// The shape of what takes so many columns for a group besides one for every entry.
+    fn with_columns(&self, columns: i64) -> Vec<i64> {
+        let [n, groups, m] = self.size()[..] else {
+            unreachable!("three axes")
+        };
+        vec![n, groups * (m + columns)]
+    }
 }
 
 impl Symmetric for GroupedCurvature {
     fn apply(&self, dx: &Tensor) -> Tensor {
-        let size = self.eigenvectors[0].size();
-        let d = dx.reshape([&dx.size()[..1], size.as_slice()].concat());
-        let mut product = self.outside(&d);
-        product *= &self.other;
-        for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
-            product = plus_product(product, e, &(sum(&(&d * e)) * value));
-        }
-        self.in_shape(product)
+        let d = dx.reshape([&dx.size()[..1], self.size().as_slice()].concat());
+        let [x, y] = &self.factors;
+        let along = |factor: &Tensor| sum(&(&d * factor)) / 2.0;
+        let product = self.centre.of(&d) * &self.multiple;
+        let product = plus_product(product, x, &along(y));
+        self.in_shape(plus_product(product, y, &along(x)))
     }
 
-    /// One for every entry of a group, then two for the plane: `[N, G, m + 2]`.
-    fn root_shape(&self) -> Vec<i64> {
-        let mut shape = self.eigenvectors[0].size();
-        shape[2] += 2;
-        shape
+    fn pair(&self, v: &Tensor) -> [Tensor; 2] {
+        let [own, outside] = self.split(v, 1);
+        let [x, y] = &self.factors;
+        let signed = &outside * self.multiple.sign();
+        [(outside, x), (signed, y)]
+            .map(|(column, factor)| self.in_shape(plus_product(column, factor, &own)))
     }
 
-    /// What the columns outside the plane give is of one sign in every group.
-    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
-        let m = self.eigenvectors[0].size()[2];
-        let outside = self.outside(&v.narrow(3, 0, m));
-        [1.0, -1.0].map(|sign| {
-            let root = |value: &Tensor| (value * sign).clamp_min(0.0).sqrt();
-            let mut column = &outside * root(&self.other);
-            for (i, (e, value)) in self.eigenvectors.iter().zip(&self.eigenvalues).enumerate() {
-                let v = v.narrow(3, m + i as i64, 1) * root(value);
-                column = plus_product(column, e, &v);
-            }
-            self.in_shape(column)
-        })
+    /// One for every entry of a group, then one for every group.
+    fn pair_shape(&self) -> Vec<i64> {
+        self.with_columns(1)
     }
 
+    /// One for every entry of a group, then two for every group: half the sum of its factors, and half their
+    /// difference.
     fn signs(&self) -> Tensor {
-        let [a, b] = &self.eigenvalues;
-        let others = self.other.expand_as(&self.eigenvectors[0]);
-        Tensor::cat(&[&others, a, b], 2).sign()
+        let sign = self
+            .multiple
+            .sign()
+            .expand(self.size(), false)
+            .flatten(1, 2);
+        let [n, groups, _] = self.size()[..] else {
+            unreachable!("three axes")
+        };
+        let two = Tensor::from_slice(&[1.0, -1.0])
+            .to_kind(sign.kind())
+            .to_device(sign.device());
+        Tensor::cat(&[&sign, &two.repeat([n, groups])], 1)
+    }
+
+    fn root(&self, v: &Tensor) -> Tensor {
+        let [own, outside] = self.split(v, 2);
+        let [x, y] = &self.factors;
+        let [plus, minus] = [own.narrow(3, 0, 1) / 2.0, own.narrow(3, 1, 1) / 2.0];
+        let column = plus_product(outside, x, &(&plus + &minus));
+        self.in_shape(plus_product(column, y, &(plus - minus)))
     }
 
     /// For every group, which a position is, or else has another number of.
     fn partial_trace(&self) -> Option<PartialTrace> {
-        let m = self.eigenvectors[0].size()[2] as f64;
-        let centred = match self.centre {
-            Centre::Mean => 1.0,
-            Centre::Zero => 0.0,
+        let m = self.size()[2] as f64;
+        let rank = match self.centre {
+            Centre::Mean => m - 1.0,
+            Centre::Zero => m,
         };
-        let mut rest = self.other.full_like(m - centred);
-        let mut trace = self.other.zeros_like();
-        for (e, value) in self.eigenvectors.iter().zip(&self.eigenvalues) {
-            // 1, or 0 where there is none.
-            let there = sum(&e.square());
-            trace += value * &there;
-            rest -= there;
-        }
-        let trace = trace + &self.other * rest;
+        let [x, y] = &self.factors;
+        let trace = &self.multiple * rank + sum(&(x * y));
         Some(PartialTrace::At(trace.squeeze_dim(2).to_kind(Kind::Double)))
-    }
-
-    fn root(&self, v: &Tensor) -> Tensor {
-        let [plus, minus] = self.roots(v);
-        plus + minus
     }
 }
 
@@ -209,12 +214,4 @@ fn mean(x: &Tensor) -> Tensor {
 
 fn norm(x: &Tensor) -> Tensor {
     sum(&x.square()).sqrt()
-}
-
-/// `x/|x|`, or zero where that is no longer than `least: [N, G, 1]`.
-fn unit(x: &Tensor, least: &Tensor) -> Tensor {
-    let length = norm(x);
-    let zero = length.le_tensor(least);
-    let length = length + zero.to_kind(x.kind());
-    (x / length).masked_fill(&zero, 0.0)
 }

@@ -82,6 +82,12 @@ impl Core {
         plus_product(t, &self.p, &sums)
     }
 
+    /// The adjoint of the scores from that of `x = ds − Σ_j p ds`: `hx − p Σ_j hx`.
+    pub fn adjoint_of_centred(&self, hx: Tensor) -> Tensor {
+        let sums = row_sum(&hx).neg();
+        plus_product(hx, &self.p, &sums)
+    }
+
     /// `ds = (dq kᵀ + q dkᵀ) scale`.
     pub fn tangent_of_scores(&self, dq: &Tensor, dk: &Tensor) -> Tensor {
         let [q, k] = &self.scaled;

@@ -49,6 +49,19 @@ impl AttentionCurvature {
         self.root
             .get_or_init(|| Root::new(&self.core, &self.g, &self.c))
     }
+
+    /// The first columns of pairs: `[K, N, T, features]`.
+    fn first(&self, v: &[Tensor; 2]) -> Tensor {
+        let [hq, hk] = self.root_parts().first(&self.core, v);
+        let hv = hk.zeros_like();
+        self.heads.join([&hq, &hk, &hv])
+    }
+
+    /// The second ones.
+    fn second(&self, v: &[Tensor; 2]) -> Tensor {
+        let [hq, hk, hv] = self.root_parts().second(&self.core, &self.g, v);
+        self.heads.join([&hq, &hk, &hv])
+    }
 }
 
 impl Symmetric for AttentionCurvature {
@@ -105,21 +118,30 @@ impl Symmetric for AttentionCurvature {
         sum_entries(&coupled)
     }
 
-    fn signs(&self) -> Tensor {
-        self.root_parts().signs()
+    fn pair(&self, v: &Tensor) -> [Tensor; 2] {
+        let parts = self.root_parts().split(v);
+        [self.first(&parts), self.second(&parts)]
     }
 
-    fn root_shape(&self) -> Vec<i64> {
+    fn pair_shape(&self) -> Vec<i64> {
         self.root_parts().shape()
     }
 
-    fn roots(&self, v: &Tensor) -> [Tensor; 2] {
-        let columns = self.root_parts().columns_by_sign(&self.core, &self.g, v);
-        columns.map(|[hq, hk, hv]| self.heads.join([&hq, &hk, &hv]))
+    /// Two for every pair a and b: `(a + b)/2` and, of negative sign, `(a − b)/2`.
+    fn signs(&self) -> Tensor {
+        let ones = self.core.p.new_ones(
+            self.pair_shape(),
+            (self.core.p.kind(), self.core.p.device()),
+        );
+        Tensor::cat(&[&ones, &ones.neg()], 1)
     }
 
     fn root(&self, v: &Tensor) -> Tensor {
-        let [plus, minus] = self.roots(v);
-        plus + minus
+        let [plus, minus] = &v.chunk(2, 2)[..] else {
+            unreachable!("two halves")
+        };
+        let (sum, difference) = ((plus + minus) / 2.0, (plus - minus) / 2.0);
+        let parts = |v: &Tensor| self.root_parts().split(v);
+        self.first(&parts(&sum)) + self.second(&parts(&difference))
     }
 }

@@ -1,30 +1,29 @@
-//! A signed root of the own curvature of attention.
+//! A root of the own curvature of attention.
 
 use super::core::{Core, row_sum};
 use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
-/// Columns of a root of the form in [`AttentionCurvature`](super::curvature::AttentionCurvature).
+/// Pairs of columns whose products are the form in [`AttentionCurvature`](super::curvature::AttentionCurvature).
 ///
-/// `p (c x² + 2 x e)` is a form of two variables for every i and j. Scaled to `X = s x`, `E = e/s`, it has
-/// the matrix `[[c/s², 1], [1, 0]]` with eigenvalues t and `−1/t` for `t − 1/t = c/s²`: one column of
-/// each sign, along `(t, 1)` and `(1, −t)`. The scale `s² = |g_i| / ((|k_j − k̄_i| + |q_i|) scale)`,
-/// `k̄ = p k`, makes X and E weigh about the same below.
+/// `p (c x² + 2 x e)` is the product of `α x` and `(p/α) (c x + 2 e)`, a pair for every i and j. The columns
+/// of both are about as long below for `α² = p (|c| + 2 |g_i|/|x|)` with `|x| = (|k_j − k̄_i| + |q_i|) scale`,
+/// `k̄ = p k`.
 ///
-/// `2⟨M, dq dkᵀ⟩` for `M = gS scale` is `2 Σ_j ⟨M e_j, dq_f⟩ dk_jf` for every feature f: two columns
-/// `(M e_j/√n, ±√n e_j)/√2` with `n = |M e_j|` for every j and f.
+/// `2⟨M, dq dkᵀ⟩` for `M = gS scale` is the sum over j and every feature f of the products of
+/// `⟨M e_j, dq_f⟩ √(2/n)` and `dk_jf √(2n)`, `n = |M e_j|`.
 #[derive(Debug)]
 pub(super) struct Root {
-    /// What a sign is multiplied with in x, for columns of either sign: `[N, heads, R, T]`.
-    scores: [Tensor; 2],
-    /// Likewise in e, `[N, heads, R, T]`.
+    /// `α: [N, heads, R, T]`.
+    scores: Tensor,
+    /// `p c/α`.
+    bent: Tensor,
+    /// `2 p/α`.
     values: Tensor,
-    /// `M e_j/√(2n)`: `[N, heads, R, T]`.
+    /// `M e_j √(2/n)`: `[N, heads, R, T]`.
     queries: Tensor,
-    /// `√(n/2)`: `[N, heads, T, 1]`.
+    /// `√(2n)`: `[N, heads, T, 1]`.
     keys: Tensor,
-    /// `−√(n/2)`.
-    opposite: Tensor,
     /// Features of a head.
     width: i64,
 }
@@ -32,87 +31,67 @@ pub(super) struct Root {
 impl Root {
     /// At fixed `g: [N, heads, R, d]` with `c: [N, heads, R, T]`.
     pub fn new(core: &Core, g: &Tensor, c: &Tensor) -> Self {
-        let squared = scale(core, g);
-        let a = c / &squared;
-        // |c/s²| = t − 1/t for the eigenvalue t of its sign, from which the other follows.
-        let t = (a.abs() + (a.square() + 4.0).sqrt()) / 2.0;
-        let weight = (&core.p / &t).sqrt() / (t.square() + 1.0).sqrt();
-        let (large, small) = (t.square(), t.ones_like());
-        let positive = a.ge(0.0);
-        let s = squared.sqrt();
-        let along = |larger: &Tensor| &weight * large.where_self(larger, &small) * &s;
+        let root = core.p.sqrt();
+        let ratio = lengths(core, g, c).sqrt();
+        let values = &root / &ratio;
         let m = &core.p * c * core.scale;
         let n = m.square().sum_dim_intlist(-2, true, None::<Kind>).sqrt();
-        let keys = (&n / 2.0).sqrt().mt();
         let some = n.where_self(&n.gt(0.0), &n.ones_like());
         Self {
-            scores: [along(&positive), along(&positive.logical_not()).neg()],
-            values: &weight * t / s,
-            queries: m / (some * 2.0).sqrt(),
-            opposite: keys.neg(),
-            keys,
+            scores: root * ratio,
+            bent: &values * c,
+            values: values * 2.0,
+            queries: m * (some / 2.0).rsqrt(),
+            keys: (n * 2.0).sqrt().mt(),
             width: g.size()[3],
         }
     }
 
-    /// How many columns each sign has of the first and of the second kind, for a sample.
-    fn counts(&self) -> (i64, i64) {
+    /// How many pairs there are of the first and of the second kind, for a sample.
+    fn counts(&self) -> [i64; 2] {
         let [_, heads, rows, keys] = self.values.size()[..] else {
             unreachable!("four axes")
         };
-        (heads * rows * keys, heads * keys * self.width)
+        [heads * rows * keys, heads * keys * self.width]
     }
 
-    /// The shape of what the root takes, `[N, W]`.
+    /// The shape of what the pairs take, `[N, W]`.
     pub fn shape(&self) -> Vec<i64> {
-        let (pairs, features) = self.counts();
-        vec![self.values.size()[0], 2 * (pairs + features)]
+        vec![self.values.size()[0], self.counts().iter().sum()]
     }
 
-    /// First all columns of positive sign: `[N, W]`.
-    pub fn signs(&self) -> Tensor {
-        let (pairs, features) = self.counts();
-        let ones = Tensor::ones(
-            [self.values.size()[0], pairs + features],
-            (self.values.kind(), self.values.device()),
-        );
-        Tensor::cat(&[&ones, &ones.neg()], 1)
-    }
-
-    /// `R v` for q, k and v, of the columns of positive and of those of negative sign: `v: [K, N, W]`.
-    pub fn columns_by_sign(&self, core: &Core, g: &Tensor, v: &Tensor) -> [[Tensor; 3]; 2] {
-        let (pairs, features) = self.counts();
-        let parts = v.split_with_sizes([pairs, features, pairs, features], 2);
-        let shaped = |part: &Tensor, like: &[i64]| {
-            let shape = [&part.size()[..2], &like[1..]].concat();
-            part.reshape(shape)
+    /// What pairs of either kind take of `v: [K, N, W]`: `[K, N, heads, R, T]` and `[K, N, heads, T, width]`.
+    pub fn split(&self, v: &Tensor) -> [Tensor; 2] {
+        let [scores, features] = &v.split_with_sizes(self.counts(), 2)[..] else {
+            unreachable!("two kinds")
         };
+        let shaped =
+            |part: &Tensor, like: &[i64]| part.reshape([&v.size()[..2], &like[1..]].concat());
         let keys = [&self.keys.size()[..3], &[self.width]].concat();
-        [0, 1].map(|sign| {
-            let pair = shaped(&parts[2 * sign], &self.values.size());
-            let feature = shaped(&parts[2 * sign + 1], &keys);
-            let x = &self.scores[sign] * &pair;
-            let mean = row_sum(&x).neg();
-            let hs = plus_product(x, &core.p, &mean);
-            let (mut hq, mut hk) = core.adjoint_of_scores(&hs);
-            hq += self.queries.matmul(&feature);
-            let along = if sign == 0 {
-                &self.keys
-            } else {
-                &self.opposite
-            };
-            hk = plus_product(hk, along, &feature);
-            [hq, hk, (pair * &self.values).mt().matmul(g)]
-        })
+        [shaped(scores, &self.values.size()), shaped(features, &keys)]
+    }
+
+    /// The first columns, of q and k; nothing is in v.
+    pub fn first(&self, core: &Core, [v, features]: &[Tensor; 2]) -> [Tensor; 2] {
+        let (mut hq, hk) = core.adjoint_of_scores(&core.adjoint_of_centred(v * &self.scores));
+        hq += self.queries.matmul(features);
+        [hq, hk]
+    }
+
+    /// The second ones, of q, k and v.
+    pub fn second(&self, core: &Core, g: &Tensor, [v, features]: &[Tensor; 2]) -> [Tensor; 3] {
+        let (hq, hk) = core.adjoint_of_scores(&core.adjoint_of_centred(v * &self.bent));
+        let hk = plus_product(hk, &self.keys, features);
+        [hq, hk, (v * &self.values).mt().matmul(g)]
     }
 }
 
-/// `s²: [N, heads, R, T]`, 1 where neither x nor e is anything.
-fn scale(core: &Core, g: &Tensor) -> Tensor {
+/// `|c| + 2 |g_i|/|x|: [N, heads, R, T]`, 1 where that is zero or no number.
+fn lengths(core: &Core, g: &Tensor, c: &Tensor) -> Tensor {
     let norm = |t: &Tensor| row_sum(&t.square()).sqrt();
     let distance = core.key_distances().sqrt();
-    let below = (distance + norm(&core.q)) * core.scale.abs();
-    let squared = norm(g) / below;
-    let usable = squared.isfinite().logical_and(&squared.gt(0.0));
-    squared.where_self(&usable, &squared.ones_like())
+    let x = (distance + norm(&core.q)) * core.scale.abs();
+    let lengths = c.abs() + norm(g) * 2.0 / x;
+    let usable = lengths.isfinite().logical_and(&lengths.gt(0.0));
+    lengths.where_self(&usable, &lengths.ones_like())
 }
