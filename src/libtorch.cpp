@@ -2,6 +2,9 @@
 // what is CUDA's own is reached through libtorch's general interfaces.
 
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/native_layer_norm_backward.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
@@ -70,6 +73,21 @@ int runner_allocated(int card, uint64_t* now, uint64_t* peak) {
     auto bytes = statistics(card).allocated_bytes[0];
     *now = bytes.current;
     *peak = bytes.peak;
+  });
+}
+
+// The adjoint of a layer norm at inputs that are centred already, [.., m], for g: [K, .., m], with the inverse of their
+// standard deviations, [.., 1]; weight, [m], may be null.
+int runner_layer_norm_adjoint(const at::Tensor* g, const at::Tensor* centred, const at::Tensor* slope, const at::Tensor* weight,
+                              at::Tensor** out) {
+  return attempt([&] {
+    auto m = g->size(-1);
+    // Contiguous, since the kernel reads one number after the other of the slopes, whatever their strides.
+    auto rows = [&](const at::Tensor& t, int64_t width) { return t.expand_as(g->narrow(-1, 0, width)).reshape({-1, width}).contiguous(); };
+    auto w = weight == nullptr ? std::optional<at::Tensor>() : *weight;
+    auto s = rows(*slope, 1);
+    auto d = at::native_layer_norm_backward(g->reshape({-1, m}), rows(*centred, m), {m}, at::zeros_like(s), s, w, std::nullopt, {true, false, false});
+    *out = new at::Tensor(std::get<0>(d).view(g->sizes()));
   });
 }
 

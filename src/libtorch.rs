@@ -1,8 +1,9 @@
-//! What tch has no function for: rounding to TF32, and the memory of cards.
+//! What tch has no function for: rounding to TF32, the memory of cards, and the adjoint of a layer norm.
 //!
 //! The functions stand in `libtorch.cpp`, which `build.rs` compiles against libtorch's headers.
 
-use tch::Device;
+use std::ptr::{null, null_mut};
+use tch::{Device, Tensor};
 
 /// Bytes of one card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,15 @@ pub struct Allocated {
 
 #[allow(unsafe_code)]
 mod c {
-    use std::ffi::c_int;
+    use std::ffi::{c_int, c_void};
     unsafe extern "C" {
+        pub(super) fn runner_layer_norm_adjoint(
+            g: *const c_void,
+            centred: *const c_void,
+            slope: *const c_void,
+            weight: *const c_void,
+            out: *mut *mut c_void,
+        ) -> c_int;
         pub(super) safe fn runner_set_tf32(allowed: c_int) -> c_int;
         pub(super) safe fn runner_tf32() -> c_int;
         pub(super) safe fn runner_memory(card: c_int, free: &mut u64, total: &mut u64) -> c_int;
@@ -41,6 +49,27 @@ mod c {
 pub fn allow_tf32(allowed: bool) {
     let done = c::runner_set_tf32(allowed.into());
     assert_eq!(done, 0, "libtorch takes no setting for TF32");
+}
+
+/// `(w ∘ g − mean(w ∘ g) − x mean(w ∘ g ∘ x) s²) s` for `g: [K, .., m]`, which is the adjoint of a layer norm at inputs
+/// that less their mean are `x: [.., m]`, `s: [.., 1]` being one over their standard deviation, and
+/// with a weight `w: [m]`, if there is one.
+///
+/// One pass over memory, where the operations of the formula take seven.
+#[allow(unsafe_code)]
+pub fn layer_norm_adjoint(g: &Tensor, x: &Tensor, s: &Tensor, w: Option<&Tensor>) -> Tensor {
+    let mut out = null_mut();
+    let w = w.map_or(null(), |w| w.as_ptr().cast());
+    // SAFETY: handles of live tensors, which libtorch only reads; the handle that it makes is taken over.
+    unsafe {
+        let (g, x, s) = (g.as_ptr().cast(), x.as_ptr().cast(), s.as_ptr().cast());
+        let done = c::runner_layer_norm_adjoint(g, x, s, w, &raw mut out);
+        assert_eq!(
+            done, 0,
+            "libtorch refuses the shapes or kinds of a layer norm"
+        );
+        Tensor::from_ptr(out.cast())
+    }
 }
 
 /// What [`allow_tf32`] has set.

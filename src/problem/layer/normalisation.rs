@@ -19,6 +19,14 @@ pub(super) trait Standardised {
     /// `J dx`: `[K, N, *in] -> [K, N, *in]`.
     fn jacobian(&self, dx: &Tensor) -> Tensor;
 
+    /// `J (w ∘ gz)` with the layer's weight.
+    fn adjoint(&self, gz: &Tensor, w: Option<&Tensor>) -> Tensor {
+        match w {
+            Some(w) => self.jacobian(&(gz * w)),
+            None => self.jacobian(gz),
+        }
+    }
+
     /// J where it scales every channel: `[C, 1, ..]`.
     fn slope(&self) -> Option<&Tensor> {
         None
@@ -239,7 +247,7 @@ impl<S: Standardised> Local for Normalised<S> {
     fn adjoint(&self, gz: &Tensor) -> Tensor {
         match &self.slope {
             Some(slope) => scaled(gz, slope),
-            None => self.standard.jacobian(&self.scale(gz)),
+            None => self.standard.adjoint(gz, self.weight.as_ref()),
         }
     }
 

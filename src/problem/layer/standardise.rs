@@ -2,6 +2,7 @@
 
 use super::normalisation::Standardised;
 use super::{OwnCurvature, PartialTrace, Symmetric};
+use crate::libtorch::layer_norm_adjoint;
 use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
@@ -32,6 +33,8 @@ pub(super) struct StandardisedGroups {
     value: Tensor,
     /// `x̂` by groups: `[N, G, m]`.
     normal: Tensor,
+    /// `P x: [N, G, m]`.
+    centred: Tensor,
     /// `1/σ: [N, G, 1]`.
     slope: Tensor,
     /// P.
@@ -44,10 +47,11 @@ impl StandardisedGroups {
         let groups = x.reshape([x.size()[0], -1, m]);
         let centred = centre.of(&groups);
         let slope = (mean(&centred.square()) + eps).rsqrt();
-        let normal = centred * &slope;
+        let normal = &centred * &slope;
         Self {
             value: normal.reshape(x.size()),
             normal,
+            centred,
             slope,
             centre,
         }
@@ -66,10 +70,27 @@ impl Standardised for StandardisedGroups {
 
     fn jacobian(&self, dx: &Tensor) -> Tensor {
         let d = self.groups(dx);
+        if let Centre::Mean = self.centre {
+            return layer_norm_adjoint(&d, &self.centred, &self.slope, None).reshape(dx.size());
+        }
         let along = mean(&(&d * &self.normal)).neg();
-        let mut rest = plus_product(self.centre.of(&d), &self.normal, &along);
+        let mut rest = d.addcmul(&self.normal, &along);
         rest *= &self.slope;
         rest.reshape(dx.size())
+    }
+
+    /// In the same pass where the weight is one for every entry of a group.
+    fn adjoint(&self, gz: &Tensor, w: Option<&Tensor>) -> Tensor {
+        let m = self.normal.size()[2];
+        match (w, self.centre) {
+            (Some(w), Centre::Mean) if w.size() == [m] => {
+                let d = self.groups(gz);
+                let adjoint = layer_norm_adjoint(&d, &self.centred, &self.slope, Some(w));
+                adjoint.reshape(gz.size())
+            }
+            (Some(w), _) => self.jacobian(&(gz * w)),
+            (None, _) => self.jacobian(gz),
+        }
     }
 
     fn own_curvature(&self, u: &Tensor) -> OwnCurvature {

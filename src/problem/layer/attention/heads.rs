@@ -39,13 +39,13 @@ impl Heads {
         let q = self.rotated(&self.by_sharing(q, self.sharing), -1.0);
         let k = self.rotated(&self.by_sharing(k, 1), -1.0);
         let v = self.by_sharing(v, 1);
-        let parts = [q, k, v].map(|part| features(&part));
-        Tensor::cat(&parts, -1)
+        let parts = [q, k, v].map(|part| by_head(&part));
+        Tensor::cat(&parts, -2).flatten(-2, -1)
     }
 
     /// Outputs of heads side by side: `[.., count, rows, width] -> [.., T, D]`.
     pub fn merge(&self, o: &Tensor) -> Tensor {
-        features(&self.by_sharing(o, self.sharing))
+        by_head(&self.by_sharing(o, self.sharing)).flatten(-2, -1)
     }
 
     /// The transpose of [`merge`](Self::merge).
@@ -94,9 +94,9 @@ impl Heads {
     }
 }
 
-/// `[.., count, sharing, T, width] -> [.., T, count · sharing · width]`.
-fn features(heads: &Tensor) -> Tensor {
-    heads.movedim_int(-2, -4).flatten(-3, -1)
+/// `[.., count, sharing, T, width] -> [.., T, count · sharing, width]`.
+fn by_head(heads: &Tensor) -> Tensor {
+    heads.movedim_int(-2, -4).flatten(-3, -2)
 }
 
 impl Rotation {
