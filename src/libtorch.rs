@@ -1,8 +1,10 @@
-//! What tch has no function for: rounding to TF32, the memory of cards, and the adjoint of a layer norm.
+//! What tch has no function for: rounding to TF32, the memory of cards, the adjoint of a layer norm,
+//! and the threads of OpenMP.
 //!
 //! The functions stand in `libtorch.cpp`, which `build.rs` compiles against libtorch's headers.
 
 use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
 use tch::{Device, Tensor};
 
 /// Bytes of one card.
@@ -102,6 +104,27 @@ pub fn reset_peak(device: Device) {
 pub fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
         tch::Cuda::synchronize(index as i64);
+    }
+}
+
+/// Ends the idle threads that OpenMP keeps for this thread, which would keep the cores busy for milliseconds,
+/// waiting for work, and where there are more of them than cores, let all others fall asleep after
+/// every operation; they are started again when there is some.
+#[allow(unsafe_code)]
+pub fn end_openmp_threads() {
+    type Pause = unsafe extern "C" fn(kind: libc::c_int) -> libc::c_int;
+    const SOFT: libc::c_int = 1;
+    static PAUSE: OnceLock<Option<Pause>> = OnceLock::new();
+    // SAFETY: OpenMP 5.0 defines the function's type, and allows the call outside parallel regions,
+    // where this thread is; an OpenMP without it leaves the symbol out.
+    unsafe {
+        let pause = PAUSE.get_or_init(|| {
+            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"omp_pause_resource_all".as_ptr());
+            (!symbol.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, Pause>(symbol))
+        });
+        if let Some(pause) = pause {
+            pause(SOFT);
+        }
     }
 }
 

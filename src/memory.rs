@@ -54,12 +54,15 @@ fn growth_of_process<T>(work: impl FnOnce() -> T) -> (T, Option<u64>) {
 /// afresh costs up to half of a product's time, or keeps all in one arena, for which threads wait.
 /// On Linux mimalloc takes the place of its `malloc` in the whole process, libtorch's part of it too
 /// (Leijen, Zorn, de Moura, 2019, Mimalloc: Free List Sharding in Action): products of the example, of
-/// convolutional networks and of transformers take 0.7 to 1.0 of the time.
+/// convolutional networks and of transformers take 0.7 to 1.0 of the time. Linux would give it memory by
+/// huge pages, each zeroed at the first touch: the first job of a run took up to 70 ms for that, and nothing took
+/// less time afterwards, so that they are declined.
 #[allow(unsafe_code)]
 pub fn keep_freed_buffers() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: only a number is set.
+    // SAFETY: only numbers are set.
     unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
         /// `mi_option_purge_delay`, in milliseconds; arenas wait ten times as long.
         const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
         libmimalloc_sys::mi_option_set(PURGE_DELAY, 10_000);

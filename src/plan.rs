@@ -19,6 +19,7 @@ pub use setup::{NetworkSetup, Setup};
 
 use crate::environment;
 use crate::error::UserError;
+use crate::libtorch::end_openmp_threads;
 use crate::memory::budget;
 use crate::spec::{Dtype, Spec, SpecError, SpecText, Timing};
 use tch::{Device, Kind};
@@ -54,7 +55,10 @@ impl Plan {
     /// # Errors
     /// The first mistake, with its place in `source`.
     pub fn new(spec: Spec, source: &SpecText) -> Result<Self, SpecError> {
-        Self::check(spec, source).map_err(|error| source.error(error))
+        let plan = Self::check(spec, source).map_err(|error| source.error(error));
+        // Reading the data had some; jobs and trials run on threads of their own, which get theirs.
+        end_openmp_threads();
+        plan
     }
 
     fn check(mut spec: Spec, source: &SpecText) -> Result<Self, UserError> {

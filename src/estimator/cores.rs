@@ -2,11 +2,12 @@
 
 use super::Budget;
 use super::progress::Cancellation;
+use crate::libtorch::end_openmp_threads;
 use crate::problem::Problem;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tch::{Device, Tensor};
 
 /// How probes are taken: V_batch of them in work at any moment, on all cores.
@@ -150,26 +151,6 @@ impl OneThread {
 impl Drop for OneThread {
     fn drop(&mut self) {
         tch::set_num_threads(self.before);
-    }
-}
-
-/// Ends the idle threads of libtorch's OpenMP, which would keep the cores busy for milliseconds,
-/// waiting for work; they are started again when there is some.
-#[allow(unsafe_code)]
-fn end_openmp_threads() {
-    type Pause = unsafe extern "C" fn(kind: libc::c_int) -> libc::c_int;
-    const SOFT: libc::c_int = 1;
-    static PAUSE: OnceLock<Option<Pause>> = OnceLock::new();
-    // SAFETY: OpenMP 5.0 defines the function's type, and allows the call outside parallel regions,
-    // where this thread is; an OpenMP without it leaves the symbol out.
-    unsafe {
-        let pause = PAUSE.get_or_init(|| {
-            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"omp_pause_resource_all".as_ptr());
-            (!symbol.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, Pause>(symbol))
-        });
-        if let Some(pause) = pause {
-            pause(SOFT);
-        }
     }
 }
 
