@@ -1,7 +1,10 @@
 //! Where the time of products goes, layer by layer: `operations SPEC...` prints a table for each.
 //!
 //! Every map of every layer is timed by itself, at the tangents and adjoints that reach it, for a few
-//! sign vectors at once; layers with weights of the same shape share a row.
+//! sign vectors at once; layers with weights of the same shape share a row. A second table has whole passes
+//! and products, in gradients.
+
+mod gradients;
 
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::plan::Plan;
@@ -49,6 +52,7 @@ fn main() {
             problem.samples()
         );
         print(&rows(&problem));
+        gradients::print(&problem);
     }
 }
 
