@@ -183,7 +183,9 @@ impl Passes {
 /// A column, of which an absent one is zero, plus noise from a root and signs v.
 fn plus_noise(column: Option<Tensor>, root: &Tensor, v: &Tensor) -> Tensor {
     match column {
-        Some(column) => column.addcmul(root, v),
+        // One pass over memory, but slower than two passes where the column lies in another order than v.
+        Some(column) if column.is_contiguous() => column.addcmul(root, v),
+        Some(column) => (root * v).g_add_(&column),
         None => root * v,
     }
 }
