@@ -153,7 +153,7 @@ PROBLEMS = {
 # Layers, and samples of random images [3, 32, 32] of ten classes. Long work: only when named.
 WIDE_PROBLEMS = {"resnet18": (RESNET18, 32), "vgg11": (VGG11, 32), "mlp_wide": (MLP_WIDE, 32)}
 # Layers, and how many of the sequences of experiments/gpt, the first ones. Long work too.
-TEXT_PROBLEMS = {"gpt": (GPT, 8)}
+TEXT_PROBLEMS = {"gpt": (GPT, 8), "gpt_32": (GPT, 32)}
 
 
 def read_idx(path: Path) -> Tensor:
