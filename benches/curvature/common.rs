@@ -1,12 +1,11 @@
 //! The problems that the benchmarks work on.
 
+use curvature_runner::estimator::Probe;
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
-use curvature_runner::estimator::{EstimatorSpec, Probe, Sampling, Start, Task};
 use curvature_runner::plan::Plan;
-use curvature_runner::problem::{NetworkProblem, ProblemSpec};
+use curvature_runner::problem::NetworkProblem;
 use curvature_runner::spec::{Spec, SpecText};
 use std::path::Path;
-use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// A fully connected network with sigmoids on MNIST, in float32.
@@ -53,19 +52,4 @@ pub fn probes(problem: &NetworkProblem, count: u64) -> Vec<Tensor> {
         stream.draw(Probe::Rademacher, Space::Parameter(i), 0, count, &p.size())
     };
     problem.parameters.iter().enumerate().map(draw).collect()
-}
-
-/// An estimator as a spec writes it.
-pub fn task(spec: &str) -> Arc<dyn Task> {
-    let source = SpecText::new("bench", spec.to_string());
-    let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
-    let expanded = estimator.expand(&Sampling::default(), &ProblemSpec::default());
-    expanded.expect("a valid estimator").task
-}
-
-/// One estimate: its mean.
-pub fn estimate(task: &dyn Task, problem: &NetworkProblem, v: u64, v_batch: u64) -> f64 {
-    let problem = problem.clone().into();
-    let estimates = task.run(&problem, &Start::Philox(0), &[v].into(), v_batch);
-    estimates[0].value.mean
 }

@@ -4,6 +4,8 @@
 //! probes, per second.
 
 mod common;
+#[path = "../estimates.rs"]
+mod estimates;
 mod layers;
 mod one_pass;
 mod probes;

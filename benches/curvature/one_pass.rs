@@ -1,6 +1,7 @@
 //! The estimators that need one linearisation and few probes, from network and batch in memory.
 
-use super::common::{estimate, example, task};
+use super::common::example;
+use super::estimates::{estimate, task};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
 /// The exact trace of the example.

@@ -1,6 +1,7 @@
 //! How cost grows with batch, width, depth and V; `benches/curvature/sizes.py` makes a table of it.
 
-use super::common::{estimate, network, task};
+use super::common::network;
+use super::estimates::{estimate, task};
 use criterion::{BenchmarkId, Criterion};
 
 /// What is timed: its name, and what a spec says of it.

@@ -1,9 +1,7 @@
 //! What passes and products of a network cost, in gradients.
 
-use curvature_runner::estimator::{EstimatorSpec, Sampling, Start, Task};
-use curvature_runner::problem::{NetworkProblem, ProblemSpec};
-use curvature_runner::spec::SpecText;
-use std::sync::Arc;
+use super::estimates::{estimate, task};
+use curvature_runner::problem::NetworkProblem;
 use std::time::Instant;
 use tch::Tensor;
 
@@ -35,7 +33,7 @@ pub fn print(problem: &NetworkProblem) {
         let gradients = seconds(&|| (0..DRAWS).for_each(|_| gradient(problem)));
         let drawn = tasks
             .iter()
-            .map(|task| seconds(&|| draw(task.as_ref(), problem)));
+            .map(|task| seconds(&|| _ = estimate(task.as_ref(), problem, DRAWS, V_BATCH)));
         let all = [gradients].into_iter().chain(drawn);
         for (times, seconds) in rounds.iter_mut().zip(all).filter(|_| round > 0) {
             times.push(1e3 * seconds / DRAWS as f64);
@@ -49,22 +47,10 @@ pub fn print(problem: &NetworkProblem) {
     }
 }
 
-fn task(spec: &str) -> Arc<dyn Task> {
-    let source = SpecText::new("gradients", spec.to_string());
-    let estimator: EstimatorSpec = source.deserialize().expect("a valid estimator");
-    let expanded = estimator.expand(&Sampling::default(), &ProblemSpec::default());
-    expanded.expect("a valid estimator").task
-}
-
 fn gradient(problem: &NetworkProblem) {
     let parameters = problem.leaves();
     let loss = problem.loss_at(&parameters);
     drop(Tensor::run_backward(&[loss], &parameters, false, false));
-}
-
-fn draw(task: &dyn Task, problem: &NetworkProblem) {
-    let problem = problem.clone().into();
-    drop(task.run(&problem, &Start::Philox(0), &[DRAWS].into(), V_BATCH));
 }
 
 fn seconds(work: &dyn Fn()) -> f64 {

@@ -4,6 +4,8 @@
 //! sign vectors at once; layers with weights of the same shape share a row. A second table has whole passes
 //! and products, in gradients.
 
+#[path = "../estimates.rs"]
+mod estimates;
 mod gradients;
 
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
