@@ -11,6 +11,8 @@ FIRST_V = 30
 # Where the search for the best V_batch begins, unless as many probes take longer than all of the search may.
 FIRST_V_BATCH = 20
 TRIALS = 3
+# Sizes that take at most so many times as long as the fastest are run again, in turns, as often as this.
+CLOSE, AGAIN = 1.25, 2
 # What a compiler may take before a first answer, beyond the time for the answer itself.
 COMPILE_SECONDS = 600
 # Estimators that need all their products at once; their error does not fall as 1 / sqrt(V).
@@ -77,7 +79,8 @@ def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
 
     From FIRST_V_BATCH up and then down, until two sizes in a row are no better; on wide networks from the
     smallest size up. `seconds` are those of timed runs, never of compilation, and end a direction only
-    once a size was no better: as long as chunks get faster, the search goes on to the largest.
+    once a size was no better: as long as chunks get faster, the search goes on to the largest. Sizes close
+    to the fastest are then run again, since a long chunk was timed once, and luck may have chosen it.
     """
     sizes = candidate.V_batches or [None]
     search = Search(candidate, V, seconds, timeout)
@@ -94,7 +97,7 @@ def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
                 best, misses = i, 0
             else:
                 misses += 1
-    candidate.V_batch, candidate.seconds_per_probe = sizes[best], search.time(sizes[best])
+    candidate.V_batch, candidate.seconds_per_probe = search.settle()
     if candidate.seconds_per_probe == math.inf:
         candidate.unsupported = search.failure
 
@@ -121,6 +124,26 @@ class Search:
         if V_batch not in self.known:
             self.known[V_batch] = self._measure(V_batch)
         return self.known[V_batch]
+
+    def settle(self) -> tuple[int | None, float]:
+        """The fastest size and its time per probe, where several are close from runs of about as many probes."""
+        fastest = min(self.known, key=self.known.__getitem__)
+        close = [size for size, time in self.known.items() if time < CLOSE * self.known[fastest]]
+        if len(close) < 2:
+            return fastest, self.known[fastest]
+        V = {size: max(close) // size * size for size in close}
+        times = dict.fromkeys(close, math.inf)
+        for run in range(1 + AGAIN):
+            for size in close:
+                self.candidate.V_batch = size
+                # The first run may compile.
+                if run == 0:
+                    self.candidate.warm_up(V[size], self.timeout)
+                    continue
+                answer = self.candidate.ask(V[size], run, self.timeout)
+                times[size] = min(times[size], answer.get("seconds", math.inf) / V[size])
+        fastest = min(times, key=times.__getitem__)
+        return fastest, times[fastest]
 
     def _measure(self, V_batch: int | None) -> float:
         """The best of some runs, as long as V probes or a twentieth of the time, at least one chunk."""
