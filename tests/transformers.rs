@@ -5,7 +5,9 @@ use curvature_runner::curvature::Blocks;
 use curvature_runner::estimator::{
     ActivationProbe, EstimatorSpec, PassKind, Propagation, exact_traces,
 };
-use curvature_runner::problem::layer::{Attention, LayerSpec, OwnCurvature, RmsNorm, Rotary};
+use curvature_runner::problem::layer::{
+    Attention, Gelu, LayerNorm, LayerSpec, Mean, OwnCurvature, RmsNorm, Rotary, Select,
+};
 use curvature_runner::problem::loss::Reduction;
 use curvature_runner::problem::{Curvature, Network, NetworkProblem, Problem, Tensors, weights};
 use support::against_dense::assert_matrix;
@@ -249,6 +251,72 @@ fn partial_traces_are_what_parameters_see() {
         }
     }
     assert!(seen > 20, "{seen} parameters right below curved layers");
+}
+
+/// Above the last attention whose output is used at one position, nothing is linearised at the others: the
+/// products of such networks are checked with all others.
+#[test]
+fn what_is_used_at_one_position_is_linearised_there_alone() {
+    let layers = |head: LayerSpec| {
+        let norm = || LayerSpec::LayerNorm(LayerNorm::new(&[4]));
+        let gelu = LayerSpec::Gelu(Gelu::default());
+        let body = vec![norm(), linear(5, true), gelu, linear(4, false)];
+        let attention = attention(Attention::new(2));
+        let block = vec![norm(), linear(12, true), attention, linear(4, true)];
+        let blocks = vec![residual(block, vec![]), residual(body, vec![]), norm()];
+        [vec![linear(4, true)], blocks, vec![head, linear(2, true)]].concat()
+    };
+    let outputs = |head: LayerSpec| {
+        let loss = cross_entropy(Reduction::Mean);
+        let problem = problem(&layers(head), &[3, 4], 2, loss, 1);
+        let at = problem.linearize();
+        let outputs = at.layers().iter().map(|layer| layer.output[1..].to_vec());
+        outputs.collect::<Vec<_>>()
+    };
+    let select = |dim| LayerSpec::Select(Select { dim, index: 1 });
+    let whole = [vec![3, 4], vec![1, 4], vec![3, 4], vec![3, 12]];
+    let place = [4, 4, 4, 4, 5, 5, 4, 4, 4].map(|features| vec![1, features]);
+    let expected = [&whole[..], &place, &[vec![4], vec![2]]].concat();
+    assert_eq!(outputs(select(1)), expected);
+    // Of one feature all positions are used, and of a mean.
+    let all = |outputs: &[Vec<i64>]| outputs.iter().all(|z| z[0] == 3);
+    assert!(all(&outputs(select(2))[..12]));
+    assert!(all(&outputs(LayerSpec::Mean(Mean { dim: 1 }))[..12]));
+}
+
+/// Positions that the loss does not depend on have no curvature, and add no noise to either column.
+#[test]
+fn pairs_are_zero_where_the_gradient_is() {
+    let (t, d) = (3, 4);
+    let loss = || mse(Reduction::Mean);
+    let norm = LayerSpec::LayerNorm(LayerNorm::new(&[d]));
+    let networks = [
+        vec![linear(d, true), norm],
+        vec![linear(3 * d, true), attention(Attention::new(2))],
+    ];
+    for layers in networks {
+        let problem = problem(&layers, &[t, 4], 2, loss(), 3);
+        let at = problem.linearize();
+        let g = numbers(&[2, t, d], 5);
+        let _ = g.select(1, 1).zero_();
+        let OwnCurvature::General(matrix) = at.layers()[1].local.own_curvature(&g) else {
+            panic!("{layers:?} has curvature that is no diagonal");
+        };
+        let v = numbers(&[&[7], matrix.pair_shape().as_slice()].concat(), 6).sign();
+        for column in matrix.pair(&v) {
+            // Of attention the queries come first.
+            let at_positions = column.narrow(3, 0, d).square().sum_dim_intlist(
+                [0, 1, 3].as_slice(),
+                false,
+                None::<Kind>,
+            );
+            let sums = [0, 1, 2].map(|t| at_positions.double_value(&[t]));
+            assert!(
+                sums[0] > 1e-3 && sums[1] == 0.0 && sums[2] > 1e-3,
+                "{layers:?}: {sums:?}"
+            );
+        }
+    }
 }
 
 /// Means over 4000 passes, of every parameter: with 4.5 standard errors about 200 tests give a false

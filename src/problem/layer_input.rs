@@ -78,6 +78,11 @@ impl LayerInput {
         self.sources.iter().copied().flatten()
     }
 
+    /// Whether the data, or what depends on no parameter, are among them.
+    pub fn takes_data(&self) -> bool {
+        self.sources.iter().any(Option::is_none)
+    }
+
     /// The layer whose output it is as it stands, if it is one.
     pub fn only(&self) -> Option<usize> {
         match self.sources[..] {

@@ -19,7 +19,8 @@ use tch::Tensor;
 /// prepares the data and is left out. Layers are numbered so that each comes after those whose
 /// outputs it takes in; several may take in the same output, where their adjoints add up. They are
 /// those of the network in its order, but for activations under a layer that only selects some of
-/// their outputs (max pooling): these are linearised after it, at what it selects. Memory: the
+/// their outputs (max pooling): these are linearised after it, at what it selects; and layers of which only
+/// one place is used, as those over the last attention under a class token, are linearised there alone. Memory: the
 /// activations and their gradients, `O(N · Σ features)`.
 pub struct Linearization {
     layers: Vec<LinearizedLayer>,

@@ -21,6 +21,7 @@ mod names;
 mod network;
 mod network_problem;
 mod node;
+mod one_place;
 pub mod random;
 pub mod raw;
 pub mod script;

@@ -4,6 +4,7 @@ use super::assembly::Assembly;
 use super::layer::{Init, LayerSpec};
 use super::names::Names;
 use super::node::{Node, ParameterInfo, Tensors, Tie};
+use super::one_place::OnePlace;
 use super::script::{Script, ScriptFile};
 use crate::error::UserError;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use tch::Tensor;
 #[derive(Debug)]
 pub struct Network {
     pub(super) nodes: Vec<Node>,
+    pub(super) one_place: Option<OnePlace>,
     parameters: Vec<ParameterInfo>,
     buffers: Vec<ParameterInfo>,
     ties: Vec<Tie>,
@@ -48,6 +50,7 @@ impl Network {
     pub fn new(layers: &[LayerSpec], input: &[i64]) -> Result<Self, UserError> {
         let (assembly, output) = Assembly::of(layers, input)?;
         Ok(Self {
+            one_place: OnePlace::of(&assembly.nodes),
             nodes: assembly.nodes,
             parameters: assembly.parameters,
             buffers: assembly.buffers,
@@ -82,6 +85,7 @@ impl Network {
         };
         Ok(Self {
             nodes: Vec::new(),
+            one_place: None,
             parameters: script.parameters().into_iter().map(info).collect(),
             buffers: Vec::new(),
             ties: Vec::new(),
@@ -96,6 +100,7 @@ impl Network {
     pub(crate) fn with_script(&self, script: Script) -> Self {
         Self {
             nodes: Vec::new(),
+            one_place: None,
             parameters: self.parameters.clone(),
             buffers: Vec::new(),
             ties: Vec::new(),

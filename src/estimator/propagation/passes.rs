@@ -173,9 +173,10 @@ impl Passes {
         let second = sampled.next().flatten();
         let pair = ColumnPair { first, second };
         let layer = &self.at.layers()[index];
-        for (i, &parameter) in layer.indices.iter().enumerate() {
+        let own = (layer.parameters()).traces_of_columns(layer.indices.len(), &pair);
+        for (&parameter, trace) in layer.indices.iter().zip(own) {
             let mut row = traces.get(parameter as i64);
-            row += layer.parameters().trace_of_columns(i, &pair);
+            row += trace;
         }
     }
 }

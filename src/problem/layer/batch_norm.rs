@@ -1,8 +1,9 @@
 //! Batch normalisation, as it is in evaluation.
 
+use super::affine::AffineSharing;
 use super::conv::yes;
 use super::normalisation::{
-    AffineSharing, BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon, scaled,
+    BIAS, Normalised, Standardised, WEIGHT, check_epsilon, epsilon, scaled,
 };
 use super::window::channels;
 use super::{Init, Layer, LayerConfig, LayerError, Local, ParameterShape};

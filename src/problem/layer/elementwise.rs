@@ -52,6 +52,10 @@ impl<A: Activation> Layer for Elementwise<A> {
         true
     }
 
+    fn at_one_place(&self, _axis: i64) -> Option<Box<dyn Layer>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn is_curved(&self) -> bool {
         let x = Tensor::from(0.5);
         self.0.second(&x, &self.0.value(&x)).is_some()

@@ -1,7 +1,8 @@
 //! Group normalisation.
 
+use super::affine::AffineSharing;
 use super::conv::yes;
-use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
+use super::normalisation::{BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
 use super::standardise::{Centre, StandardisedGroups};
 use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;

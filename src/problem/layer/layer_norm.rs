@@ -1,7 +1,8 @@
 //! Layer normalisation.
 
+use super::affine::AffineSharing;
 use super::conv::yes;
-use super::normalisation::{AffineSharing, BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
+use super::normalisation::{BIAS, Normalised, WEIGHT, check_epsilon, epsilon};
 use super::standardise::{Centre, StandardisedGroups};
 use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use schemars::JsonSchema;
@@ -51,7 +52,7 @@ impl LayerConfig for LayerNorm {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Normalisation {
     entries: AffineSharing,
     eps: f64,
@@ -62,6 +63,14 @@ struct Normalisation {
 impl Layer for Normalisation {
     fn is_curved(&self) -> bool {
         true
+    }
+
+    fn at_one_place(&self, axis: i64) -> Option<Box<dyn Layer>> {
+        let entries = self.entries.clone().at_one_place(axis)?;
+        Some(Box::new(Self {
+            entries,
+            ..self.clone()
+        }))
     }
 
     fn parameters(&self) -> Vec<ParameterShape> {

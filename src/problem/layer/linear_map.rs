@@ -1,6 +1,6 @@
 //! The template of layers without parameters that are linear in their input.
 
-use super::{Layer, Local};
+use super::{Layer, Local, Place};
 use std::fmt::Debug;
 use tch::Tensor;
 
@@ -22,6 +22,11 @@ pub(super) trait LinearMap: Debug + Send + Sync + Clone + 'static {
         false
     }
 
+    /// As [`Layer::place`].
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
     /// The diagonal of `Aᵀ diag(d) A` where that is all there is of it.
     fn diagonal(&self, _d: &Tensor) -> Option<Tensor> {
         None
@@ -33,6 +38,14 @@ pub(super) trait LinearMap: Debug + Send + Sync + Clone + 'static {
 pub(super) struct FixedLinear<A>(pub A);
 
 impl<A: LinearMap> Layer for FixedLinear<A> {
+    fn place(&self) -> Option<Place> {
+        self.0.place()
+    }
+
+    fn at_one_place(&self, _axis: i64) -> Option<Box<dyn Layer>> {
+        self.0.is_identity().then(identity)
+    }
+
     fn forward(&self, x: &Tensor, _w: &[Tensor]) -> Tensor {
         self.0.apply(x)
     }

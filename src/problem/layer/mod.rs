@@ -5,6 +5,7 @@
 //! and name it in [`LayerSpec`].
 
 mod adaptive_avg_pool;
+mod affine;
 mod attention;
 mod avg_pool;
 mod axis;
@@ -44,6 +45,7 @@ mod own_entries;
 mod parameter;
 mod per_dimension;
 mod permute;
+mod place;
 mod positional_embedding;
 mod positions;
 mod product;
@@ -91,11 +93,13 @@ pub use own_curvature::{OwnCurvature, PartialTrace, Symmetric};
 pub use parameter::{Init, ParameterShape};
 pub use per_dimension::PerDimension;
 pub use permute::Permute;
+pub use place::Place;
 pub use positional_embedding::PositionalEmbedding;
 pub use relu::Relu;
 pub use rms_norm::RmsNorm;
 pub use rules::{Layer, Local, LocalParameters};
 pub use select::Select;
+pub(super) use select::{alone, kept};
 pub use selu::Selu;
 pub use sigmoid::Sigmoid;
 pub use silu::Silu;

@@ -22,6 +22,10 @@ impl Layer for AtPositions {
         self.0.parameters()
     }
 
+    fn at_one_place(&self, axis: i64) -> Option<Box<dyn Layer>> {
+        (axis < -1).then(|| Box::new(self.clone()) as Box<dyn Layer>)
+    }
+
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
         x.linear(&w[WEIGHT], w.get(BIAS))
     }
@@ -102,27 +106,43 @@ impl LocalAtPositions {
         }
     }
 
-    /// `Σ_n ⟨a_knᵀ x_n, b_knᵀ x_n⟩`: `[K, N, T, out] -> [K]` in float64.
-    ///
-    /// Of the two ways to it, `⟨a bᵀ, x xᵀ⟩` and the products themselves, by the smaller matrices.
-    fn norms(&self, s: &ColumnPair) -> Tensor {
-        let (k, t) = (s.first.size()[0], self.positions());
+    /// Whether traces of columns come by `⟨a bᵀ, x xᵀ⟩` rather than by the products `aᵀ x` and `bᵀ x`
+    /// themselves: it is less work, and makes smaller matrices.
+    fn by_positions(&self, s: &ColumnPair) -> bool {
+        let (t, columns) = (self.positions(), if s.second.is_some() { 2 } else { 1 });
         let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
-        let by_positions = t * t <= out * inputs && t <= inputs.max(out);
-        let floats = k * if by_positions { t * t } else { out * inputs };
+        t <= columns * inputs && t * t <= columns * out * inputs
+    }
+
+    /// `Σ_n ⟨a_knᵀ x_n, b_knᵀ x_n⟩` and, for the bias, `Σ_n ⟨Σ_t a_knt, Σ_t b_knt⟩` from `a bᵀ`:
+    /// `[K, N, T, out] -> [K]` in float64.
+    fn traces_by_positions(&self, s: &ColumnPair) -> [Tensor; 2] {
+        let (k, t) = (s.first.size()[0], self.positions());
         let part = |(start, length)| {
             let s = s.map(|s| s.narrow(1, start, length).flatten(0, 1));
-            if by_positions {
-                let [a, b] = s.both();
-                let pairs = a.bmm(&b.transpose(1, 2)).view([k, -1]);
-                return dot(&pairs, &self.gram(start, length).reshape([1, -1]));
-            }
+            let [a, b] = s.both();
+            let pairs = a.bmm(&b.transpose(1, 2)).view([k, -1]);
+            let of_weight = dot(&pairs, &self.gram(start, length).reshape([1, -1]));
+            let of_bias = pairs.sum_dim_intlist(1, false, None::<Kind>);
+            [of_weight, of_bias.to_kind(Kind::Double)]
+        };
+        let parts = chunks(MOST_FLOATS, self.samples(), k * t * t).map(part);
+        let both = parts.reduce(|[a, b], [c, d]| [a + c, b + d]);
+        both.expect("a batch has samples")
+    }
+
+    /// `Σ_n ⟨a_knᵀ x_n, b_knᵀ x_n⟩` from both: `[K, N, T, out] -> [K]` in float64.
+    fn norms(&self, s: &ColumnPair) -> Tensor {
+        let k = s.first.size()[0];
+        let (out, inputs) = (self.weight.size()[0], self.weight.size()[1]);
+        let part = |(start, length)| {
+            let s = s.map(|s| s.narrow(1, start, length).flatten(0, 1));
             let x = self.x.narrow(0, start, length).unsqueeze(0);
             let x = x.expand([k, -1, -1, -1], false).flatten(0, 1);
             let products = s.map(|s| s.transpose(1, 2).bmm(&x).view([k, length, out, inputs]));
             sum_entries(&products.product()).sum_dim_intlist(1, false, None::<Kind>)
         };
-        let parts = chunks(MOST_FLOATS, self.samples(), floats).map(part);
+        let parts = chunks(MOST_FLOATS, self.samples(), k * out * inputs).map(part);
         parts.reduce(|a, b| a + b).expect("a batch has samples")
     }
 
@@ -260,11 +280,23 @@ impl LocalParameters for LocalAtPositions {
 
     fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor {
         let s = s.map(|s| self.by_sample(s));
-        if i == WEIGHT {
-            return self.norms(&s);
+        if i == BIAS {
+            let sums = s.map(|s| s.sum_dim_intlist(2, false, None::<Kind>));
+            return sum_entries(&sums.product()).sum_dim_intlist(1, false, None::<Kind>);
         }
-        let sums = s.map(|s| s.sum_dim_intlist(2, false, None::<Kind>));
-        sum_entries(&sums.product()).sum_dim_intlist(1, false, None::<Kind>)
+        match self.by_positions(&s) {
+            true => self.traces_by_positions(&s)[WEIGHT].shallow_clone(),
+            false => self.norms(&s),
+        }
+    }
+
+    fn traces_of_columns(&self, count: usize, s: &ColumnPair) -> Vec<Tensor> {
+        match self.by_positions(s) {
+            true => self
+                .traces_by_positions(&s.map(|s| self.by_sample(s)))
+                .into(),
+            false => (0..count).map(|i| self.trace_of_columns(i, s)).collect(),
+        }
     }
 
     fn sample_tangent(&self, i: usize, dw: &Tensor) -> Tensor {

@@ -1,7 +1,8 @@
 //! Root mean square normalisation.
 
+use super::affine::AffineSharing;
 use super::conv::yes;
-use super::normalisation::{AffineSharing, Normalised, WEIGHT, check_epsilon};
+use super::normalisation::{Normalised, WEIGHT, check_epsilon};
 use super::standardise::{Centre, StandardisedGroups};
 use super::{Layer, LayerConfig, LayerError, Local, ParameterShape};
 use crate::problem::tensors::epsilon;
@@ -47,7 +48,7 @@ impl LayerConfig for RmsNorm {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Normalisation {
     entries: AffineSharing,
     eps: Option<f64>,
@@ -63,6 +64,14 @@ impl Normalisation {
 impl Layer for Normalisation {
     fn is_curved(&self) -> bool {
         true
+    }
+
+    fn at_one_place(&self, axis: i64) -> Option<Box<dyn Layer>> {
+        let entries = self.entries.clone().at_one_place(axis)?;
+        Some(Box::new(Self {
+            entries,
+            ..self.clone()
+        }))
     }
 
     fn parameters(&self) -> Vec<ParameterShape> {

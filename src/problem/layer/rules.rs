@@ -1,6 +1,6 @@
 //! What every layer tells of itself: its function and the derivatives at a point.
 
-use super::{ColumnPair, OwnCurvature, ParameterShape, PartialTrace};
+use super::{ColumnPair, OwnCurvature, ParameterShape, PartialTrace, Place};
 use crate::problem::signs::Signs;
 use crate::problem::tensors::samples_innermost;
 use crate::problem::vectors::Vectors;
@@ -51,6 +51,23 @@ pub trait Layer: Debug + Send + Sync {
     /// Whether each of its outputs is one of its inputs.
     fn selects_inputs(&self) -> bool {
         false
+    }
+
+    /// For a layer that puts out what stands at one place of an axis: that place.
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    /// For a layer that does the same at every place of an axis, counted from the last one, -1, and by what
+    /// stands there alone: this layer for samples that have a single place on it.
+    fn at_one_place(&self, _axis: i64) -> Option<Box<dyn Layer>> {
+        None
+    }
+
+    /// For a layer whose outputs at every place of an axis depend on inputs at all of them: this layer with its
+    /// output at one place alone.
+    fn with_output_at(&self, _place: Place) -> Option<Box<dyn Layer>> {
+        None
     }
 
     /// Whether its second derivatives with respect to its input may be other than zero.
@@ -210,6 +227,11 @@ pub trait LocalParameters {
     /// `Σ_n ⟨(∂z_n/∂w_i)ᵀ a_kn, (∂z_n/∂w_i)ᵀ b_kn⟩` for every pair of columns: `[K, N, *out] -> [K]` in
     /// float64.
     fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor;
+
+    /// The same for all `count` parameters, where they share work.
+    fn traces_of_columns(&self, count: usize, s: &ColumnPair) -> Vec<Tensor> {
+        (0..count).map(|i| self.trace_of_columns(i, s)).collect()
+    }
 
     /// Prepares for traces of about so many columns in all, where that saves work.
     fn expect_columns(&self, _count: u64) {}

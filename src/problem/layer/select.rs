@@ -2,7 +2,7 @@
 
 use super::axis::{more_than_one, sample_axis};
 use super::linear_map::{FixedLinear, LinearMap};
-use super::{Layer, LayerConfig, LayerError};
+use super::{Layer, LayerConfig, LayerError, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -34,32 +34,62 @@ impl LayerConfig for Select {
             });
         }
         let output = [&input[..dim - 1], &input[dim..]].concat();
-        let layer = Slice {
-            dim: dim as i64,
+        let layer = Slice(Place {
+            axis: dim as i64 - 1 - input.len() as i64,
             index: self.index.rem_euclid(size),
-            input: input.to_vec(),
-        };
+            places: size,
+        });
         Ok((Box::new(FixedLinear(layer)), output))
     }
 }
 
-#[derive(Clone, Debug)]
-struct Slice {
-    dim: i64,
-    index: i64,
-    input: Vec<i64>,
+/// A layer that puts out what stands at a place, on an axis that keeps that place alone.
+pub(in crate::problem) fn kept(place: Place) -> Box<dyn Layer> {
+    Box::new(FixedLinear(Narrow(place)))
 }
 
+/// A layer that takes away the axis of a place, where that has no other.
+pub(in crate::problem) fn alone(place: Place) -> Box<dyn Layer> {
+    Box::new(FixedLinear(Slice(Place {
+        index: 0,
+        places: 1,
+        ..place
+    })))
+}
+
+/// What stands at a place, without its axis.
+#[derive(Clone, Debug)]
+struct Slice(Place);
+
 impl LinearMap for Slice {
+    fn place(&self) -> Option<Place> {
+        Some(self.0)
+    }
+
     fn apply(&self, x: &Tensor) -> Tensor {
-        x.select(self.dim, self.index)
+        x.select(self.0.axis, self.0.index)
     }
 
     fn transpose(&self, z: &Tensor) -> Tensor {
-        let size = [&z.size()[..1], self.input.as_slice()].concat();
-        let x = Tensor::zeros(size, (z.kind(), z.device()));
-        x.select(self.dim, self.index).copy_(z);
-        x
+        self.0.spread(&z.unsqueeze(self.0.axis), self.0.axis)
+    }
+
+    fn diagonal(&self, d: &Tensor) -> Option<Tensor> {
+        Some(self.transpose(d))
+    }
+}
+
+/// What stands at a place, with its axis.
+#[derive(Clone, Debug)]
+struct Narrow(Place);
+
+impl LinearMap for Narrow {
+    fn apply(&self, x: &Tensor) -> Tensor {
+        x.narrow(self.0.axis, self.0.index, 1)
+    }
+
+    fn transpose(&self, z: &Tensor) -> Tensor {
+        self.0.spread(z, self.0.axis)
     }
 
     fn diagonal(&self, d: &Tensor) -> Option<Tensor> {

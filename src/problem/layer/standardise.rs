@@ -118,12 +118,13 @@ impl GroupedCurvature {
         let alpha = sum(&(u * normal));
         let square = at.slope.square() / -m;
         let y = plus_product(u * 2.0, normal, &(&alpha * (-3.0 / m))) * &square;
+        // Where y is zero, x̂ is left out as well: it would be nothing but noise.
         let scale = (norm(&y) / norm(normal)).sqrt();
-        let usable = scale.isfinite().logical_and(&scale.gt(0.0));
-        let scale = scale.where_self(&usable, &scale.ones_like());
+        let scale = scale.where_self(&scale.isfinite(), &scale.ones_like());
+        let divisor = scale.where_self(&scale.gt(0.0), &scale.ones_like());
         Self {
             shape: at.value.size(),
-            factors: [normal * &scale, y / scale],
+            factors: [normal * scale, y / divisor],
             multiple: square * alpha,
             centre: at.centre,
         }

@@ -2,9 +2,10 @@
 
 use super::core::{Core, row_sum};
 use super::heads::Heads;
+use super::products::{repeated, times_each};
 use super::root::Root;
 use crate::problem::layer::{PartialTrace, Symmetric};
-use crate::problem::tensors::{plus_product, sum_entries};
+use crate::problem::tensors::plus_product;
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
@@ -53,14 +54,14 @@ impl AttentionCurvature {
     /// The first columns of pairs: `[K, N, T, features]`.
     fn first(&self, v: &[Tensor; 2]) -> Tensor {
         let [hq, hk] = self.root_parts().first(&self.core, v);
-        let hv = hk.zeros_like();
-        self.heads.join([&hq, &hk, &hv])
+        let hv = hk.new_zeros([1], (hk.kind(), hk.device())).expand_as(&hk);
+        self.heads.join_each([&hq, &hk, &hv])
     }
 
     /// The second ones.
     fn second(&self, v: &[Tensor; 2]) -> Tensor {
         let [hq, hk, hv] = self.root_parts().second(&self.core, &self.g, v);
-        self.heads.join([&hq, &hk, &hv])
+        self.heads.join_each([&hq, &hk, &hv])
     }
 }
 
@@ -69,15 +70,19 @@ impl Symmetric for AttentionCurvature {
     /// `((dgS k + gS dk) scale, (dgSᵀ q + gSᵀ dq) scale, dpᵀ g)`.
     fn apply(&self, dx: &Tensor) -> Tensor {
         let core = &self.core;
-        let [dq, dk, dv] = self.heads.split(dx);
-        let dp = core.tangent_of_weights(&dq, &dk);
-        let e = self.g.matmul(&dv.mt());
-        let bent = plus_product(e * &core.p, &dp, &self.c);
+        let [dq, dk, dv] = self.heads.split_each(dx);
+        let (dp, g) = (
+            core.tangent_of_weights(&dq, &dk),
+            repeated(&self.g, dv.size()[2]),
+        );
+        let mut e = g.matmul(&dv.mt());
+        e *= core.weights();
+        let bent = plus_product(e, &dp, &self.c.unsqueeze(2));
         let mean = row_sum(&bent).neg();
-        let (mut hq, mut hk) = core.adjoint_of_scores(&plus_product(bent, &core.p, &mean));
-        hq += self.coupling.matmul(&dk);
-        hk += self.coupling.mt().matmul(&dq);
-        self.heads.join([&hq, &hk, &dp.mt().matmul(&self.g)])
+        let [mut hq, mut hk] = core.adjoint_of_scores(&plus_product(bent, &core.weights(), &mean));
+        hq += times_each(&self.coupling, &dk);
+        hk += times_each(&self.coupling.mt(), &dq);
+        self.heads.join_each([&hq, &hk, &dp.mt().matmul(&g)])
     }
 
     /// Between queries of the same position `Σ_j p c |k_j − k̄_i|² scale²`, and between keys
@@ -98,8 +103,10 @@ impl Symmetric for AttentionCurvature {
             &sums + sums.mt()
         });
         let keys = own.diag_embed(0, -2, -1) - coupled;
-        // Queries that share keys stand below each other, T rows for each.
-        let queries = queries.reshape([queries.size()[0], -1, t]);
+        // Queries that share keys stand below each other, a row at every position for each.
+        let sharing = self.heads.count * self.heads.sharing;
+        let queries = queries.reshape([queries.size()[0], sharing, -1]);
+        let queries = self.heads.at_positions(&queries, -1);
         let over_heads = |b: Tensor| b.sum_dim_intlist(1, false, None::<Kind>);
         let queries = over_heads(queries).diag_embed(0, 1, 2);
         Some(PartialTrace::Between((over_heads(keys) + queries) * square))
@@ -108,14 +115,18 @@ impl Symmetric for AttentionCurvature {
     /// The form itself, without a column down again.
     fn quadratic(&self, dx: &Tensor) -> Tensor {
         let core = &self.core;
-        let [dq, dk, dv] = self.heads.split(dx);
-        let ds = core.tangent_of_scores(&dq, &dk);
-        let mean = row_sum(&(&ds * &core.p));
-        let x = ds - mean;
-        let bent = plus_product(self.g.matmul(&dv.mt()) * 2.0, &x, &self.c);
-        let form = x * &core.p * bent;
-        let coupled = plus_product(form, &(dq.matmul(&dk.mt())), &(&self.coupling * 2.0));
-        sum_entries(&coupled)
+        let [dq, dk, dv] = self.heads.split_each(dx);
+        let (p, each) = (core.weights(), |t: &Tensor| t.unsqueeze(2));
+        let mut x = core.tangent_of_scores(&dq, &dk);
+        let mean = row_sum(&(&x * &p));
+        x -= mean;
+        let e = each(&self.g).matmul(&dv.mt()) * 2.0;
+        let form = plus_product(e, &x, &each(&self.c)) * x * p;
+        let coupled = plus_product(form, &dq.matmul(&dk.mt()), &each(&(&self.coupling * 2.0)));
+        coupled
+            .sum_dim_intlist([1, 3, 4].as_slice(), false, None::<Kind>)
+            .tr()
+            .to_kind(Kind::Double)
     }
 
     fn pair(&self, v: &Tensor) -> [Tensor; 2] {

@@ -1,5 +1,6 @@
 //! Features of positions as heads, and back.
 
+use crate::problem::layer::Place;
 use tch::{Device, Kind, Tensor};
 
 /// How features fall into heads: keys and values into `count`, queries into `sharing` for each of
@@ -13,6 +14,8 @@ pub(super) struct Heads {
     pub sharing: i64,
     pub width: i64,
     pub rotation: Option<Rotation>,
+    /// The position of the only queries that there are; absent: all positions have some.
+    pub query: Option<Place>,
 }
 
 /// The rotation of queries and keys by their position: entries i and `i + width/2` by the angle
@@ -29,14 +32,31 @@ impl Heads {
         let parts = [self.sharing, 1, 1].map(|n| n * self.count * self.width);
         let parts = x.split_with_sizes(parts, -1);
         let q = self.rotated(&self.by_position(&parts[0], self.sharing), 1.0);
+        let q = self
+            .query
+            .map_or(q.shallow_clone(), |at| q.narrow(-2, at.index, 1));
         let k = self.rotated(&self.by_position(&parts[1], 1), 1.0);
         let v = self.by_position(&parts[2], 1);
         [q, k, v].map(|part| part.flatten(-3, -2))
     }
 
+    /// The same for K of them, which stand within the heads after it: `[K, N, T, features]` to
+    /// `[N, count, K, rows, width]` and twice `[N, count, K, T, width]`.
+    pub fn split_each(&self, x: &Tensor) -> [Tensor; 3] {
+        self.split(x)
+            .map(|part| part.movedim_int(0, 2).contiguous())
+    }
+
+    /// The transpose of [`split_each`](Self::split_each).
+    pub fn join_each(&self, parts: [&Tensor; 3]) -> Tensor {
+        let [q, k, v] = parts.map(|part| part.movedim_int(2, 0));
+        self.join([&q, &k, &v])
+    }
+
     /// The transpose of [`split`](Self::split).
-    pub fn join(&self, [q, k, v]: [&Tensor; 3]) -> Tensor {
-        let q = self.rotated(&self.by_sharing(q, self.sharing), -1.0);
+    fn join(&self, [q, k, v]: [&Tensor; 3]) -> Tensor {
+        let q = self.at_positions(&self.by_sharing(q, self.sharing), -2);
+        let q = self.rotated(&q, -1.0);
         let k = self.rotated(&self.by_sharing(k, 1), -1.0);
         let v = self.by_sharing(v, 1);
         let parts = [q, k, v].map(|part| by_head(&part));
@@ -48,9 +68,27 @@ impl Heads {
         by_head(&self.by_sharing(o, self.sharing)).flatten(-2, -1)
     }
 
+    /// The same for K of them: `[N, count, K, rows, width] -> [K, N, T, D]`.
+    pub fn merge_each(&self, o: &Tensor) -> Tensor {
+        self.merge(&o.movedim_int(2, 0))
+    }
+
     /// The transpose of [`merge`](Self::merge).
     pub fn rows(&self, g: &Tensor) -> Tensor {
         self.by_position(g, self.sharing).flatten(-3, -2)
+    }
+
+    /// The transpose of [`merge_each`](Self::merge_each).
+    pub fn rows_each(&self, g: &Tensor) -> Tensor {
+        self.rows(g).movedim_int(0, 2)
+    }
+
+    /// What belongs to queries along an axis, at their positions along it, with zeros at others.
+    pub fn at_positions(&self, queries: &Tensor, axis: i64) -> Tensor {
+        match self.query {
+            Some(at) => at.spread(queries, axis),
+            None => queries.shallow_clone(),
+        }
     }
 
     /// `Σ f(lengths)` over the pairs of entries that are rotated together, times the cosines of their

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::curvature::AttentionCurvature;
 use super::heads::Heads;
+use super::products::{each_times, times_each};
 use crate::problem::layer::{Local, OwnCurvature};
 use tch::Tensor;
 
@@ -18,22 +19,21 @@ impl Local for LocalAttention {
         self.core.p.size()[1..].iter().product()
     }
 
-    /// `do = dp v + p dv`.
     fn tangent(&self, dx: &Tensor) -> Tensor {
-        let [dq, dk, dv] = self.heads.split(dx);
+        let [dq, dk, dv] = self.heads.split_each(dx);
         let dp = self.core.tangent_of_weights(&dq, &dk);
-        let mut output = dp.matmul(&self.core.v);
-        output += self.core.p.matmul(&dv);
-        self.heads.merge(&output)
+        self.heads
+            .merge_each(&self.core.tangent_of_output(&dp, &dv))
     }
 
     /// `(hS k scale, hSᵀ q scale, pᵀ h)` with `hS = p ∘ (hP − Σ_j p hP)`, `hP = h vᵀ`.
     fn adjoint(&self, gz: &Tensor) -> Tensor {
         let core = &self.core;
-        let h = self.heads.rows(gz);
-        let hs = core.through_softmax(h.matmul(&core.v.mt()));
-        let (hq, hk) = core.adjoint_of_scores(&hs);
-        self.heads.join([&hq, &hk, &core.p.mt().matmul(&h)])
+        let h = self.heads.rows_each(gz);
+        let hs = core.through_softmax(each_times(&h, &core.v.mt()));
+        let [hq, hk] = core.adjoint_of_scores(&hs);
+        let hv = times_each(&core.p.mt(), &h);
+        self.heads.join_each([&hq, &hk, &hv])
     }
 
     fn own_curvature(&self, g: &Tensor) -> OwnCurvature {

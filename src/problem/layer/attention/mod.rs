@@ -4,6 +4,7 @@ mod core;
 mod curvature;
 mod heads;
 mod local;
+mod products;
 mod root;
 
 use self::core::Core;
@@ -12,7 +13,7 @@ use self::local::LocalAttention;
 use super::elementwise::finite;
 use super::per_dimension::PerDimension;
 use super::positional_embedding::positions;
-use super::{Layer, LayerConfig, LayerError, Local};
+use super::{Layer, LayerConfig, LayerError, Local, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -130,6 +131,7 @@ impl LayerConfig for Attention {
                 sharing: heads / kv_heads,
                 width,
                 rotation: self.rotation(width)?,
+                query: None,
             },
             positions,
             causal: self.causal,
@@ -139,7 +141,7 @@ impl LayerConfig for Attention {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct AttentionLayer {
     heads: Heads,
     positions: i64,
@@ -160,8 +162,10 @@ impl AttentionLayer {
     fn hidden(&self, mask: Option<&Tensor>, device: Device) -> Option<Tensor> {
         let t = self.positions;
         let later = self.causal.then(|| {
-            let all = Tensor::ones([t, t], (Kind::Bool, device));
-            all.triu(1).repeat([self.heads.sharing, 1])
+            let all = Tensor::ones([t, t], (Kind::Bool, device)).triu(1);
+            let rows =
+                (self.heads.query).map_or(all.shallow_clone(), |at| all.narrow(0, at.index, 1));
+            rows.repeat([self.heads.sharing, 1])
         });
         let padding = mask.map(|mask| mask.logical_not().unsqueeze(1).unsqueeze(1));
         match (later, padding) {
@@ -180,13 +184,20 @@ impl Layer for AttentionLayer {
         Some(self.positions)
     }
 
+    /// With queries at one position.
+    fn with_output_at(&self, place: Place) -> Option<Box<dyn Layer>> {
+        let mut layer = self.clone();
+        layer.heads.query = Some(place);
+        (place.axis == -2).then(|| Box::new(layer) as Box<dyn Layer>)
+    }
+
     /// The scores.
     fn inner_features(&self) -> i64 {
         self.heads.count * self.heads.sharing * self.positions * self.positions
     }
 
     fn forward(&self, x: &Tensor, w: &[Tensor]) -> Tensor {
-        self.heads.merge(&self.core(x, w).output())
+        self.heads.merge(&self.core(x, w).o)
     }
 
     fn at(&self, x: &Tensor, w: &[Tensor], _z: &Tensor) -> Box<dyn Local> {
@@ -199,7 +210,7 @@ impl Layer for AttentionLayer {
     /// Softmax once for both.
     fn linearize(&self, x: &Tensor, w: &[Tensor]) -> (Tensor, Box<dyn Local>) {
         let core = self.core(x, w);
-        let z = self.heads.merge(&core.output());
+        let z = self.heads.merge(&core.o);
         let heads = self.heads.clone();
         (z, Box::new(LocalAttention { core, heads }))
     }

@@ -1,6 +1,7 @@
 //! A root of the own curvature of attention.
 
 use super::core::{Core, row_sum};
+use super::products::times_each;
 use crate::problem::tensors::plus_product;
 use tch::{Kind, Tensor};
 
@@ -33,7 +34,8 @@ impl Root {
     pub fn new(core: &Core, g: &Tensor, c: &Tensor) -> Self {
         let root = core.p.sqrt();
         let ratio = lengths(core, g, c).sqrt();
-        let values = &root / &ratio;
+        // Where c and g are zero, x is left out as well: it would be nothing but noise.
+        let values = &root / ratio.where_self(&ratio.gt(0.0), &ratio.ones_like());
         let m = &core.p * c * core.scale;
         let n = m.square().sum_dim_intlist(-2, true, None::<Kind>).sqrt();
         let some = n.where_self(&n.gt(0.0), &n.ones_like());
@@ -60,38 +62,48 @@ impl Root {
         vec![self.values.size()[0], self.counts().iter().sum()]
     }
 
-    /// What pairs of either kind take of `v: [K, N, W]`: `[K, N, heads, R, T]` and `[K, N, heads, T, width]`.
+    /// What pairs of either kind take of `v: [K, N, W]`: `[N, heads, K, R, T]` and `[N, heads, K, T, width]`.
     pub fn split(&self, v: &Tensor) -> [Tensor; 2] {
         let [scores, features] = &v.split_with_sizes(self.counts(), 2)[..] else {
             unreachable!("two kinds")
         };
-        let shaped =
-            |part: &Tensor, like: &[i64]| part.reshape([&v.size()[..2], &like[1..]].concat());
+        let shaped = |part: &Tensor, like: &[i64]| {
+            let all = part.reshape([&v.size()[..2], &like[1..]].concat());
+            all.movedim_int(0, 2)
+        };
         let keys = [&self.keys.size()[..3], &[self.width]].concat();
         [shaped(scores, &self.values.size()), shaped(features, &keys)]
     }
 
     /// The first columns, of q and k; nothing is in v.
     pub fn first(&self, core: &Core, [v, features]: &[Tensor; 2]) -> [Tensor; 2] {
-        let (mut hq, hk) = core.adjoint_of_scores(&core.adjoint_of_centred(v * &self.scores));
-        hq += self.queries.matmul(features);
+        let hs = core.adjoint_of_centred(signed(v, &self.scores));
+        let [mut hq, hk] = core.adjoint_of_scores(&hs);
+        hq += times_each(&self.queries, features);
         [hq, hk]
     }
 
     /// The second ones, of q, k and v.
     pub fn second(&self, core: &Core, g: &Tensor, [v, features]: &[Tensor; 2]) -> [Tensor; 3] {
-        let (hq, hk) = core.adjoint_of_scores(&core.adjoint_of_centred(v * &self.bent));
-        let hk = plus_product(hk, &self.keys, features);
-        [hq, hk, (v * &self.values).mt().matmul(g)]
+        let hs = core.adjoint_of_centred(signed(v, &self.bent));
+        let [hq, hk] = core.adjoint_of_scores(&hs);
+        let hk = plus_product(hk, &self.keys.unsqueeze(2), features);
+        let hv = signed(v, &self.values).mt().matmul(&g.unsqueeze(2));
+        [hq, hk, hv]
     }
 }
 
-/// `|c| + 2 |g_i|/|x|: [N, heads, R, T]`, 1 where that is zero or no number.
+/// `v ∘ a` for K sign vectors v, in the order of its axes in memory.
+fn signed(v: &Tensor, a: &Tensor) -> Tensor {
+    let product = Tensor::empty(v.size(), (a.kind(), a.device()));
+    v.mul_out(&product, &a.unsqueeze(2))
+}
+
+/// `|c| + 2 |g_i|/|x|: [N, heads, R, T]`, 1 where that is no number.
 fn lengths(core: &Core, g: &Tensor, c: &Tensor) -> Tensor {
     let norm = |t: &Tensor| row_sum(&t.square()).sqrt();
     let distance = core.key_distances().sqrt();
     let x = (distance + norm(&core.q)) * core.scale.abs();
     let lengths = c.abs() + norm(g) * 2.0 / x;
-    let usable = lengths.isfinite().logical_and(&lengths.gt(0.0));
-    lengths.where_self(&usable, &lengths.ones_like())
+    lengths.where_self(&lengths.isfinite(), &lengths.ones_like())
 }
