@@ -37,11 +37,12 @@ impl AffineSharing {
 
     /// The same for samples with a single place on an axis before those of the parameters, counted from -1.
     pub fn at_one_place(mut self, axis: i64) -> Option<Self> {
-        let before = self.last && axis < -(self.parameter.len() as i64);
+        if !self.last || axis >= -(self.parameter.len() as i64) {
+            return None;
+        }
         let place = self.sample.len() as i64 + axis;
-        before
-            .then(|| self.sample[place as usize] = 1)
-            .map(|()| self)
+        self.sample[place as usize] = 1;
+        Some(self)
     }
 
     /// A weight of ones and a bias of zeros, those of them that are there.

@@ -228,7 +228,8 @@ pub trait LocalParameters {
     /// float64.
     fn trace_of_columns(&self, i: usize, s: &ColumnPair) -> Tensor;
 
-    /// The same for all `count` parameters, where they share work.
+    /// The same for each of the layer's `count` parameters, `[K]` in float64, with work done once that several of
+    /// them need.
     fn traces_of_columns(&self, count: usize, s: &ColumnPair) -> Vec<Tensor> {
         (0..count).map(|i| self.trace_of_columns(i, s)).collect()
     }
