@@ -5,7 +5,7 @@ use super::noise::Noise;
 use crate::estimator::Probe;
 use crate::estimator::stream::{PhiloxStream, Space};
 use crate::problem::layer::ColumnPair;
-use crate::problem::{Adjoints, Linearization, sum_present};
+use crate::problem::{Adjoints, Linearization};
 use tch::Tensor;
 
 /// What every pass over one linearisation shares.
@@ -17,18 +17,53 @@ pub(super) struct Passes {
 
 /// The first or the second columns of pairs on their way down.
 struct Column<'a> {
-    /// All of them but what is `fresh`.
+    /// Without the noise of layers right above, which parameters leave out that have seen its curvature.
     settled: Adjoints<'a>,
-    /// The noise of layers right above, which parameters leave out that have seen its curvature.
-    fresh: Adjoints<'a>,
+    /// With it, where there is any.
+    all: Adjoints<'a>,
+}
+
+/// A column at the output of one layer.
+struct Here {
+    settled: Option<Tensor>,
+    all: Option<Tensor>,
 }
 
 impl Column<'_> {
     fn shallow_clone(&self) -> Self {
         Self {
             settled: self.settled.shallow_clone(),
-            fresh: self.fresh.shallow_clone(),
+            all: self.all.shallow_clone(),
         }
+    }
+
+    fn take(&mut self, index: usize) -> Here {
+        Here {
+            settled: self.settled.take(index),
+            all: self.all.take(index),
+        }
+    }
+}
+
+impl Here {
+    /// The column with everything in it.
+    fn whole(&self) -> Option<&Tensor> {
+        self.all.as_ref().or(self.settled.as_ref())
+    }
+
+    /// Adds noise of a layer right above, in its place.
+    fn add_from_above(&mut self, mut noise: Tensor) {
+        if let Some(whole) = self.whole() {
+            noise += whole;
+        }
+        self.all = Some(noise);
+    }
+
+    /// Adds noise of which the parameters here have seen the curvature: a root times signs v.
+    fn add_below(&mut self, root: &Tensor, v: &Tensor) {
+        self.settled = Some(plus_noise(self.settled.take(), root, v));
+        let all = self.all.take();
+        self.all = all.map(|all| plus_noise(Some(all), root, v));
     }
 }
 
@@ -62,7 +97,7 @@ impl Passes {
         };
         let mut column = Column {
             settled: at.adjoints(None),
-            fresh: at.adjoints(None),
+            all: at.adjoints(None),
         };
         let root = signs(Space::Loss, &at.loss().root_shape());
         column.settled.add(at.top(), at.loss().root(&root));
@@ -71,10 +106,17 @@ impl Passes {
             if columns.len() == 1 && self.parts_columns(index) {
                 columns.push(columns[0].shallow_clone());
             }
-            self.add_pairs(index, &mut columns, &signs);
-            let noise = exactly.noise[index].as_ref();
-            let v = noise.map(|noise| signs(Space::DiagonalCurvature(index), &noise.shape()));
-            self.step(index, &mut columns, noise.zip(v.as_ref()), &traces);
+            let take = |column: &mut Column<'_>| column.take(index);
+            let mut here: Vec<Here> = columns.iter_mut().map(take).collect();
+            self.add_pairs(index, &mut here, &signs);
+            self.add_traces(&traces, index, &here);
+            if let Some(noise) = &exactly.noise[index] {
+                let v = signs(Space::DiagonalCurvature(index), &noise.shape());
+                let roots = here.iter_mut().zip(noise.roots());
+                roots.for_each(|(here, root)| here.add_below(root, &v));
+            }
+            let both = columns.iter_mut().zip(here);
+            both.for_each(|(column, here)| self.hand_down(index, column, here));
         }
         traces
     }
@@ -86,87 +128,58 @@ impl Passes {
         noise.is_some_and(Noise::is_indefinite) || general.any(|own| own.below == index)
     }
 
-    /// Takes pairs from the output of layer `index` to its input, with noise from signs added to them
-    /// there, and adds their part to the traces of the layer's parameters.
-    ///
-    /// Of pairs with two equal columns, one is in `columns`.
-    fn step(
-        &self,
-        index: usize,
-        columns: &mut [Column<'_>],
-        noise: Option<(&Noise, &Tensor)>,
-        traces: &Tensor,
-    ) {
-        let take = |column: &mut Column<'_>| [column.settled.take(index), column.fresh.take(index)];
-        let taken: Vec<[Option<Tensor>; 2]> = columns.iter_mut().map(take).collect();
-        self.add_traces(traces, index, &taken);
-        for (i, (column, [settled, fresh])) in columns.iter_mut().zip(taken).enumerate() {
-            let settled = match noise {
-                Some((noise, v)) => Some(plus_noise(settled, noise.roots()[i], v)),
-                None => settled,
-            };
-            self.hand_down(index, column, settled, fresh);
-        }
-    }
-
     /// Takes a column from the output of layer `index` to its input.
-    fn hand_down(
-        &self,
-        index: usize,
-        column: &mut Column<'_>,
-        settled: Option<Tensor>,
-        fresh: Option<Tensor>,
-    ) {
+    fn hand_down(&self, index: usize, column: &mut Column<'_>, here: Here) {
         let layer = &self.at.layers()[index];
-        if !layer.hands_on() {
-            if let Some(all) = sum_present(settled, fresh) {
-                column.settled.propagate(index, &all, None);
+        match &here {
+            Here {
+                settled,
+                all: Some(all),
+            } if layer.hands_on() => {
+                for source in layer.sources() {
+                    let whole = all.shallow_clone();
+                    if !self.exactly.alone[source] {
+                        column.settled.add(source, whole);
+                        continue;
+                    }
+                    column.all.add(source, whole);
+                    if let Some(settled) = settled {
+                        column.settled.add(source, settled.shallow_clone());
+                    }
+                }
             }
-            return;
-        }
-        if let Some(fresh) = fresh {
-            for source in layer.sources() {
-                let adjoints = match self.exactly.alone[source] {
-                    true => &mut column.fresh,
-                    false => &mut column.settled,
-                };
-                adjoints.add(source, fresh.shallow_clone());
+            _ => {
+                if let Some(whole) = here.whole() {
+                    column.settled.propagate(index, whole, None);
+                }
             }
-        }
-        if let Some(settled) = settled {
-            column.settled.propagate(index, &settled, None);
         }
     }
 
     /// Adds the curvature that is no diagonal and stands at the output of layer `index`, as noise.
-    fn add_pairs(
-        &self,
-        index: usize,
-        columns: &mut [Column<'_>],
-        signs: &impl Fn(Space, &[i64]) -> Tensor,
-    ) {
+    fn add_pairs(&self, index: usize, here: &mut [Here], signs: &impl Fn(Space, &[i64]) -> Tensor) {
         let standing = self.at.non_diagonal_curvatures();
         for own in standing.filter(|own| own.below == index) {
             let shape = own.matrix.pair_shape();
             let v = signs(Space::NonDiagonalCurvature(own.layer), &shape);
-            for (column, noise) in columns.iter_mut().zip(own.matrix.pair(&v)) {
-                column.fresh.add(index, noise);
-            }
+            let pair = here.iter_mut().zip(own.matrix.pair(&v));
+            pair.for_each(|(here, noise)| here.add_from_above(noise));
         }
     }
 
-    /// Adds `Σ_n ⟨J_nᵀ a_n, J_nᵀ b_n⟩` to the rows of the parameters of layer `index`, for pairs of which
-    /// `settled` and `fresh` parts stand at its output.
-    fn add_traces(&self, traces: &Tensor, index: usize, columns: &[[Option<Tensor>; 2]]) {
+    /// Adds `Σ_n ⟨J_nᵀ a_n, J_nᵀ b_n⟩` to the rows of the parameters of layer `index`, for pairs at its output.
+    fn add_traces(&self, traces: &Tensor, index: usize, here: &[Here]) {
         if !self.exactly.samples(&self.at, index) {
             return;
         }
-        let own = |t: &Option<Tensor>| t.as_ref().map(Tensor::shallow_clone);
-        let sampled = |[settled, fresh]: &[Option<Tensor>; 2]| match self.exactly.seen[index] {
-            true => own(settled),
-            false => sum_present(own(settled), own(fresh)),
+        let sampled = |here: &Here| {
+            let part = match self.exactly.seen[index] {
+                true => here.settled.as_ref(),
+                false => here.whole(),
+            };
+            part.map(Tensor::shallow_clone)
         };
-        let mut sampled = columns.iter().map(sampled);
+        let mut sampled = here.iter().map(sampled);
         let Some(first) = sampled.next().flatten() else {
             return;
         };

@@ -15,7 +15,7 @@ pub trait Symmetric {
     fn root(&self, v: &Tensor) -> Tensor;
 
     /// Columns a and b from signs v, the symmetric part of whose outer products `a bᵀ` has `H_n` as its
-    /// mean: `[K, N, *u] -> [K, N, *in]` each.
+    /// mean: `[K, N, *u] -> [K, N, *in]` each, which nothing else holds.
     fn pair(&self, v: &Tensor) -> [Tensor; 2] {
         [self.root(v), self.root(&(v * self.signs()))]
     }
