@@ -45,7 +45,7 @@ impl<'a> Adjoints<'a> {
     }
 
     /// Hands the adjoint `hz` at the output of layer `index` down to the layers below it, with `own`
-    /// added at the layer's input.
+    /// added at the layer's input, which nothing else holds.
     pub fn propagate(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
         let layer = &self.layers[index];
         if !layer.input.sources().any(|source| self.needed[source]) {
@@ -53,7 +53,10 @@ impl<'a> Adjoints<'a> {
         }
         let hx = layer.local.adjoint(hz);
         let hx = match own {
-            Some(own) => hx + own,
+            Some(mut own) => {
+                own += hx;
+                own
+            }
             None => hx,
         };
         for (source, h) in layer.input.split(&hx, 2) {

@@ -57,6 +57,27 @@ impl Local for LocalAtPositions {
         dx.linear(&self.weight, None::<&Tensor>)
     }
 
+    /// Each term is added in the product that forms it.
+    fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
+        let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
+        let passed = dx.map(|dx| Local::tangent(self, dx));
+        let sum = match (passed, of(WEIGHT)) {
+            (Some(z), Some(dw)) => {
+                let _ = (z.flatten(1, -2)).baddbmm_(&self.each(z.size()[0]), &dw.transpose(1, 2));
+                Some(z)
+            }
+            (None, Some(dw)) => Some(LocalParameters::tangent(self, WEIGHT, &dw)),
+            (passed, None) => passed,
+        };
+        let Some(db) = of(BIAS).map(|db| LocalParameters::tangent(self, BIAS, &db)) else {
+            return sum;
+        };
+        Some(sum.map_or(db.shallow_clone(), |mut z| {
+            z += db;
+            z
+        }))
+    }
+
     fn adjoint(&self, gz: &Tensor) -> Tensor {
         gz.linear(&self.weight.tr(), None::<&Tensor>)
     }
@@ -213,6 +234,14 @@ impl LocalParameters for LocalAtPositions {
         let dx = dx.flatten(1, -2);
         let g = g.flatten(0, -2).tr().unsqueeze(0);
         (i == WEIGHT).then(|| g.expand([dx.size()[0], -1, -1], false).bmm(&dx))
+    }
+
+    fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
+        (i == WEIGHT).then(|| {
+            let mut sum = LocalParameters::adjoint(self, i, gz);
+            let g = g.flatten(0, -2).tr().unsqueeze(0);
+            sum.baddbmm_(&g.expand([dx.size()[0], -1, -1], false), &dx.flatten(1, -2))
+        })
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
