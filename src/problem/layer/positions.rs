@@ -60,22 +60,24 @@ impl Local for LocalAtPositions {
     /// Each term is added in the product that forms it.
     fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
         let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
-        let passed = dx.map(|dx| Local::tangent(self, dx));
-        let sum = match (passed, of(WEIGHT)) {
-            (Some(z), Some(dw)) => {
-                let _ = (z.flatten(1, -2)).baddbmm_(&self.each(z.size()[0]), &dw.transpose(1, 2));
-                Some(z)
+        let mut sum = dx.map(|dx| Local::tangent(self, dx));
+        if let Some(dw) = of(WEIGHT) {
+            match &sum {
+                Some(z) => {
+                    let x = each(&self.x, z.size()[0]);
+                    let _ = z.flatten(1, -2).baddbmm_(&x, &dw.transpose(1, 2));
+                }
+                None => sum = Some(LocalParameters::tangent(self, WEIGHT, &dw)),
             }
-            (None, Some(dw)) => Some(LocalParameters::tangent(self, WEIGHT, &dw)),
-            (passed, None) => passed,
-        };
-        let Some(db) = of(BIAS).map(|db| LocalParameters::tangent(self, BIAS, &db)) else {
-            return sum;
-        };
-        Some(sum.map_or(db.shallow_clone(), |mut z| {
-            z += db;
-            z
-        }))
+        }
+        if let Some(db) = of(BIAS) {
+            let db = LocalParameters::tangent(self, BIAS, &db);
+            match &mut sum {
+                Some(z) => *z += db,
+                None => sum = Some(db),
+            }
+        }
+        sum
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
@@ -87,6 +89,12 @@ impl Local for LocalAtPositions {
     }
 }
 
+/// All positions of all samples, once for each of K: `[N, *positions, features] -> [K, N T, features]`, without a copy.
+fn each(t: &Tensor, k: i64) -> Tensor {
+    let rows = t.flatten(0, -2).unsqueeze(0);
+    rows.expand([k, -1, -1], false)
+}
+
 impl LocalAtPositions {
     fn samples(&self) -> i64 {
         self.x.size()[0]
@@ -94,12 +102,6 @@ impl LocalAtPositions {
 
     fn positions(&self) -> i64 {
         self.x.size()[1]
-    }
-
-    /// x of all samples at all positions, once for each of K: `[K, N T, in]`, without a copy.
-    fn each(&self, k: i64) -> Tensor {
-        let x = self.x.flatten(0, 1);
-        x.unsqueeze(0).expand([k, -1, -1], false)
     }
 
     /// `[K, N T, features] -> [K, N, *positions, features]`.
@@ -207,7 +209,7 @@ impl LocalParameters for LocalAtPositions {
                 let rows = dw.reshape([&[k], ones.as_slice(), &[-1]].concat());
                 rows.expand([&[k], self.output.as_slice()].concat(), false)
             }
-            _ => self.in_shape(&self.each(k).bmm(&dw.transpose(1, 2))),
+            _ => self.in_shape(&each(&self.x, k).bmm(&dw.transpose(1, 2))),
         }
     }
 
@@ -215,32 +217,29 @@ impl LocalParameters for LocalAtPositions {
         let gz = gz.flatten(1, -2);
         match i {
             BIAS => gz.sum_dim_intlist(1, false, None::<Kind>),
-            _ => gz.transpose(1, 2).bmm(&self.each(gz.size()[0])),
+            _ => gz.transpose(1, 2).bmm(&each(&self.x, gz.size()[0])),
         }
     }
 
     /// `g dW`.
     fn mixed_input(&self, i: usize, g: &Tensor, dw: Vectors) -> Option<Tensor> {
-        let g = g.flatten(0, -2).unsqueeze(0);
         (i == WEIGHT).then(|| {
             let dw = dw.numbers();
-            let each = g.expand([dw.size()[0], -1, -1], false);
-            self.in_shape(&each.bmm(&dw))
+            self.in_shape(&each(g, dw.size()[0]).bmm(&dw))
         })
     }
 
     /// `gᵀ dx`.
     fn mixed_parameter(&self, i: usize, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
-        let dx = dx.flatten(1, -2);
-        let g = g.flatten(0, -2).tr().unsqueeze(0);
-        (i == WEIGHT).then(|| g.expand([dx.size()[0], -1, -1], false).bmm(&dx))
+        let g = each(g, dx.size()[0]).transpose(1, 2);
+        (i == WEIGHT).then(|| g.bmm(&dx.flatten(1, -2)))
     }
 
     fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
+        let g = each(g, dx.size()[0]).transpose(1, 2);
         (i == WEIGHT).then(|| {
             let mut sum = LocalParameters::adjoint(self, i, gz);
-            let g = g.flatten(0, -2).tr().unsqueeze(0);
-            sum.baddbmm_(&g.expand([dx.size()[0], -1, -1], false), &dx.flatten(1, -2))
+            sum.baddbmm_(&g, &dx.flatten(1, -2))
         })
     }
 
