@@ -12,7 +12,7 @@ FIRST_V = 30
 FIRST_V_BATCH = 20
 TRIALS = 3
 # Sizes that take at most so many times as long as the fastest are run again, in turns, as often as this.
-CLOSE, AGAIN = 1.25, 2
+CLOSE, AGAIN = 1.25, 4
 # What a compiler may take before a first answer, beyond the time for the answer itself.
 COMPILE_SECONDS = 600
 # Estimators that need all their products at once; their error does not fall as 1 / sqrt(V).

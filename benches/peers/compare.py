@@ -41,8 +41,7 @@ SHARED = {"forward": "hutchinson", "hutchinson": "hutchinson", "hutchpp": "hutch
 QUICK = {
     "V": 60,
     "rounds": 1,
-    "whole_seconds": 0.3,
-    "request_seconds": 0.1,
+    "run_seconds": 0.1,
     "tune_seconds": 0.1,
     "curve_seconds": 0.05,
     "precision_seconds": 0.1,
@@ -116,20 +115,14 @@ def set_ratios(rows: list[tuple[Candidate, dict]], rivals: Callable[..., bool]) 
             row[RATIO] = row["seconds_median"] / min(others)
 
 
-def runs(candidate: Candidate, V: int, options: argparse.Namespace) -> int:
-    """How many probes are run for V: all of them if that takes seconds only, else some."""
-    whole = candidate.affordable(V, options.whole_seconds)
-    return whole if whole == V else candidate.affordable(V, options.request_seconds)
-
-
 def timing(problem: str, candidates: list[Candidate], options: argparse.Namespace) -> list[dict]:
     """Time every method for the same V.
 
-    A method too slow for that runs fewer probes (V_run), and its times are scaled up to V; one that
-    needs all V at once is not scaled, but stands in the table with the smaller V.
+    A method too slow for that runs as many probes (V_run) as fit into `run_seconds`, and its times are
+    scaled up to V; one that needs all V at once is not scaled, but stands in the table with the smaller V.
     """
     able = [candidate for candidate in candidates if not candidate.unsupported]
-    work = [(candidate, runs(candidate, options.V, options)) for candidate in able]
+    work = [(candidate, candidate.affordable(options.V, options.run_seconds)) for candidate in able]
     rows = []
     for candidate, V_run, answers in alternate(work, options.rounds, options.timeout):
         V = V_run if candidate.method in WHOLE else options.V
@@ -161,7 +154,7 @@ def one_percent(
     work = []
     for candidate in candidates:
         V = needed.get(space(candidate)) if candidate.samples else 1
-        V_run = V and (V if candidate.method in WHOLE else runs(candidate, V, options))
+        V_run = V and (V if candidate.method in WHOLE else candidate.affordable(V, options.run_seconds))
         if V and candidate.seconds_per_probe * V_run <= options.timeout:
             work.append((candidate, V_run))
     rows = []
@@ -318,8 +311,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("results/compare"))
     parser.add_argument("--V", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--whole-seconds", type=float, default=5, help="longest run of all probes")
-    parser.add_argument("--request-seconds", type=float, default=1, help="longest run of some instead")
+    # Short runs scaled to V would count a set-up, once a run, many times.
+    parser.add_argument("--run-seconds", type=float, default=5, help="longest run: V, or as many as fit")
     parser.add_argument("--tune-seconds", type=float, default=5, help="per method, to find V_batch")
     parser.add_argument("--curve-seconds", type=float, default=2, help="per method, for the error curve")
     parser.add_argument("--precision-seconds", type=float, default=10, help="per matrix and probe space")
