@@ -11,6 +11,8 @@ FIRST_V = 30
 # Where the search for the best V_batch begins, unless as many probes take longer than all of the search may.
 FIRST_V_BATCH = 20
 TRIALS = 3
+# What a timed run takes of the time for the search, so that a set-up, once a run, weighs the same in all sizes.
+RUN_SHARE = 1 / 5
 # Sizes that take at most so many times as long as the fastest are run again, in turns, as often as this.
 CLOSE, AGAIN = 1.25, 4
 # What a compiler may take before a first answer, beyond the time for the answer itself.
@@ -146,19 +148,19 @@ class Search:
         return fastest, times[fastest]
 
     def _measure(self, V_batch: int | None) -> float:
-        """The best of some runs, as long as V probes or a twentieth of the time, at least one chunk."""
+        """The best of some runs, of about as many probes for every size, at least one chunk."""
         candidate = self.candidate
         candidate.V_batch = V_batch
         chunk = candidate.step
         once = self._run(chunk)
         if once == math.inf:
             return once
-        candidate.seconds_per_probe = once / chunk
-        V = candidate.affordable(max(self.V, chunk), self.seconds / 20)
-        V = max(chunk, V - V % chunk)
-        if V == chunk and once > self.seconds / 20:
+        candidate.seconds_per_probe = min([once / chunk, *self.known.values()])
+        run_seconds = self.seconds * RUN_SHARE
+        V = candidate.affordable(max(self.V, chunk), run_seconds) // chunk * chunk
+        if V <= chunk and once > run_seconds:
             return once / chunk
-        return self._run(V, TRIALS) / V
+        return self._run(max(chunk, V), TRIALS) / max(chunk, V)
 
     def _run(self, V: int, trials: int = 1) -> float:
         """The shortest of some runs, after one that compiles; infinite where one fails."""
