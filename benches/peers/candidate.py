@@ -11,10 +11,12 @@ FIRST_V = 30
 # Where the search for the best V_batch begins, unless as many probes take longer than all of the search may.
 FIRST_V_BATCH = 20
 TRIALS = 3
+# Another size is better if it takes at most so much of the time: less may be noise, and larger chunks take long.
+BETTER = 0.97
 # What a timed run takes of the time for the search, so that a set-up, once a run, weighs the same in all sizes.
 RUN_SHARE = 1 / 5
 # Sizes that take at most so many times as long as the fastest are run again, in turns, as often as this.
-CLOSE, AGAIN = 1.25, 4
+CLOSE, AGAIN = 1.25, 3
 # What a compiler may take before a first answer, beyond the time for the answer itself.
 COMPILE_SECONDS = 600
 # Estimators that need all their products at once; their error does not fall as 1 / sqrt(V).
@@ -95,7 +97,7 @@ def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
             i += way
             if not 0 <= i < len(sizes):
                 break
-            if search.time(sizes[i]) < search.time(sizes[best]):
+            if search.time(sizes[i]) < BETTER * search.time(sizes[best]):
                 best, misses = i, 0
             else:
                 misses += 1
@@ -130,7 +132,12 @@ class Search:
     def settle(self) -> tuple[int | None, float]:
         """The fastest size and its time per probe, where several are close from runs of about as many probes."""
         fastest = min(self.known, key=self.known.__getitem__)
-        close = [size for size, time in self.known.items() if time < CLOSE * self.known[fastest]]
+        # A chunk that takes longer than all of the search may is not run again: long runs vary less.
+        close = [
+            size
+            for size, time in self.known.items()
+            if time < CLOSE * self.known[fastest] and time * (size or 1) <= self.seconds
+        ]
         if len(close) < 2:
             return fastest, self.known[fastest]
         V = {size: max(close) // size * size for size in close}
@@ -144,6 +151,7 @@ class Search:
                     continue
                 answer = self.candidate.ask(V[size], run, self.timeout)
                 times[size] = min(times[size], answer.get("seconds", math.inf) / V[size])
+        times = self.known | times
         fastest = min(times, key=times.__getitem__)
         return fastest, times[fastest]
 
