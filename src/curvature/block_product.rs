@@ -1,6 +1,6 @@
 //! The product with one diagonal block, by layer rules.
 
-use crate::problem::{Linearization, Vectors, sum_present};
+use crate::problem::{Added, Linearization, Vectors, sum_present};
 use tch::Tensor;
 
 /// The diagonal block of some parameters times K vectors, one `[K, *shape]` for each of them: the
@@ -16,7 +16,7 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) 
     let goals: Vec<usize> = uses.map(|(layer, _)| layer).collect();
     at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
         let dx = inputs[l].as_ref();
-        let mut below = dx.and_then(|dx| layer.own_curvature.apply(dx));
+        let mut mixed = None;
         for (place, &index) in block.iter().enumerate() {
             let Some(i) = layer.place(index) else {
                 continue;
@@ -26,10 +26,13 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) 
             if let Some(g) = &layer.gradient
                 && dx.is_some()
             {
-                below = sum_present(below, layer.parameters().mixed_input(i, g, v[place]));
+                mixed = sum_present(mixed, layer.parameters().mixed_input(i, g, v[place]));
             }
         }
-        below
+        Added {
+            bent: dx.map(Tensor::shallow_clone),
+            other: mixed,
+        }
     });
     product
         .into_iter()

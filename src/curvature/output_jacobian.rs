@@ -1,7 +1,7 @@
 //! Diagonal blocks by the Jacobian of the network's outputs, laid out once.
 
 use super::Partition;
-use crate::problem::{Linearization, LinearizedLayer, Vectors, unit_vectors};
+use crate::problem::{Added, Linearization, LinearizedLayer, Vectors, unit_vectors};
 use tch::{Kind, Tensor};
 
 /// `A_l = ∂f/∂z_l` for the outputs `z_l` of some layers l: over these stand only layers without
@@ -80,7 +80,7 @@ impl OutputJacobian {
             if layers.contains(&l) {
                 self.rows[l] = Some(a.flatten(2, -1).transpose(0, 1).contiguous());
             }
-            None
+            Added::default()
         });
     }
 

@@ -1,6 +1,6 @@
 //! The variance of activation probes, from the Hessian of every sample at the outputs of layers.
 
-use crate::problem::{Linearization, LinearizedLayer, unit_vectors};
+use crate::problem::{Added, Linearization, LinearizedLayer, unit_vectors};
 use tch::{Kind, Tensor};
 
 /// The variance of one probe per sample and layer, the layers probed one by one: the sum over layers
@@ -51,13 +51,16 @@ fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
     let tangents = at.propagate_tangents(l, |index, _| (index == l).then(|| u.shallow_clone()));
     let mut product = None;
     let top = at.loss().hessian(&tangents.output);
-    at.propagate_adjoints(at.top(), top, Some(&[l]), |index, layer, hz| {
+    at.propagate_adjoints(at.top(), top, Some(&[l]), |index, _, hz| {
         if index == l {
             product = Some(hz.shallow_clone());
-            return None;
+            return Added::default();
         }
-        let dx = tangents.inputs[index].as_ref()?;
-        layer.own_curvature.apply(dx)
+        let dx = tangents.inputs[index].as_ref();
+        Added {
+            bent: dx.map(Tensor::shallow_clone),
+            other: None,
+        }
     });
     product.expect("adjoints reach layer l")
 }

@@ -4,6 +4,15 @@ use super::linearized_layer::LinearizedLayer;
 use super::tensors::sum_present;
 use tch::Tensor;
 
+/// What is added to an adjoint at a layer's input; nothing by default.
+#[derive(Default)]
+pub struct Added {
+    /// The tangents of the input, `[K, N, *in]`, whose product with the layer's own curvature is added.
+    pub bent: Option<Tensor>,
+    /// Anything else, which nothing else holds: `[K, N, *in]`.
+    pub other: Option<Tensor>,
+}
+
 /// Adjoints on their way down, layer by layer from the top: at every output the sum of what the
 /// layers above have handed down so far.
 pub struct Adjoints<'a> {
@@ -44,18 +53,18 @@ impl<'a> Adjoints<'a> {
         self.sums[index].take()
     }
 
-    /// Hands the adjoint `hz` at the output of layer `index` down to the layers below it, with `own`
-    /// added at the layer's input, which nothing else holds.
-    pub fn propagate(&mut self, index: usize, hz: &Tensor, own: Option<Tensor>) {
+    /// Hands the adjoint `hz` at the output of layer `index` down to the layers below it, with what is
+    /// added at the layer's input.
+    pub fn propagate(&mut self, index: usize, hz: &Tensor, added: Added) {
         let layer = &self.layers[index];
         if !layer.input.sources().any(|source| self.needed[source]) {
             return;
         }
-        let hx = layer.local.adjoint(hz);
-        let hx = match own {
-            Some(mut own) => {
-                own += hx;
-                own
+        let hx = layer.adjoint(hz, added.bent.as_ref());
+        let hx = match added.other {
+            Some(mut sum) => {
+                sum += hx;
+                sum
             }
             None => hx,
         };

@@ -1,6 +1,6 @@
 //! A network linearised at a point, and the passes that know the order of its layers.
 
-use super::adjoints::Adjoints;
+use super::adjoints::{Added, Adjoints};
 use super::batch::Batch;
 use super::curvature::Curvature;
 use super::layer::{OwnCurvature, Symmetric};
@@ -101,7 +101,7 @@ impl Linearization {
                 false => OwnCurvature::Zero,
             };
             own.push((index, g, own_curvature));
-            None
+            Added::default()
         });
         for (index, gradient, own_curvature) in own {
             self.layers[index].gradient = Some(gradient);
@@ -214,14 +214,14 @@ impl Linearization {
         from: usize,
         h: Tensor,
         goals: Option<&[usize]>,
-        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Option<Tensor>,
+        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Added,
     ) {
         let mut adjoints = self.adjoints(goals);
         adjoints.add(from, h);
         for index in (0..=from).rev() {
             if let Some(hz) = adjoints.take(index) {
-                let own = visit(index, &self.layers[index], &hz);
-                adjoints.propagate(index, &hz, own);
+                let added = visit(index, &self.layers[index], &hz);
+                adjoints.propagate(index, &hz, added);
             }
         }
     }

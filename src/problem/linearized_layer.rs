@@ -2,6 +2,7 @@
 
 use super::layer::{Local, LocalParameters, OwnCurvature};
 use super::layer_input::LayerInput;
+use super::tensors::plus_product;
 use super::vectors::Vectors;
 use tch::Tensor;
 
@@ -47,6 +48,24 @@ impl LinearizedLayer {
         let own = parameters.iter().zip(v);
         let own = own.filter_map(|(&index, &v)| Some((self.place(index)?, v)));
         self.local.tangent_along(dx, &own.collect::<Vec<_>>())
+    }
+
+    /// The adjoint `Jᵀ hz` at its input, plus its own curvature times tangents `dx: [K, N, *in]` of the
+    /// input, where there are any: `[K, N, *out] -> [K, N, *in]`.
+    pub fn adjoint(&self, hz: &Tensor, dx: Option<&Tensor>) -> Tensor {
+        let adjoint = || self.local.adjoint(hz);
+        match (&self.own_curvature, dx) {
+            // Through a curved layer the adjoint is no view of `hz`.
+            (OwnCurvature::Diagonal(r), Some(dx)) => plus_product(adjoint(), r, dx),
+            (OwnCurvature::General(h), Some(dx)) => {
+                h.apply_with_adjoint(dx, hz).unwrap_or_else(|| {
+                    let mut sum = h.apply(dx);
+                    sum += adjoint();
+                    sum
+                })
+            }
+            _ => adjoint(),
+        }
     }
 
     /// What a product with the Hessian is at parameter i, `[K, *shape]`: the adjoint of `hz: [K, N, *out]`,

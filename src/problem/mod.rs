@@ -33,7 +33,7 @@ mod tensors;
 mod vectors;
 pub mod weights;
 
-pub use adjoints::Adjoints;
+pub use adjoints::{Added, Adjoints};
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use initialise::initialise;

@@ -4,7 +4,9 @@ mod modes;
 
 use super::block_form::block_form;
 use super::{chunk_memory, chunks, widest};
-use crate::problem::{Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors};
+use crate::problem::{
+    Added, Diagonal, Linearization, LinearizedLayer, NonDiagonalCurvature, Vectors,
+};
 use modes::{Modes, SquareRoot};
 use tch::{Device, Kind, Tensor};
 
@@ -168,7 +170,7 @@ impl Accumulator<'_> {
                     layer.parameters().diagonal_of_columns(i, s, sign)
                 });
             }
-            None
+            Added::default()
         });
     }
 

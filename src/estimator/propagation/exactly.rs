@@ -3,7 +3,7 @@
 use super::noise::Noise;
 use crate::curvature::{chunks, widest};
 use crate::problem::layer::{ColumnPair, PartialTrace};
-use crate::problem::{Linearization, LinearizedLayer, NonDiagonalCurvature};
+use crate::problem::{Added, Linearization, LinearizedLayer, NonDiagonalCurvature};
 use tch::{Kind, Tensor};
 
 /// The part of every parameter's trace that needs no noise, and where the noise is left out for it.
@@ -112,7 +112,7 @@ impl Exactly {
                             .sum(Kind::Double)
                     });
                 }
-                None
+                Added::default()
             });
         }
     }

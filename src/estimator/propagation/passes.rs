@@ -5,7 +5,7 @@ use super::noise::Noise;
 use crate::estimator::Probe;
 use crate::estimator::stream::{PhiloxStream, Space};
 use crate::problem::layer::ColumnPair;
-use crate::problem::{Adjoints, Linearization};
+use crate::problem::{Added, Adjoints, Linearization};
 use tch::Tensor;
 
 /// What every pass over one linearisation shares.
@@ -150,7 +150,7 @@ impl Passes {
             }
             _ => {
                 if let Some(whole) = here.whole() {
-                    column.settled.propagate(index, whole, None);
+                    column.settled.propagate(index, whole, Added::default());
                 }
             }
         }

@@ -8,6 +8,12 @@ pub trait Symmetric {
     /// `H_n dx_n`: `[K, N, *in] -> [K, N, *in]`.
     fn apply(&self, dx: &Tensor) -> Tensor;
 
+    /// `H_n dx_n + J_nᵀ hz_n` with the layer's Jacobian J, without either by itself: `[K, N, *in]` and
+    /// `[K, N, *out]` to `[K, N, *in]`; `None` where adding them is as fast.
+    fn apply_with_adjoint(&self, _dx: &Tensor, _hz: &Tensor) -> Option<Tensor> {
+        None
+    }
+
     /// The signs `σ_n` of a root's columns: `[N, *w]`.
     fn signs(&self) -> Tensor;
 
@@ -109,15 +115,6 @@ pub enum OwnCurvature {
 }
 
 impl OwnCurvature {
-    /// The curvature times K tangents: `[K, N, *in] -> [K, N, *in]`; `None` if zero.
-    pub fn apply(&self, dx: &Tensor) -> Option<Tensor> {
-        match self {
-            Self::Zero => None,
-            Self::Diagonal(r) => Some(r * dx),
-            Self::General(h) => Some(h.apply(dx)),
-        }
-    }
-
     /// `⟨r ∘ dx, dx⟩` of every sample: `[K, N, *in] -> [K, N]` in float64; `None` if zero.
     pub fn quadratic(&self, dx: &Tensor) -> Option<Tensor> {
         match self {

@@ -2,7 +2,7 @@
 
 use super::core::{Core, row_sum};
 use super::heads::Heads;
-use super::products::{repeated, times_each};
+use super::products::{each_times, plus_products, repeated, times_each};
 use super::root::Root;
 use crate::problem::layer::{PartialTrace, Symmetric};
 use crate::problem::tensors::plus_product;
@@ -51,6 +51,34 @@ impl AttentionCurvature {
             .get_or_init(|| Root::new(&self.core, &self.g, &self.c))
     }
 
+    /// The product, with `dp` as in the tangent and `dgS = dp ∘ c + p ∘ (e − Σ_j (dp ∘ c + p ∘ e))`:
+    /// `((dgS k + gS dk) scale, (dgSᵀ q + gSᵀ dq) scale, dpᵀ g)`. An adjoint h of the output adds `h vᵀ`
+    /// to e, and `pᵀ h` to the last.
+    fn below(&self, dx: &Tensor, h: Option<&Tensor>) -> Tensor {
+        let core = &self.core;
+        let [dq, dk, dv] = self.heads.split_each(dx);
+        let (dp, g) = (
+            core.tangent_of_weights(&dq, &dk),
+            repeated(&self.g, dv.size()[2]),
+        );
+        let h = h.map(|h| self.heads.rows_each(h));
+        let mut e = match &h {
+            Some(h) => plus_products(each_times(h, &core.v.mt()), &g, &dv.mt()),
+            None => g.matmul(&dv.mt()),
+        };
+        e *= core.weights();
+        let bent = plus_product(e, &dp, &self.c.unsqueeze(2));
+        let mean = row_sum(&bent).neg();
+        let [mut hq, mut hk] = core.adjoint_of_scores(&plus_product(bent, &core.weights(), &mean));
+        hq += times_each(&self.coupling, &dk);
+        hk += times_each(&self.coupling.mt(), &dq);
+        let mut hv = dp.mt().matmul(&g);
+        if let Some(h) = &h {
+            hv += times_each(&core.p.mt(), h);
+        }
+        self.heads.join_each([&hq, &hk, &hv])
+    }
+
     /// The first columns of pairs: `[K, N, T, features]`.
     fn first(&self, v: &[Tensor; 2]) -> Tensor {
         let [hq, hk] = self.root_parts().first(&self.core, v);
@@ -66,23 +94,12 @@ impl AttentionCurvature {
 }
 
 impl Symmetric for AttentionCurvature {
-    /// With `dp` as in the tangent and `dgS = dp ∘ c + p ∘ (e − Σ_j (dp ∘ c + p ∘ e))`:
-    /// `((dgS k + gS dk) scale, (dgSᵀ q + gSᵀ dq) scale, dpᵀ g)`.
     fn apply(&self, dx: &Tensor) -> Tensor {
-        let core = &self.core;
-        let [dq, dk, dv] = self.heads.split_each(dx);
-        let (dp, g) = (
-            core.tangent_of_weights(&dq, &dk),
-            repeated(&self.g, dv.size()[2]),
-        );
-        let mut e = g.matmul(&dv.mt());
-        e *= core.weights();
-        let bent = plus_product(e, &dp, &self.c.unsqueeze(2));
-        let mean = row_sum(&bent).neg();
-        let [mut hq, mut hk] = core.adjoint_of_scores(&plus_product(bent, &core.weights(), &mean));
-        hq += times_each(&self.coupling, &dk);
-        hk += times_each(&self.coupling.mt(), &dq);
-        self.heads.join_each([&hq, &hk, &dp.mt().matmul(&g)])
+        self.below(dx, None)
+    }
+
+    fn apply_with_adjoint(&self, dx: &Tensor, hz: &Tensor) -> Option<Tensor> {
+        Some(self.below(dx, Some(hz)))
     }
 
     /// Between queries of the same position `Σ_j p c |k_j − k̄_i|² scale²`, and between keys
