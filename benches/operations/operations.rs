@@ -11,7 +11,7 @@ mod gradients;
 use curvature_runner::estimator::stream::{PhiloxStream, Space};
 use curvature_runner::plan::Plan;
 use curvature_runner::problem::{
-    Linearization, LinearizedLayer, NetworkProblem, Problem, Signs, Vectors,
+    Added, Linearization, LinearizedLayer, NetworkProblem, Problem, Signs, Vectors,
 };
 use curvature_runner::spec::{Spec, SpecText};
 use std::path::Path;
@@ -116,7 +116,7 @@ fn passes(at: &Linearization, v: &[Vectors]) -> (Vec<Option<Tensor>>, Vec<Option
     let top = at.loss().hessian(&output);
     at.propagate_adjoints(at.top(), top, None, |l, _, hz| {
         adjoints[l] = Some(hz.shallow_clone());
-        None
+        Added::default()
     });
     (inputs, adjoints)
 }
