@@ -112,7 +112,10 @@ fn passes(at: &Linearization, v: &[Vectors]) -> (Vec<Option<Tensor>>, Vec<Option
     let none = || at.layers().iter().map(|_| None).collect::<Vec<_>>();
     let (mut inputs, mut adjoints) = (none(), none());
     let all: Vec<usize> = (0..v.len()).collect();
-    let output = at.parameter_tangents(&all, v, |l, _, dx| inputs[l] = Some(dx.shallow_clone()));
+    let output = at.parameter_tangents(&all, v, |l, _, dx| {
+        inputs[l] = Some(dx.shallow_clone());
+        None
+    });
     let top = at.loss().hessian(&output);
     at.propagate_adjoints(at.top(), top, None, |l, _, hz| {
         adjoints[l] = Some(hz.shallow_clone());

@@ -9,6 +9,7 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) 
     let mut inputs: Vec<Option<Tensor>> = at.layers().iter().map(|_| None).collect();
     let output = at.parameter_tangents(block, v, |l, _, dx| {
         inputs[l] = Some(dx.shallow_clone());
+        None
     });
     let top = at.loss().hessian(&output);
     let mut product: Vec<Option<Tensor>> = block.iter().map(|_| None).collect();

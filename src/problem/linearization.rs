@@ -163,7 +163,8 @@ impl Linearization {
 
     /// Propagates the tangents of moving some parameters along K vectors, one `[K, *shape]` for each
     /// of them, up to the output: `[K, N, *out]`. `visit(l, dx)` sees the tangent at the input of
-    /// every layer l that one reaches; it is dropped as soon as no layer needs it any more.
+    /// every layer l that one reaches, and returns that at the output of a layer without parameters
+    /// if it knows it; tangents are dropped as soon as no layer needs them any more.
     ///
     /// # Panics
     /// If there are none.
@@ -171,16 +172,14 @@ impl Linearization {
         &self,
         parameters: &[usize],
         v: &[Vectors],
-        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor),
+        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Option<Tensor>,
     ) -> Tensor {
         let start = parameters.iter().map(|&index| self.locate(index).0).min();
         self.climb(
             start.expect("a block has parameters"),
             |index, layer, dx| {
-                if let Some(dx) = dx {
-                    visit(index, layer, dx);
-                }
-                layer.tangent_along(dx, parameters, v)
+                let known = dx.and_then(|dx| visit(index, layer, dx));
+                known.or_else(|| layer.tangent_along(dx, parameters, v))
             },
         )
     }

@@ -3,6 +3,7 @@
 use super::channel_bias::ChannelBias;
 use super::channels::{ChannelSum, channel_sums};
 use super::{Init, LayerError, ParameterShape};
+use crate::problem::tensors::plus_product;
 use tch::Tensor;
 
 /// Which entries of a sample share a scale and a shift.
@@ -85,6 +86,18 @@ impl AffineSharing {
             },
         };
         sum.of(a.size()[0], &[&[samples], self.sample.as_slice()].concat())
+    }
+
+    /// That added to `sum: [K, N, *sample]` in its place.
+    pub fn plus_spread(&self, mut sum: Tensor, y: Option<&Tensor>, a: &Tensor) -> Tensor {
+        let samples = sum.size()[1];
+        match y {
+            Some(y) if self.last => plus_product(sum, &self.spread(None, a, samples), y),
+            y => {
+                sum += self.spread(y, a, samples);
+                sum
+            }
+        }
     }
 
     /// The transpose of that: `Σ y ∘ z` over the entries that share a parameter's and over samples.

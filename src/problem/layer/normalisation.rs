@@ -100,7 +100,10 @@ impl<S: Standardised> Local for Normalised<S> {
     fn tangent(&self, dx: &Tensor) -> Tensor {
         match &self.slope {
             Some(slope) => scaled(dx, slope),
-            None => self.scale(&self.standard.jacobian(dx)),
+            None => match &self.weight {
+                Some(weight) => self.standard.jacobian(dx).g_mul_(weight),
+                None => self.standard.jacobian(dx),
+            },
         }
     }
 
@@ -109,12 +112,15 @@ impl<S: Standardised> Local for Normalised<S> {
         let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
         let (weight, bias) = (of(WEIGHT), of(BIAS));
         let Some(slope) = &self.slope else {
-            let terms = [
-                dx.map(|dx| Local::tangent(self, dx)),
-                weight.map(|dw| LocalParameters::tangent(self, WEIGHT, &dw)),
-                bias.map(|db| LocalParameters::tangent(self, BIAS, &db)),
-            ];
-            return terms.into_iter().flatten().reduce(|a, b| a + b);
+            let mut sum = dx.map(|dx| Local::tangent(self, dx));
+            for (i, dw) in [(WEIGHT, weight), (BIAS, bias)] {
+                let Some(dw) = dw else { continue };
+                sum = Some(match sum {
+                    Some(sum) => self.affine.plus_spread(sum, self.factor(i), &dw),
+                    None => LocalParameters::tangent(self, i, &dw),
+                });
+            }
+            return sum;
         };
         let any = dx.or(weight.as_ref()).or(bias.as_ref())?;
         let sum = ChannelSum {

@@ -33,7 +33,12 @@ pub trait Symmetric {
 
     /// `dx_nᵀ H_n dx_n`: `[K, N, *in] -> [K, N]` in float64.
     fn quadratic(&self, dx: &Tensor) -> Tensor {
-        sum_entries(&(self.apply(dx) * dx))
+        sum_entries(&self.apply(dx).g_mul_(dx))
+    }
+
+    /// The form and the layer's tangents `J_n dx_n: [K, N, *out]`, these where both have steps in common.
+    fn quadratic_with_tangent(&self, dx: &Tensor) -> (Tensor, Option<Tensor>) {
+        (self.quadratic(dx), None)
     }
 
     /// The sum over features, where that is cheap and the input is of positions and features.
@@ -115,11 +120,19 @@ pub enum OwnCurvature {
 }
 
 impl OwnCurvature {
+    /// As [`Symmetric::quadratic_with_tangent`]; `None` if zero.
+    pub fn quadratic_with_tangent(&self, dx: &Tensor) -> Option<(Tensor, Option<Tensor>)> {
+        match self {
+            Self::General(h) => Some(h.quadratic_with_tangent(dx)),
+            _ => self.quadratic(dx).map(|form| (form, None)),
+        }
+    }
+
     /// `⟨r ∘ dx, dx⟩` of every sample: `[K, N, *in] -> [K, N]` in float64; `None` if zero.
     pub fn quadratic(&self, dx: &Tensor) -> Option<Tensor> {
         match self {
             Self::Zero => None,
-            Self::Diagonal(r) => Some(sum_entries(&(r * dx * dx))),
+            Self::Diagonal(r) => Some(sum_entries(&(r * dx).g_mul_(dx))),
             Self::General(h) => Some(h.quadratic(dx)),
         }
     }

@@ -3,7 +3,7 @@
 use super::normalisation::Standardised;
 use super::{OwnCurvature, PartialTrace, Symmetric};
 use crate::libtorch::layer_norm_adjoint;
-use crate::problem::tensors::plus_product;
+use crate::problem::tensors::{plus_product, sum_entries};
 use tch::{Kind, Tensor};
 
 /// What entries are measured from.
@@ -173,6 +173,14 @@ impl Symmetric for GroupedCurvature {
         let product = self.centre.of(&d) * &self.multiple;
         let product = plus_product(product, x, &along(y));
         self.in_shape(plus_product(product, y, &along(x)))
+    }
+
+    /// `κ |P d|² + (x̂ᵀd) (yᵀd)` of every group.
+    fn quadratic(&self, dx: &Tensor) -> Tensor {
+        let d = dx.reshape([&dx.size()[..1], self.size().as_slice()].concat());
+        let [x, y] = self.factors.each_ref().map(|factor| sum(&(&d * factor)));
+        let squares = sum(&self.centre.of(&d).square_());
+        sum_entries(&plus_product(x * y, &squares, &self.multiple))
     }
 
     fn pair(&self, v: &Tensor) -> [Tensor; 2] {

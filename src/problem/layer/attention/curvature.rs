@@ -79,6 +79,25 @@ impl AttentionCurvature {
         self.heads.join_each([&hq, &hk, &hv])
     }
 
+    /// The form itself, without a column down again, and the tangents of weights and values.
+    fn form(&self, dx: &Tensor) -> (Tensor, [Tensor; 2]) {
+        let core = &self.core;
+        let [dq, dk, dv] = self.heads.split_each(dx);
+        let (p, each) = (core.weights(), |t: &Tensor| t.unsqueeze(2));
+        let mut x = core.tangent_of_scores(&dq, &dk);
+        let mean = row_sum(&(&x * &p));
+        x -= mean;
+        let dp = &x * p;
+        let e = each(&self.g).matmul(&dv.mt()) * 2.0;
+        let form = plus_product(e, &x, &each(&self.c)) * &dp;
+        let coupled = plus_product(form, &dq.matmul(&dk.mt()), &each(&(&self.coupling * 2.0)));
+        let form = coupled
+            .sum_dim_intlist([1, 3, 4].as_slice(), false, None::<Kind>)
+            .tr()
+            .to_kind(Kind::Double);
+        (form, [dp, dv])
+    }
+
     /// The first columns of pairs: `[K, N, T, features]`.
     fn first(&self, v: &[Tensor; 2]) -> Tensor {
         let [hq, hk] = self.root_parts().first(&self.core, v);
@@ -129,21 +148,14 @@ impl Symmetric for AttentionCurvature {
         Some(PartialTrace::Between((over_heads(keys) + queries) * square))
     }
 
-    /// The form itself, without a column down again.
     fn quadratic(&self, dx: &Tensor) -> Tensor {
-        let core = &self.core;
-        let [dq, dk, dv] = self.heads.split_each(dx);
-        let (p, each) = (core.weights(), |t: &Tensor| t.unsqueeze(2));
-        let mut x = core.tangent_of_scores(&dq, &dk);
-        let mean = row_sum(&(&x * &p));
-        x -= mean;
-        let e = each(&self.g).matmul(&dv.mt()) * 2.0;
-        let form = plus_product(e, &x, &each(&self.c)) * x * p;
-        let coupled = plus_product(form, &dq.matmul(&dk.mt()), &each(&(&self.coupling * 2.0)));
-        coupled
-            .sum_dim_intlist([1, 3, 4].as_slice(), false, None::<Kind>)
-            .tr()
-            .to_kind(Kind::Double)
+        self.form(dx).0
+    }
+
+    fn quadratic_with_tangent(&self, dx: &Tensor) -> (Tensor, Option<Tensor>) {
+        let (form, [dp, dv]) = self.form(dx);
+        let tangent = self.core.tangent_of_output(&dp, &dv);
+        (form, Some(self.heads.merge_each(&tangent)))
     }
 
     fn pair(&self, v: &Tensor) -> [Tensor; 2] {
