@@ -81,7 +81,7 @@ class Candidate:
 def tune(candidate: Candidate, V: int, seconds: float, timeout: float) -> None:
     """Find the best V_batch and the time per probe; a method that fails becomes unsupported.
 
-    From FIRST_V_BATCH up and then down, until two sizes in a row are no better; on wide networks from the
+    From FIRST_V_BATCH up and then down, until two sizes in a row are not BETTER; on wide networks from the
     smallest size up. `seconds` are those of timed runs, never of compilation, and end a direction only
     once a size was no better: as long as chunks get faster, the search goes on to the largest. Sizes close
     to the fastest are then run again, since a long chunk was timed once, and luck may have chosen it.
@@ -132,12 +132,9 @@ class Search:
     def settle(self) -> tuple[int | None, float]:
         """The fastest size and its time per probe, where several are close from runs of about as many probes."""
         fastest = min(self.known, key=self.known.__getitem__)
+        near = {size: time for size, time in self.known.items() if time < CLOSE * self.known[fastest]}
         # A chunk that takes longer than all of the search may is not run again: long runs vary less.
-        close = [
-            size
-            for size, time in self.known.items()
-            if time < CLOSE * self.known[fastest] and time * (size or 1) <= self.seconds
-        ]
+        close = [size for size, time in near.items() if time * (size or 1) <= self.seconds]
         if len(close) < 2:
             return fastest, self.known[fastest]
         V = {size: max(close) // size * size for size in close}
@@ -151,7 +148,7 @@ class Search:
                     continue
                 answer = self.candidate.ask(V[size], run, self.timeout)
                 times[size] = min(times[size], answer.get("seconds", math.inf) / V[size])
-        times = self.known | times
+        times = near | times
         fastest = min(times, key=times.__getitem__)
         return fastest, times[fastest]
 
@@ -165,10 +162,10 @@ class Search:
             return once
         candidate.seconds_per_probe = min([once / chunk, *self.known.values()])
         run_seconds = self.seconds * RUN_SHARE
-        V = candidate.affordable(max(self.V, chunk), run_seconds) // chunk * chunk
-        if V <= chunk and once > run_seconds:
+        V = max(chunk, candidate.affordable(self.V, run_seconds) // chunk * chunk)
+        if V == chunk and once > run_seconds:
             return once / chunk
-        return self._run(max(chunk, V), TRIALS) / max(chunk, V)
+        return self._run(V, TRIALS) / V
 
     def _run(self, V: int, trials: int = 1) -> float:
         """The shortest of some runs, after one that compiles; infinite where one fails."""

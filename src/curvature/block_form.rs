@@ -9,7 +9,7 @@ pub(super) fn block_form(at: &Linearization, block: &[usize], v: &[Vectors]) -> 
     let mut sum: Option<Tensor> = None;
     let output = at.parameter_tangents(block, v, |_, layer, dx| {
         let own = layer.own_curvature.quadratic_with_tangent(dx);
-        let (own, tangent) = own.map_or((None, None), |(own, tangent)| (Some(own), tangent));
+        let (own, tangent) = own.unzip();
         sum = sum_present(sum.take(), own.as_ref().map(over_samples));
         for (&index, &v) in block.iter().zip(v) {
             let Some(i) = layer.place(index) else {
@@ -19,7 +19,7 @@ pub(super) fn block_form(at: &Linearization, block: &[usize], v: &[Vectors]) -> 
             let mixed = g.and_then(|g| layer.parameters().mixed_form(i, g, dx, v));
             sum = sum_present(sum.take(), mixed.map(|mixed| mixed * 2.0));
         }
-        tangent
+        tangent.flatten()
     });
     let top = over_samples(&at.loss().quadratic(&output));
     sum.map_or_else(|| top.shallow_clone(), |sum| sum + &top)
