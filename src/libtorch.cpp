@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/native_layer_norm_backward.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -30,6 +31,20 @@ c10::DeviceAllocator& allocator() {
 
 // Memory that tensors hold, and all that the allocator has of the card.
 auto statistics(int card) { return allocator().getDeviceStats(static_cast<c10::DeviceIndex>(card)); }
+
+// oneDNN's matrix product in float32, an operation that libtorch has for its own compiler; none on processors where
+// MKL's is as fast, or where libtorch was built without it.
+const std::optional<c10::OperatorHandle>& onednn_linear() {
+  static const auto operation = [] {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") && at::hasMKLDNN())
+      return c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+#endif
+    return std::optional<c10::OperatorHandle>();
+  }();
+  return operation;
+}
 
 }  // namespace
 
@@ -88,6 +103,18 @@ int runner_layer_norm_adjoint(const at::Tensor* g, const at::Tensor* centred, co
     auto s = rows(*slope, 1);
     auto d = at::native_layer_norm_backward(g->reshape({-1, m}), rows(*centred, m), {m}, at::zeros_like(s), s, w, std::nullopt, {true, false, false});
     *out = new at::Tensor(std::get<0>(d).view(g->sizes()));
+  });
+}
+
+// Whether `runner_onednn_linear` is the faster product: MKL has kernels with AVX-512 for Intel's processors alone.
+int runner_prefers_onednn() { return onednn_linear().has_value() ? 1 : 0; }
+
+// x wᵀ for contiguous x: [.., in] and w: [out, in], by oneDNN.
+int runner_onednn_linear(const at::Tensor* x, const at::Tensor* w, at::Tensor** out) {
+  return attempt([&] {
+    torch::jit::Stack stack{*x, *w, c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), ""};
+    onednn_linear().value().callBoxed(&stack);
+    *out = new at::Tensor(stack.at(0).toTensor());
   });
 }
 

@@ -1,11 +1,11 @@
 //! What tch has no function for: rounding to TF32, the memory of cards, the adjoint of a layer norm,
-//! and the threads of OpenMP.
+//! oneDNN's matrix product, and the threads of OpenMP.
 //!
 //! The functions stand in `libtorch.cpp`, which `build.rs` compiles against libtorch's headers.
 
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Bytes of one card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,12 @@ mod c {
             centred: *const c_void,
             slope: *const c_void,
             weight: *const c_void,
+            out: *mut *mut c_void,
+        ) -> c_int;
+        pub(super) safe fn runner_prefers_onednn() -> c_int;
+        pub(super) fn runner_onednn_linear(
+            x: *const c_void,
+            w: *const c_void,
             out: *mut *mut c_void,
         ) -> c_int;
         pub(super) safe fn runner_set_tf32(allowed: c_int) -> c_int;
@@ -72,6 +78,30 @@ pub fn layer_norm_adjoint(g: &Tensor, x: &Tensor, s: &Tensor, w: Option<&Tensor>
         );
         Tensor::from_ptr(out.cast())
     }
+}
+
+/// `x wᵀ` for `x: [.., in]`, `w: [out, in]`.
+///
+/// On processors of AMD that have AVX-512, large products in float32 are oneDNN's: MKL multiplies there without
+/// AVX-512, and takes 1.1 to 1.2 times as long on an EPYC of 2022, shapes being those of a character GPT.
+#[allow(unsafe_code)]
+pub fn linear(x: &Tensor, w: &Tensor) -> Tensor {
+    /// Multiplications that are worth the calls around them.
+    const WORTH: usize = 1 << 20;
+    static PREFERRED: OnceLock<bool> = OnceLock::new();
+    let preferred = PREFERRED.get_or_init(|| c::runner_prefers_onednn() == 1);
+    let fits = x.device() == Device::Cpu && x.kind() == Kind::Float;
+    if *preferred && fits && x.numel() * w.size()[0] as usize >= WORTH {
+        let (x, mut out) = (x.contiguous(), null_mut());
+        // SAFETY: handles of live tensors, which libtorch only reads; the handle that it makes is taken over.
+        unsafe {
+            let (x, w) = (x.as_ptr().cast(), w.as_ptr().cast());
+            if c::runner_onednn_linear(x, w, &raw mut out) == 0 {
+                return Tensor::from_ptr(out.cast());
+            }
+        }
+    }
+    x.linear(w, None::<&Tensor>)
 }
 
 /// What [`allow_tf32`] has set.
@@ -132,5 +162,27 @@ fn card(device: Device) -> Option<i32> {
     match device {
         Device::Cuda(index) => i32::try_from(index).ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    /// Of a size at which oneDNN takes over on processors where it is the faster.
+    #[test]
+    fn a_large_product_is_right_with_any_strides() {
+        tch::manual_seed(0);
+        let normal = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let x = normal(&[128, 3, 64]).transpose(0, 1);
+        let w = normal(&[64, 48]).tr();
+        let whole = super::linear(&x, &w);
+        let exact = x
+            .to_kind(Kind::Double)
+            .matmul(&w.to_kind(Kind::Double).tr());
+        assert_eq!(whole.size(), [3, 128, 48]);
+        let error = (whole - exact).abs().max().double_value(&[]);
+        // Sums of 64 products of normal numbers, rounded to 24 bits.
+        assert!(error < 1e-4, "{error}");
     }
 }

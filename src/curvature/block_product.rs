@@ -17,22 +17,15 @@ pub(super) fn block_product(at: &Linearization, block: &[usize], v: &[Vectors]) 
     let goals: Vec<usize> = uses.map(|(layer, _)| layer).collect();
     at.propagate_adjoints(at.top(), top, Some(&goals), |l, layer, hz| {
         let dx = inputs[l].as_ref();
-        let mut mixed = None;
         for (place, &index) in block.iter().enumerate() {
-            let Some(i) = layer.place(index) else {
-                continue;
-            };
-            let own = layer.parameter_product(i, hz, dx);
-            product[place] = sum_present(product[place].take(), Some(own));
-            if let Some(g) = &layer.gradient
-                && dx.is_some()
-            {
-                mixed = sum_present(mixed, layer.parameters().mixed_input(i, g, v[place]));
+            if let Some(i) = layer.place(index) {
+                let own = layer.parameter_product(i, hz, dx);
+                product[place] = sum_present(product[place].take(), Some(own));
             }
         }
         Added {
-            bent: dx.map(Tensor::shallow_clone),
-            other: mixed,
+            input: dx,
+            parameters: Some((block, v)),
         }
     });
     product

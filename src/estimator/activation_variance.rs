@@ -56,10 +56,9 @@ fn output_hessian(at: &Linearization, l: usize, u: &Tensor) -> Tensor {
             product = Some(hz.shallow_clone());
             return Added::default();
         }
-        let dx = tangents.inputs[index].as_ref();
         Added {
-            bent: dx.map(Tensor::shallow_clone),
-            other: None,
+            input: tangents.inputs[index].as_ref(),
+            parameters: None,
         }
     });
     product.expect("adjoints reach layer l")

@@ -1,17 +1,8 @@
 //! Adjoints on their way down a network.
 
-use super::linearized_layer::LinearizedLayer;
+use super::linearized_layer::{Added, LinearizedLayer};
 use super::tensors::sum_present;
 use tch::Tensor;
-
-/// What is added to an adjoint at a layer's input; nothing by default.
-#[derive(Default)]
-pub struct Added {
-    /// The tangents of the input, `[K, N, *in]`, whose product with the layer's own curvature is added.
-    pub bent: Option<Tensor>,
-    /// Anything else, which nothing else holds: `[K, N, *in]`.
-    pub other: Option<Tensor>,
-}
 
 /// Adjoints on their way down, layer by layer from the top: at every output the sum of what the
 /// layers above have handed down so far.
@@ -55,19 +46,12 @@ impl<'a> Adjoints<'a> {
 
     /// Hands the adjoint `hz` at the output of layer `index` down to the layers below it, with what is
     /// added at the layer's input.
-    pub fn propagate(&mut self, index: usize, hz: &Tensor, added: Added) {
+    pub fn propagate(&mut self, index: usize, hz: &Tensor, added: Added<'_>) {
         let layer = &self.layers[index];
         if !layer.input.sources().any(|source| self.needed[source]) {
             return;
         }
-        let hx = layer.adjoint(hz, added.bent.as_ref());
-        let hx = match added.other {
-            Some(mut sum) => {
-                sum += hx;
-                sum
-            }
-            None => hx,
-        };
+        let hx = layer.adjoint(hz, added);
         for (source, h) in layer.input.split(&hx, 2) {
             if self.needed[source] {
                 self.add(source, h);

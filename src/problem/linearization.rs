@@ -1,10 +1,10 @@
 //! A network linearised at a point, and the passes that know the order of its layers.
 
-use super::adjoints::{Added, Adjoints};
+use super::adjoints::Adjoints;
 use super::batch::Batch;
 use super::curvature::Curvature;
 use super::layer::{OwnCurvature, Symmetric};
-use super::linearized_layer::LinearizedLayer;
+use super::linearized_layer::{Added, LinearizedLayer};
 use super::local_layers::local_layers;
 use super::loss::{LocalLoss, Loss, output_matrix};
 use super::network::Network;
@@ -208,12 +208,12 @@ impl Linearization {
     /// Propagates adjoints down from `h` at the output of layer `from`: all the way, or only to the
     /// layers `goals`. `visit(l, hz)` sees the adjoint at the output of layer l and returns what is
     /// added at its input.
-    pub fn propagate_adjoints(
+    pub fn propagate_adjoints<'v>(
         &self,
         from: usize,
         h: Tensor,
         goals: Option<&[usize]>,
-        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Added,
+        mut visit: impl FnMut(usize, &LinearizedLayer, &Tensor) -> Added<'v>,
     ) {
         let mut adjoints = self.adjoints(goals);
         adjoints.add(from, h);

@@ -21,6 +21,16 @@ pub struct LinearizedLayer {
     pub(super) input: LayerInput,
 }
 
+/// What is added to an adjoint at a layer's input; nothing by default.
+#[derive(Clone, Copy, Default)]
+pub struct Added<'a> {
+    /// The tangents of the input, `[K, N, *in]`, whose product with the layer's own curvature is added.
+    pub input: Option<&'a Tensor>,
+    /// Some of the network's parameters and a vector for each, `[K, *shape]`, whose mixed terms are added:
+    /// of others than the layer's own they do not matter.
+    pub parameters: Option<(&'a [usize], &'a [Vectors<'a>])>,
+}
+
 impl LinearizedLayer {
     /// The maps of the layer's parameters.
     ///
@@ -45,26 +55,41 @@ impl LinearizedLayer {
         parameters: &[usize],
         v: &[Vectors],
     ) -> Option<Tensor> {
-        let own = parameters.iter().zip(v);
-        let own = own.filter_map(|(&index, &v)| Some((self.place(index)?, v)));
-        self.local.tangent_along(dx, &own.collect::<Vec<_>>())
+        self.local.tangent_along(dx, &self.own(parameters, v))
     }
 
-    /// The adjoint `Jᵀ hz` at its input, plus its own curvature times tangents `dx: [K, N, *in]` of the
-    /// input, where there are any: `[K, N, *out] -> [K, N, *in]`.
-    pub fn adjoint(&self, hz: &Tensor, dx: Option<&Tensor>) -> Tensor {
-        let adjoint = || self.local.adjoint(hz);
-        match (&self.own_curvature, dx) {
+    /// The vectors of its own parameters, with their numbers within the layer.
+    fn own<'v>(&self, parameters: &[usize], v: &[Vectors<'v>]) -> Vec<(usize, Vectors<'v>)> {
+        let own = parameters.iter().zip(v);
+        let own = own.filter_map(|(&index, &v)| Some((self.place(index)?, v)));
+        own.collect()
+    }
+
+    /// The adjoint `Jᵀ hz` at its input, plus what is added there: its own curvature times tangents of the
+    /// input, and the mixed terms of vectors of parameters: `[K, N, *out] -> [K, N, *in]`.
+    pub fn adjoint(&self, hz: &Tensor, added: Added) -> Tensor {
+        let own = added.parameters.map(|(block, v)| self.own(block, v));
+        let mixed = self.gradient.as_ref().zip(own);
+        let passed = || match &mixed {
+            Some((g, dw)) => self.local.adjoint_along(hz, g, dw),
+            None => self.local.adjoint(hz),
+        };
+        match (&self.own_curvature, added.input) {
             // Through a curved layer the adjoint is no view of `hz`.
-            (OwnCurvature::Diagonal(r), Some(dx)) => plus_product(adjoint(), r, dx),
+            (OwnCurvature::Diagonal(r), Some(dx)) => plus_product(passed(), r, dx),
             (OwnCurvature::General(h), Some(dx)) => {
-                h.apply_with_adjoint(dx, hz).unwrap_or_else(|| {
+                // Both at once are without the mixed terms of a layer that has parameters.
+                let at_once = match self.indices.is_empty() {
+                    true => h.apply_with_adjoint(dx, hz),
+                    false => None,
+                };
+                at_once.unwrap_or_else(|| {
                     let mut sum = h.apply(dx);
-                    sum += adjoint();
+                    sum += passed();
                     sum
                 })
             }
-            _ => adjoint(),
+            _ => passed(),
         }
     }
 

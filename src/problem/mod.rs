@@ -33,13 +33,13 @@ mod tensors;
 mod vectors;
 pub mod weights;
 
-pub use adjoints::{Added, Adjoints};
+pub use adjoints::Adjoints;
 pub use batch::Batch;
 pub use curvature::{Curvature, MatrixKind};
 pub use initialise::initialise;
 pub use layer::Combine;
 pub use linearization::{Diagonal, Linearization, NonDiagonalCurvature, Tangents};
-pub use linearized_layer::LinearizedLayer;
+pub use linearized_layer::{Added, LinearizedLayer};
 pub use names::Names;
 pub use network::{LayerSize, Network};
 pub use network_problem::NetworkProblem;

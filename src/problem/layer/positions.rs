@@ -3,6 +3,7 @@
 use super::correlation::{MOST_FLOATS, chunks};
 use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{ColumnPair, Layer, Local, LocalParameters, ParameterShape, PartialTrace};
+use crate::libtorch::linear;
 use crate::problem::inner_products::dot;
 use crate::problem::tensors::sum_entries;
 use crate::problem::vectors::Vectors;
@@ -54,7 +55,7 @@ struct LocalAtPositions {
 
 impl Local for LocalAtPositions {
     fn tangent(&self, dx: &Tensor) -> Tensor {
-        dx.linear(&self.weight, None::<&Tensor>)
+        linear(dx, &self.weight)
     }
 
     /// Each term is added in the product that forms it.
@@ -81,7 +82,17 @@ impl Local for LocalAtPositions {
     }
 
     fn adjoint(&self, gz: &Tensor) -> Tensor {
-        gz.linear(&self.weight.tr(), None::<&Tensor>)
+        linear(gz, &self.weight.tr())
+    }
+
+    /// `gz W + g dW`, the second added in the product that forms it.
+    fn adjoint_along(&self, gz: &Tensor, g: &Tensor, dw: &[(usize, Vectors)]) -> Tensor {
+        let sum = Local::adjoint(self, gz);
+        if let Some((_, dw)) = dw.iter().find(|own| own.0 == WEIGHT) {
+            let g = each(g, sum.size()[0]);
+            let _ = sum.flatten(1, -2).baddbmm_(&g, &dw.numbers());
+        }
+        sum
     }
 
     fn parameters(&self) -> Option<&dyn LocalParameters> {

@@ -115,6 +115,25 @@ pub trait Local {
     /// `Jᵀ gz`: `[K, N, *out] -> [K, N, *in]`.
     fn adjoint(&self, gz: &Tensor) -> Tensor;
 
+    /// `Jᵀ gz + Σ_i ∂(Jᵀg)/∂w_i dw_i` at fixed `g: [N, *out]` along vectors of some parameters, each with
+    /// its number: `[K, N, *out] -> [K, N, *in]`.
+    fn adjoint_along(&self, gz: &Tensor, g: &Tensor, dw: &[(usize, Vectors)]) -> Tensor {
+        let mixed = dw.iter().filter_map(|&(i, dw)| {
+            let maps = self
+                .parameters()
+                .expect("a layer with parameters has their maps");
+            maps.mixed_input(i, g, dw)
+        });
+        let passed = self.adjoint(gz);
+        match mixed.reduce(|a, b| a + b) {
+            Some(mut sum) => {
+                sum += passed;
+                sum
+            }
+            None => passed,
+        }
+    }
+
     /// As [`Layer::inner_features`].
     fn inner_features(&self) -> i64 {
         0
