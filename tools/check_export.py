@@ -115,10 +115,10 @@ def signs(parameters: list[torch.Tensor], seed: int) -> list[torch.Tensor]:
     return [(torch.rand(1, *p.shape, dtype=p.dtype) < 0.5)[0].to(p.dtype) * 2 - 1 for p in parameters]
 
 
-def ordered(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def ordered(module: nn.Module, x: torch.Tensor) -> list[tuple[str, nn.Parameter]]:
     """The parameters in the order of the runner."""
     parameters = dict(module.named_parameters())
-    return [(name, parameters[name]) for name in exported(module).tensors if name in parameters]
+    return [(name, parameters[name]) for name in exported(module, x).tensors if name in parameters]
 
 
 def quadratic(module: nn.Module, parameters: list[nn.Parameter], x, y, seed: int) -> float:
@@ -170,7 +170,7 @@ def compare(runner: str, name: str, module: nn.Module, shape, dtype, products, e
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         rows = run(runner, folder, written(module, x, y, folder) | {"estimator": estimators})
-    parameters = [p for _, p in ordered(module)]
+    parameters = [p for _, p in ordered(module, x)]
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
     for row in rows:
         if row["estimator"] == "exact":
@@ -192,7 +192,7 @@ def write_fixture(folder: Path) -> None:
     x, y = data((4, 1, 6, 5), 3, torch.float64)
     export_layers(module, folder, x=x)
     save_file({"x": x, "y": y}, folder / "data.safetensors")
-    named = ordered(module)
+    named = ordered(module, x)
     traces = exact_traces(module, [p for _, p in named], x, y)
     expected = {
         "torch": torch.__version__,

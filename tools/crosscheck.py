@@ -114,7 +114,7 @@ def ours(runner: str, module: nn.Module, x, y) -> tuple[list[dict[str, str]], li
         records = run(runner, folder, written(module, x, y, folder) | {"estimator": estimators})
         with open(folder / "out" / "parameters.csv") as file:
             parts = list(csv.DictReader(file))
-    return records, parts, [name for name, _ in ordered(module)]
+    return records, parts, [name for name, _ in ordered(module, x)]
 
 
 def loss_for(y) -> nn.Module:
