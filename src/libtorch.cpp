@@ -32,8 +32,8 @@ c10::DeviceAllocator& allocator() {
 // Memory that tensors hold, and all that the allocator has of the card.
 auto statistics(int card) { return allocator().getDeviceStats(static_cast<c10::DeviceIndex>(card)); }
 
-// oneDNN's matrix product in float32, an operation that libtorch has for its own compiler; none on processors where
-// MKL's is as fast, or where libtorch was built without it.
+// oneDNN's matrix product in float32, an operation that libtorch has for its own compiler. On AMD's processors with
+// AVX-512 alone, for which MKL has no kernels with it; none where libtorch was built without oneDNN.
 const std::optional<c10::OperatorHandle>& onednn_linear() {
   static const auto operation = [] {
 #if defined(__x86_64__)
@@ -106,7 +106,7 @@ int runner_layer_norm_adjoint(const at::Tensor* g, const at::Tensor* centred, co
   });
 }
 
-// Whether `runner_onednn_linear` is the faster product: MKL has kernels with AVX-512 for Intel's processors alone.
+// Whether `runner_onednn_linear` is there, and the faster product.
 int runner_prefers_onednn() { return onednn_linear().has_value() ? 1 : 0; }
 
 // x wᵀ for contiguous x: [.., in] and w: [out, in], by oneDNN.

@@ -83,7 +83,8 @@ pub fn layer_norm_adjoint(g: &Tensor, x: &Tensor, s: &Tensor, w: Option<&Tensor>
 /// `x wᵀ` for `x: [.., in]`, `w: [out, in]`.
 ///
 /// On processors of AMD that have AVX-512, large products in float32 are oneDNN's: MKL multiplies there without
-/// AVX-512, and takes 1.1 to 1.2 times as long on an EPYC of 2022, shapes being those of a character GPT.
+/// AVX-512, and takes 1.1 to 1.2 times as long on an EPYC of 2022, shapes being those of a character GPT. What oneDNN
+/// refuses is left to MKL.
 #[allow(unsafe_code)]
 pub fn linear(x: &Tensor, w: &Tensor) -> Tensor {
     /// Multiplications that are worth the calls around them.

@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     problems.iter().try_for_each(|folder| draw(folder))
 }
 
-/// The two figures and the table of one problem.
+/// The two figures and the table of one problem; errors are drawn where a library has a curve of them, not single points.
 fn draw(folder: &Path) -> anyhow::Result<()> {
     let problem = folder.file_name().unwrap_or_default().to_string_lossy();
     let (place, _) = machine(folder)?;
@@ -48,9 +48,11 @@ fn draw(folder: &Path) -> anyhow::Result<()> {
         .collect();
     show(write(folder, "seconds", &bars(&titled, &each, &[]))?);
     let curves = read(&folder.join("error_curve.csv"))?;
-    let points: Vec<ErrorPoint> = lines(&curves).concat();
-    let svg = error_curves(&[title, place], &points, Cost::Seconds, 1e-6)?;
-    show(write(folder, "error", &svg)?);
+    let lines = lines(&curves);
+    if lines.iter().any(|line| line.len() > 1) {
+        let svg = error_curves(&[title, place], &lines.concat(), Cost::Seconds, 1e-6)?;
+        show(write(folder, "error", &svg)?);
+    }
     for (name, text) in [
         ("table.md", table::table(folder)?),
         ("short.md", table::short(folder)?),

@@ -26,8 +26,8 @@ pub struct LinearizedLayer {
 pub struct Added<'a> {
     /// The tangents of the input, `[K, N, *in]`, whose product with the layer's own curvature is added.
     pub input: Option<&'a Tensor>,
-    /// Some of the network's parameters and a vector for each, `[K, *shape]`, whose mixed terms are added:
-    /// of others than the layer's own they do not matter.
+    /// Some of the network's parameters and K vectors for each, `[K, *shape]`: the mixed terms of those that
+    /// are the layer's own are added.
     pub parameters: Option<(&'a [usize], &'a [Vectors<'a>])>,
 }
 

@@ -13,6 +13,12 @@ pub enum Vectors<'a> {
     Signs(&'a Signs),
 }
 
+/// The vectors of the parameter with number i among those of some parameters, as one tensor `[K, *shape]`.
+pub fn numbers_of(i: usize, dw: &[(usize, Vectors)]) -> Option<Tensor> {
+    let own = dw.iter().find(|own| own.0 == i)?;
+    Some(own.1.numbers())
+}
+
 impl Vectors<'_> {
     /// The vectors as one tensor `[K, *shape]`.
     pub fn numbers(self) -> Tensor {

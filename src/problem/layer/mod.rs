@@ -46,6 +46,7 @@ mod parameter;
 mod per_dimension;
 mod permute;
 mod place;
+mod position_products;
 mod positional_embedding;
 mod positions;
 mod product;

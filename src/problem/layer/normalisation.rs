@@ -4,7 +4,7 @@ use super::affine::AffineSharing;
 use super::channels::ChannelSum;
 use super::elementwise::finite;
 use super::{ColumnPair, LayerError, Local, LocalParameters, OwnCurvature};
-use crate::problem::vectors::Vectors;
+use crate::problem::vectors::{Vectors, numbers_of};
 use tch::Tensor;
 
 pub(super) const WEIGHT: usize = 0;
@@ -109,8 +109,7 @@ impl<S: Standardised> Local for Normalised<S> {
 
     /// In one pass where the input's part is a scale.
     fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
-        let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
-        let (weight, bias) = (of(WEIGHT), of(BIAS));
+        let (weight, bias) = (numbers_of(WEIGHT, dw), numbers_of(BIAS, dw));
         let Some(slope) = &self.slope else {
             let mut sum = dx.map(|dx| Local::tangent(self, dx));
             for (i, dw) in [(WEIGHT, weight), (BIAS, bias)] {

@@ -1,12 +1,13 @@
 //! The linear layer at every position of a sample, all of which share its weight.
 
 use super::correlation::{MOST_FLOATS, chunks};
+use super::position_products::{each, plus_products};
 use super::weights::{BIAS, LinearWeights, WEIGHT};
 use super::{ColumnPair, Layer, Local, LocalParameters, ParameterShape, PartialTrace};
 use crate::libtorch::linear;
 use crate::problem::inner_products::dot;
 use crate::problem::tensors::sum_entries;
-use crate::problem::vectors::Vectors;
+use crate::problem::vectors::{Vectors, numbers_of};
 use std::sync::OnceLock;
 use tch::{Kind, Tensor};
 
@@ -60,18 +61,14 @@ impl Local for LocalAtPositions {
 
     /// Each term is added in the product that forms it.
     fn tangent_along(&self, dx: Option<&Tensor>, dw: &[(usize, Vectors)]) -> Option<Tensor> {
-        let of = |i: usize| dw.iter().find(|own| own.0 == i).map(|own| own.1.numbers());
         let mut sum = dx.map(|dx| Local::tangent(self, dx));
-        if let Some(dw) = of(WEIGHT) {
-            match &sum {
-                Some(z) => {
-                    let x = each(&self.x, z.size()[0]);
-                    let _ = z.flatten(1, -2).baddbmm_(&x, &dw.transpose(1, 2));
-                }
-                None => sum = Some(LocalParameters::tangent(self, WEIGHT, &dw)),
-            }
+        if let Some(dw) = numbers_of(WEIGHT, dw) {
+            sum = Some(match sum {
+                Some(z) => plus_products(z, &self.x, &dw.transpose(1, 2)),
+                None => LocalParameters::tangent(self, WEIGHT, &dw),
+            });
         }
-        if let Some(db) = of(BIAS) {
+        if let Some(db) = numbers_of(BIAS, dw) {
             let db = LocalParameters::tangent(self, BIAS, &db);
             match &mut sum {
                 Some(z) => *z += db,
@@ -87,23 +84,16 @@ impl Local for LocalAtPositions {
 
     /// `gz W + g dW`, the second added in the product that forms it.
     fn adjoint_along(&self, gz: &Tensor, g: &Tensor, dw: &[(usize, Vectors)]) -> Tensor {
-        let sum = Local::adjoint(self, gz);
-        if let Some((_, dw)) = dw.iter().find(|own| own.0 == WEIGHT) {
-            let g = each(g, sum.size()[0]);
-            let _ = sum.flatten(1, -2).baddbmm_(&g, &dw.numbers());
+        let passed = Local::adjoint(self, gz);
+        match numbers_of(WEIGHT, dw) {
+            Some(dw) => plus_products(passed, g, &dw),
+            None => passed,
         }
-        sum
     }
 
     fn parameters(&self) -> Option<&dyn LocalParameters> {
         Some(self)
     }
-}
-
-/// All positions of all samples, once for each of K: `[N, *positions, features] -> [K, N T, features]`, without a copy.
-fn each(t: &Tensor, k: i64) -> Tensor {
-    let rows = t.flatten(0, -2).unsqueeze(0);
-    rows.expand([k, -1, -1], false)
 }
 
 impl LocalAtPositions {
@@ -248,10 +238,8 @@ impl LocalParameters for LocalAtPositions {
 
     fn adjoint_with_mixed(&self, i: usize, gz: &Tensor, g: &Tensor, dx: &Tensor) -> Option<Tensor> {
         let g = each(g, dx.size()[0]).transpose(1, 2);
-        (i == WEIGHT).then(|| {
-            let mut sum = LocalParameters::adjoint(self, i, gz);
-            sum.baddbmm_(&g, &dx.flatten(1, -2))
-        })
+        (i == WEIGHT)
+            .then(|| LocalParameters::adjoint(self, i, gz).baddbmm_(&g, &dx.flatten(1, -2)))
     }
 
     fn diagonal_of_columns(&self, i: usize, s: &Tensor, sign: Option<&Tensor>) -> Tensor {
